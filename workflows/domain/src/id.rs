@@ -1,0 +1,76 @@
+//! Identifiers: one type per kind of thing, so that a lead's id is never passed where an account's belongs.
+//!
+//! All are UUIDs (version 7 where Tandem makes them), so that byte order is the order of creation.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! ids {
+    ($($(#[$meta:meta])* $name:ident),+ $(,)?) => { $(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl From<Uuid> for $name { fn from(id: Uuid) -> Self { Self(id) } }
+        impl From<$name> for Uuid { fn from(id: $name) -> Self { id.0 } }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { self.0.fmt(f) }
+        }
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, uuid::Error> { text.parse().map(Self) }
+        }
+    )+ };
+}
+
+ids! {
+    /// A person who works with Tandem.
+    UserId,
+    /// A group of users on one side.
+    TeamId,
+    /// An access token.
+    TokenId,
+    /// A company.
+    AccountId,
+    /// A person at a company.
+    ContactId,
+    /// One candidacy of a contact for a purchase.
+    LeadId,
+    /// The definition of a custom field.
+    CustomFieldId,
+    /// One term of a governed taxonomy.
+    TermId,
+    /// A target-account list.
+    ListId,
+    /// One account's membership of one list.
+    MembershipId,
+    /// A proposed change to a list.
+    ChangeRequestId,
+    /// One immutable version of a list.
+    ListVersionId,
+    /// A nurture programme.
+    SequenceId,
+    /// One published version of a sequence.
+    SequenceVersionId,
+    /// One subject's run through one version of a sequence.
+    EnrollmentId,
+    /// One try at sending one e-mail.
+    EmailId,
+    /// An address or domain that is never written to.
+    SuppressionId,
+    /// An entry of a human queue.
+    WorkItemId,
+    /// A working calendar.
+    CalendarId,
+    /// A pool of people that opportunities are offered to.
+    PoolId,
+    /// The rules that choose a pool.
+    RoutingTableId,
+    /// A verified lead handed to sales.
+    OpportunityId,
+    /// One transfer of responsibility for an opportunity.
+    HandoffId,
+    /// An entry of the ledger.
+    EntryId,
+}

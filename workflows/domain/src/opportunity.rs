@@ -1,0 +1,1 @@
+//! opportunity: to come.
