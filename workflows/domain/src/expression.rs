@@ -1,1 +1,434 @@
-//! expression: to come.
+//! Conditions and computed values in the Common Expression Language (CEL).
+//!
+//! An expression comes from a person, so nothing in it may hurt the process: its length, its nesting, its number of
+//! tokens and its loops are bounded before and after parsing, the parser and the interpreter get a stack that holds
+//! the largest expression allowed, and a panic in them becomes a refusal. Evaluation is pure: the language has no
+//! clock, no randomness and no input or output.
+
+use cel::common::ast::{EntryExpr, Expr, IdedExpr};
+use cel::objects::Map;
+use cel::{Context, Env, Value as CelValue};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Number, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+/// The longest expression, in characters.
+pub const MAX_CHARS: usize = 2_000;
+/// The deepest nesting of brackets, and the most `? :` choices.
+pub const MAX_NESTING: usize = 32;
+/// The most tokens.
+pub const MAX_TOKENS: usize = 400;
+/// The most loops (`all`, `exists`, `exists_one`, `map`, `filter`) inside one another.
+pub const MAX_LOOP_NESTING: usize = 2;
+
+/// The stack for parsing and evaluating, in bytes. The worst expression within the bounds took under 8 MiB in a debug
+/// build, more than a thread of a server has; of what is reserved here only the part that is used becomes memory.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// The environment is the standard one and never changes; building it takes longer than most evaluations.
+static STANDARD: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// Why an expression is refused, or could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not an expression, or is larger than allowed.
+    #[error("the expression is not valid at line {line}, column {column}: {message}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// It is valid, but has no value for these data.
+    #[error("the expression `{source_text}` has no value for these data: {message}; guard optional keys with has(...)")]
+    Failed {
+        /// The expression.
+        source_text: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// A condition gave something other than true or false.
+    #[error("the condition `{source_text}` gave {given}, not true or false; compare the value with something")]
+    NotBoolean {
+        /// The expression.
+        source_text: String,
+        /// The kind of value it gave.
+        given: &'static str,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "EXPRESSION_SYNTAX",
+            Self::Failed { .. } => "EXPRESSION_FAILED",
+            Self::NotBoolean { .. } => "EXPRESSION_NOT_BOOLEAN",
+        }
+    }
+
+    /// The input field concerned: an expression is always part of something larger that knows its own name.
+    pub const fn field(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The line within the expression, counted from 1, where it is known.
+    pub const fn line(&self) -> Option<usize> {
+        match self {
+            Self::Syntax { line, .. } => Some(*line),
+            _ => None,
+        }
+    }
+}
+
+/// A parsed expression, and the text it was parsed from. Equal texts are equal expressions; stored as the text.
+#[derive(Clone)]
+pub struct Expression {
+    source: String,
+    tree: Arc<IdedExpr>,
+}
+
+impl Expression {
+    /// Parses an expression.
+    pub fn parse(source: &str) -> Result<Self, Refusal> {
+        scan(source)?;
+        let parsed = with_stack(|| {
+            let tree = STANDARD.parser().parse(source).map_err(|errors| {
+                let first = errors.errors.first();
+                let (line, column) = first.map_or((1, 1), |e| (at_least_one(e.pos.0), at_least_one(e.pos.1)));
+                let message = first.map_or_else(|| "it cannot be read".to_owned(), |e| short(&e.msg));
+                Refusal::Syntax { line, column, message }
+            })?;
+            Ok((loops(&tree), tree))
+        });
+        let (loops, tree) = parsed.unwrap_or_else(|| Err(syntax("it cannot be read")))?;
+        if loops > MAX_LOOP_NESTING {
+            return Err(syntax(&format!("at most {MAX_LOOP_NESTING} loops may be inside one another")));
+        }
+        Ok(Self { source: source.to_owned(), tree: Arc::new(tree) })
+    }
+
+    /// The text it was parsed from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The value of the expression. `data` is a JSON object whose top-level keys are the variables.
+    pub fn evaluate(&self, data: &Value) -> Result<Value, Refusal> {
+        let failed = |message: &str| Refusal::Failed { source_text: self.source.clone(), message: short(message) };
+        let evaluated = with_stack(|| {
+            let mut context = Context::with_env(Arc::clone(&STANDARD));
+            for (name, value) in data.as_object().into_iter().flatten() {
+                context.add_variable_from_value(name.as_str(), to_cel(value));
+            }
+            let value = CelValue::resolve(&self.tree, &context).map_err(|error| failed(&error.to_string()))?;
+            value.json().map_err(|_| failed("its value has no JSON form"))
+        });
+        evaluated.unwrap_or_else(|| Err(failed("the evaluation broke off")))
+    }
+
+    /// Whether the condition holds. Anything other than true or false is refused.
+    pub fn holds(&self, data: &Value) -> Result<bool, Refusal> {
+        let given = match self.evaluate(data)? {
+            Value::Bool(holds) => return Ok(holds),
+            Value::Null => "null",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "a map",
+        };
+        Err(Refusal::NotBoolean { source_text: self.source.clone(), given })
+    }
+
+    /// The names of the variables it reads, sorted.
+    pub fn variables(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.tree.references().variables().into_iter().map(str::to_owned).collect();
+        // Loops are expanded with variables of the interpreter's own.
+        names.retain(|name| !name.starts_with('@'));
+        names.sort_unstable();
+        names
+    }
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Expression({:?})", self.source)
+    }
+}
+
+impl std::fmt::Display for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Expression {}
+
+impl std::str::FromStr for Expression {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        Self::parse(text)
+    }
+}
+
+impl Serialize for Expression {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.source)
+    }
+}
+
+impl<'de> Deserialize<'de> for Expression {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Runs `work` on a stack of its own; none where it panicked or no thread was to be had.
+fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let running = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?;
+        running.join().ok()
+    })
+}
+
+fn at_least_one(position: isize) -> usize {
+    usize::try_from(position).unwrap_or(1).max(1)
+}
+
+fn short(message: &str) -> String {
+    message.chars().take(200).collect()
+}
+
+fn syntax(message: &str) -> Refusal {
+    Refusal::Syntax { line: 1, column: 1, message: message.to_owned() }
+}
+
+/// Bounds the size of the text before the parser sees it: the parser recurses, and a stack cannot be caught.
+fn scan(source: &str) -> Result<(), Refusal> {
+    if source.trim().is_empty() {
+        return Err(syntax("it is empty"));
+    }
+    if source.chars().nth(MAX_CHARS).is_some() {
+        return Err(syntax(&format!("it is longer than {MAX_CHARS} characters")));
+    }
+    let chars: Vec<char> = source.chars().collect();
+    let (mut at, mut depth, mut choices, mut tokens) = (0, 0_usize, 0_usize, 0_usize);
+    let (mut line, mut line_start) = (1, 0);
+    while let Some(&c) = chars.get(at) {
+        let here = |message: String| Refusal::Syntax { line, column: at - line_start + 1, message };
+        let mut next = at + 1;
+        match c {
+            '\n' => (line, line_start) = (line + 1, next),
+            _ if c.is_whitespace() => {}
+            '/' if chars.get(next) == Some(&'/') => {
+                while chars.get(next).is_some_and(|c| *c != '\n') {
+                    next += 1;
+                }
+            }
+            '"' | '\'' => {
+                next = after_string(&chars, at).ok_or_else(|| here("a text is not closed".to_owned()))?;
+                tokens += 1;
+                for (offset, c) in chars[at..next].iter().enumerate() {
+                    if *c == '\n' {
+                        (line, line_start) = (line + 1, at + offset + 1);
+                    }
+                }
+            }
+            _ if c.is_alphanumeric() || c == '_' => {
+                while chars.get(next).is_some_and(|c| c.is_alphanumeric() || *c == '_') {
+                    next += 1;
+                }
+                tokens += 1;
+            }
+            _ => {
+                match c {
+                    '(' | '[' | '{' => depth += 1,
+                    ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                    '?' => choices += 1,
+                    _ => {}
+                }
+                tokens += 1;
+                if depth > MAX_NESTING || choices > MAX_NESTING {
+                    return Err(here(format!("it is nested deeper than {MAX_NESTING}")));
+                }
+            }
+        }
+        if tokens > MAX_TOKENS {
+            return Err(Refusal::Syntax {
+                line,
+                column: 1,
+                message: format!("it has more than {MAX_TOKENS} words and signs"),
+            });
+        }
+        at = next;
+    }
+    Ok(())
+}
+
+/// The position after the string literal that starts at `start`; none where it is not closed.
+fn after_string(chars: &[char], start: usize) -> Option<usize> {
+    let quote = chars[start];
+    let triple = chars.get(start + 1) == Some(&quote) && chars.get(start + 2) == Some(&quote);
+    // `r'..'` and `br'..'` have no escapes; an escaped quote inside cannot be told from two texts, and need not be.
+    let before: String = chars[start.saturating_sub(2)..start].iter().collect::<String>().to_ascii_lowercase();
+    let raw = before.ends_with('r');
+    let mut at = start + if triple { 3 } else { 1 };
+    loop {
+        match chars.get(at)? {
+            '\\' if !raw => at += 2,
+            c if *c == quote && !triple => return Some(at + 1),
+            c if *c == quote && chars.get(at + 1) == Some(&quote) && chars.get(at + 2) == Some(&quote) => {
+                return Some(at + 3);
+            }
+            _ => at += 1,
+        }
+    }
+}
+
+/// How many loops are inside one another, at most.
+fn loops(tree: &IdedExpr) -> usize {
+    let deepest = |parts: &mut dyn Iterator<Item = &IdedExpr>| parts.map(loops).max().unwrap_or(0);
+    let entry = |entry: &EntryExpr| match entry {
+        EntryExpr::StructField(field) => loops(&field.value),
+        EntryExpr::MapEntry(entry) => loops(&entry.key).max(loops(&entry.value)),
+    };
+    match &tree.expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
+        Expr::Call(call) => deepest(&mut call.target.as_deref().into_iter().chain(&call.args)),
+        Expr::Select(select) => loops(&select.operand),
+        Expr::List(list) => deepest(&mut list.elements.iter()),
+        Expr::Map(map) => map.entries.iter().map(|e| entry(&e.expr)).max().unwrap_or(0),
+        Expr::Struct(made) => made.entries.iter().map(|e| entry(&e.expr)).max().unwrap_or(0),
+        Expr::Comprehension(each) => {
+            let body = [&each.accu_init, &each.loop_cond, &each.loop_step, &each.result];
+            loops(&each.iter_range).max(1 + deepest(&mut body.into_iter()))
+        }
+    }
+}
+
+/// Whole numbers become `int`, so that `x + 1` works whatever sign the number has.
+fn to_cel(value: &Value) -> CelValue {
+    match value {
+        Value::Null => CelValue::Null,
+        Value::Bool(flag) => CelValue::Bool(*flag),
+        Value::Number(number) => number_to_cel(number),
+        Value::String(text) => CelValue::from(text.as_str()),
+        Value::Array(items) => CelValue::List(Arc::new(items.iter().map(to_cel).collect())),
+        Value::Object(entries) => {
+            let entries: HashMap<String, CelValue> = entries.iter().map(|(k, v)| (k.clone(), to_cel(v))).collect();
+            CelValue::Map(Map::from(entries))
+        }
+    }
+}
+
+fn number_to_cel(number: &Number) -> CelValue {
+    match (number.as_i64(), number.as_u64(), number.as_f64()) {
+        (Some(whole), _, _) => CelValue::Int(whole),
+        (_, Some(whole), _) => CelValue::UInt(whole),
+        (_, _, Some(real)) => CelValue::Float(real),
+        _ => CelValue::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn holds(source: &str, data: &Value) -> Result<bool, Refusal> {
+        Expression::parse(source)?.holds(data)
+    }
+
+    #[test]
+    fn conditions_read_the_top_level_keys() {
+        let data = json!({"contact": {"title": "CFO", "score": 7, "tags": ["a", "b"]}, "opened": true});
+        assert_eq!(holds("opened && contact.score + 1 > 7", &data), Ok(true));
+        assert_eq!(holds("contact.tags.exists(t, t == 'b') && contact.title.startsWith('C')", &data), Ok(true));
+        assert_eq!(holds("has(contact.phone) ? contact.phone != '' : false", &data), Ok(false));
+        assert_eq!(Expression::parse("contact.title + '!'").unwrap().evaluate(&data), Ok(json!("CFO!")));
+    }
+
+    #[test]
+    fn each_failure_has_its_code() {
+        let data = json!({"contact": {"score": 7}});
+        assert_eq!(holds("contact.score >", &data).unwrap_err().code(), "EXPRESSION_SYNTAX");
+        assert_eq!(holds("contact.title == 'CFO'", &data).unwrap_err().code(), "EXPRESSION_FAILED");
+        assert_eq!(holds("nobody == 1", &data).unwrap_err().code(), "EXPRESSION_FAILED");
+        assert_eq!(holds("contact.score", &data).unwrap_err().code(), "EXPRESSION_NOT_BOOLEAN");
+        assert_eq!(holds("1 / 0 == 1", &data).unwrap_err().code(), "EXPRESSION_FAILED");
+        assert_eq!(holds("", &data).unwrap_err().code(), "EXPRESSION_SYNTAX");
+        let refusal = holds("true &&\n  (1 + )", &data).unwrap_err();
+        assert_eq!(refusal.line(), Some(2), "{refusal}");
+    }
+
+    #[test]
+    fn an_expression_is_stored_as_its_text() {
+        let parsed: Expression = serde_json::from_value(json!("a == 1")).unwrap();
+        assert_eq!(serde_json::to_value(&parsed).unwrap(), json!("a == 1"));
+        assert_eq!(parsed.variables(), ["a"]);
+        assert!(serde_json::from_value::<Expression>(json!("a ==")).is_err());
+    }
+
+    #[test]
+    fn no_size_of_input_reaches_the_stack() {
+        let within_bounds = [
+            format!("{}1{} == 1", "(".repeat(32), ")".repeat(32)),
+            format!("{}1{} == [1]", "[".repeat(32), "]".repeat(32)),
+            format!("1{} > 0", "+1".repeat(190)),
+            format!("true{}", "&&true".repeat(130)),
+            format!("a{}", ".a".repeat(190)),
+            format!("{}true", "!".repeat(390)),
+            format!("{}1 == 1", "-".repeat(390)),
+            format!("{}true", "true?true:".repeat(32)),
+            format!("{}true", "f(".repeat(32)),
+            format!("a{}", ".f()".repeat(99)),
+            format!("a{}", "[0]".repeat(130)),
+            format!("{}true{}", "(true?true:".repeat(32), ")".repeat(32)),
+            format!("{}true{}", "f(true&&[".repeat(16), "])".repeat(16)),
+            format!("{}1{}", "{1:".repeat(32), "}".repeat(32)),
+        ];
+        let beyond = [
+            format!("{}1{}", "(".repeat(900), ")".repeat(900)),
+            "[".repeat(1999),
+            format!("{}true", "true?true:".repeat(150)),
+            "1+".repeat(900),
+            "a".repeat(2001),
+            "'abc".to_owned(),
+            "[1].map(a, [1].map(b, [1].map(c, [1].map(d, 1)))) == []".to_owned(),
+        ];
+        // A small stack: a debug build inside a deep future has not much left.
+        let judged = std::thread::Builder::new()
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                for source in within_bounds {
+                    let _ = holds(&source, &json!({"a": 1}));
+                }
+                beyond.map(|source| Expression::parse(&source).map_err(|refusal| refusal.code()))
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+        assert!(judged.iter().all(|verdict| *verdict == Err("EXPRESSION_SYNTAX")), "{judged:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn arbitrary_text_is_parsed_or_refused(source in "[a-z0-9'\"\\\\\\[\\](){}?:.,!&|+*/<>= \n-]{0,120}") {
+            if let Ok(expression) = Expression::parse(&source) {
+                let _ = expression.evaluate(&json!({"a": 1}));
+            }
+        }
+    }
+}
