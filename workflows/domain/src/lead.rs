@@ -1,1 +1,670 @@
-//! lead: to come.
+//! Leads: one candidacy of a contact for a purchase, from its receipt to its end.
+//!
+//! Owns the life cycle of a lead and its law: **an open lead has an owner and a due time, an ended one has neither**.
+//! Who checks a lead and how is in [`crate::verification`]; who sells it is in [`crate::handoff`]. Both move the
+//! lead only through the functions here.
+
+mod grade;
+
+pub use grade::{FitGrade, Grade, IntentGrade};
+
+use crate::codes;
+use crate::decision::{Decision, Fact, Job};
+use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, UserId};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+codes! {
+    /// Where a lead is in its life.
+    pub enum Stage("lead stage") {
+        /// It came in; marketing decides what becomes of it.
+        Received = "RECEIVED",
+        /// A sequence works on it.
+        Nurturing = "NURTURING",
+        /// Qualified by marketing (MQL); it waits for an SDR.
+        Queued = "QUEUED",
+        /// An SDR holds it, or waits for an answer about it.
+        Verifying = "VERIFYING",
+        /// Checked and complete; the SDR dispatches it next.
+        Verified = "VERIFIED",
+        /// Routing looks for somebody in sales.
+        Dispatched = "DISPATCHED",
+        /// Somebody in sales took it (SAL).
+        Accepted = "ACCEPTED",
+        /// Sales works on it (SQL).
+        Working = "WORKING",
+        /// Sales gave it back; the return is under review.
+        Returned = "RETURNED",
+        /// Put aside until a date or a better grade.
+        Recycled = "RECYCLED",
+        /// Sold.
+        Won = "WON",
+        /// Worked and not sold.
+        Lost = "LOST",
+        /// Judged not to be a lead.
+        Disqualified = "DISQUALIFIED",
+        /// The same candidacy as another lead.
+        Duplicate = "DUPLICATE",
+        /// Ended for another reason.
+        Closed = "CLOSED",
+    }
+}
+
+impl Stage {
+    /// Whether the lead's life goes on: exactly then it has an owner and a due time.
+    pub const fn is_open(self) -> bool {
+        !matches!(self, Self::Won | Self::Lost | Self::Disqualified | Self::Duplicate | Self::Closed)
+    }
+
+    /// Whether sales (or routing on its behalf) is responsible.
+    pub const fn is_with_sales(self) -> bool {
+        matches!(self, Self::Dispatched | Self::Accepted | Self::Working | Self::Returned)
+    }
+}
+
+codes! {
+    /// The kind of an owner, without saying which person or enrolment it is.
+    pub enum OwnerKind("lead owner") {
+        /// Marketing.
+        Marketing = "MARKETING",
+        /// An enrolment in a sequence.
+        Sequence = "SEQUENCE",
+        /// The queue that SDRs take leads from.
+        SdrQueue = "SDR_QUEUE",
+        /// One SDR.
+        Sdr = "SDR",
+        /// Routing.
+        Routing = "ROUTING",
+        /// One person in sales.
+        Sales = "SALES",
+        /// Nobody: the lead's life is over.
+        Nobody = "NOBODY",
+    }
+}
+
+/// Who must move a lead next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Owner {
+    /// Marketing.
+    Marketing,
+    /// An enrolment in a sequence.
+    Sequence(EnrollmentId),
+    /// The queue that SDRs take leads from.
+    SdrQueue,
+    /// One SDR.
+    Sdr(UserId),
+    /// Routing: an offer is out, is looked for, or a return is under review.
+    Routing,
+    /// One person in sales.
+    Sales(UserId),
+    /// Nobody: the lead's life is over.
+    Nobody,
+}
+
+impl Owner {
+    /// The kind alone.
+    pub const fn kind(&self) -> OwnerKind {
+        match self {
+            Self::Marketing => OwnerKind::Marketing,
+            Self::Sequence(_) => OwnerKind::Sequence,
+            Self::SdrQueue => OwnerKind::SdrQueue,
+            Self::Sdr(_) => OwnerKind::Sdr,
+            Self::Routing => OwnerKind::Routing,
+            Self::Sales(_) => OwnerKind::Sales,
+            Self::Nobody => OwnerKind::Nobody,
+        }
+    }
+
+    /// The person, where the owner is one.
+    pub const fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Sdr(user) | Self::Sales(user) => Some(*user),
+            _ => None,
+        }
+    }
+}
+
+/// One candidacy of a contact for a purchase, from one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lead {
+    /// Its id.
+    pub id: LeadId,
+    /// The person.
+    pub contact: ContactId,
+    /// The company, where it is known.
+    pub account: Option<AccountId>,
+    /// Where it came from: a code as the source gave it, in the form of [`normalise_source`].
+    pub source: String,
+    /// The id that the source gave it; unique per source.
+    pub external_id: Option<String>,
+    /// Where it is in its life.
+    pub stage: Stage,
+    /// Since when it is there.
+    pub stage_since: DateTime<Utc>,
+    /// Who must move it next.
+    pub owner: Owner,
+    /// When it is moved by a timer if nobody else does; none exactly when its life is over.
+    pub due_at: Option<DateTime<Utc>>,
+    /// Counts the changes: a timer planned under another revision does nothing.
+    pub revision: u32,
+    /// Fit by intent, once it was graded.
+    pub grade: Option<Grade>,
+    /// How urgent it is: 0 (least) to 100.
+    pub priority: u8,
+    /// Free labels.
+    pub tags: BTreeSet<String>,
+    /// Values of the custom fields defined for leads, by the field's key.
+    pub custom: BTreeMap<String, Value>,
+    /// When it came in.
+    pub received_at: DateTime<Utc>,
+    /// The reason code of the last move that had one.
+    pub reason: Option<String>,
+    /// The lead that it repeats, where it is a duplicate.
+    #[serde(default)]
+    pub duplicate_of: Option<LeadId>,
+    /// The SDR who verified it last.
+    #[serde(default)]
+    pub verified_by: Option<UserId>,
+    /// The person in sales who took it last.
+    #[serde(default)]
+    pub sold_by: Option<UserId>,
+    /// How often a timer had to move it since a person last did.
+    #[serde(default)]
+    pub overdue: u32,
+}
+
+/// How long a lead may stay where it is before a timer moves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Patience {
+    /// Hours that marketing has for a received lead; then it goes to the SDR queue.
+    pub triage_hours: u32,
+    /// Hours that a queued lead may wait; then it becomes more urgent.
+    pub queue_hours: u32,
+    /// Hours that an SDR has to dispatch a verified lead; then it goes back to the queue.
+    pub dispatch_hours: u32,
+    /// Days until a recycled lead without a date of its own comes back.
+    pub recycle_days: u32,
+    /// How often in a row a timer may move a lead before it is closed with `NOT_MOVED`.
+    pub moves_by_timer: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { triage_hours: 24, queue_hours: 24, dispatch_hours: 24, recycle_days: 30, moves_by_timer: 12 }
+    }
+}
+
+impl Patience {
+    /// When triage must be over for a lead received at `now`.
+    pub fn triage(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::hours(i64::from(self.triage_hours))
+    }
+
+    /// When a lead queued at `now` becomes more urgent.
+    pub fn queue(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::hours(i64::from(self.queue_hours))
+    }
+
+    /// When a lead verified at `now` must be dispatched.
+    pub fn dispatch(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::hours(i64::from(self.dispatch_hours))
+    }
+
+    /// When a lead recycled at `now` comes back.
+    pub fn recycle(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::days(i64::from(self.recycle_days))
+    }
+}
+
+/// Why a lead does not move.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The source is empty or longer than 80 characters.
+    #[error("a lead needs a source of 1 to 80 characters; say where it came from, e.g. `webinar`")]
+    SourceInvalid,
+    /// The priority is above 100.
+    #[error("a priority is 0 (least urgent) to 100; {given} is not")]
+    PriorityOutOfRange {
+        /// What was given.
+        given: u8,
+    },
+    /// The text is not a grade.
+    #[error("`{given}` is not a grade; a letter A to D and a digit 1 to 4 are expected, e.g. `B2`")]
+    GradeInvalid {
+        /// What was given.
+        given: String,
+    },
+    /// The life cycle has no such arrow.
+    #[error("a lead that is {from} cannot become {to}; read the lead again and choose a step that its stage allows")]
+    NotAllowed {
+        /// The stage it is in.
+        from: Stage,
+        /// The stage asked for.
+        to: Stage,
+    },
+    /// The lead's life is over.
+    #[error("the lead is {stage}, which is an end; receive a new lead instead")]
+    Ended {
+        /// The end it came to.
+        stage: Stage,
+    },
+    /// The due time of an open lead is in the past.
+    #[error("the lead would fall due at {at}, which has passed; choose a later time")]
+    DuePassed {
+        /// The time asked for.
+        at: DateTime<Utc>,
+    },
+    /// A lead cannot be a duplicate of itself.
+    #[error("a lead cannot be a duplicate of itself; name the other lead")]
+    DuplicateOfItself,
+    /// A text given as a reason is empty.
+    #[error("an end needs a reason; give its code")]
+    ReasonMissing,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::SourceInvalid => "LEAD_SOURCE_INVALID",
+            Self::PriorityOutOfRange { .. } => "LEAD_PRIORITY_OUT_OF_RANGE",
+            Self::GradeInvalid { .. } => "LEAD_GRADE_INVALID",
+            Self::NotAllowed { .. } => "LEAD_MOVE_NOT_ALLOWED",
+            Self::Ended { .. } => "LEAD_ENDED",
+            Self::DuePassed { .. } => "LEAD_DUE_PASSED",
+            Self::DuplicateOfItself => "LEAD_DUPLICATE_OF_ITSELF",
+            Self::ReasonMissing => "LEAD_REASON_MISSING",
+        }
+    }
+
+    /// The input field concerned, where there is one.
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::SourceInvalid => Some("source"),
+            Self::PriorityOutOfRange { .. } => Some("priority"),
+            Self::GradeInvalid { .. } => Some("grade"),
+            Self::DuePassed { .. } => Some("until"),
+            Self::DuplicateOfItself => Some("duplicateOf"),
+            Self::ReasonMissing => Some("reason"),
+            Self::NotAllowed { .. } | Self::Ended { .. } => None,
+        }
+    }
+}
+
+/// Everything that is known of a lead when it comes in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewLead {
+    /// Its id.
+    pub id: LeadId,
+    /// The person.
+    pub contact: ContactId,
+    /// The company, where it is known.
+    pub account: Option<AccountId>,
+    /// Where it came from, in any form.
+    pub source: String,
+    /// The id that the source gave it.
+    pub external_id: Option<String>,
+    /// Fit by intent, where the source knows it.
+    pub grade: Option<Grade>,
+    /// 0 to 100; 50 where nobody says otherwise.
+    pub priority: u8,
+    /// Free labels.
+    pub tags: BTreeSet<String>,
+    /// Checked values of custom fields.
+    pub custom: BTreeMap<String, Value>,
+}
+
+/// The form in which a source is kept: trimmed, lower case, inner white space as `_`; 1 to 80 characters.
+pub fn normalise_source(given: &str) -> Result<String, Refusal> {
+    let text = given.split_whitespace().collect::<Vec<_>>().join("_").to_lowercase();
+    if text.is_empty() || text.chars().count() > 80 { Err(Refusal::SourceInvalid) } else { Ok(text) }
+}
+
+impl Lead {
+    /// Whether the lead keeps the law: open with an owner and a due time, or ended with neither.
+    pub fn keeps_the_law(&self) -> bool {
+        let open = self.stage.is_open();
+        open == self.due_at.is_some() && open == (self.owner != Owner::Nobody)
+    }
+
+    /// A fact about this lead that names its account too.
+    pub(crate) fn fact(&self, kind: &'static str) -> Fact {
+        Fact::ledger(kind, self.id).lead(self.id).account(self.account)
+    }
+
+    /// The lead's own timer, for the revision it is at.
+    fn timer(&self) -> Job {
+        Job::WakeLead { lead: self.id, revision: self.revision }
+    }
+
+    /// Moves on; the caller has checked that the arrow exists. `due` is lifted to `now` where it has passed.
+    fn moved(mut self, stage: Stage, owner: Owner, due: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        if self.stage != stage {
+            self.stage_since = now;
+        }
+        (self.stage, self.owner, self.due_at) = (stage, owner, due.map(|at| at.max(now)));
+        self.revision += 1;
+        self
+    }
+
+    fn check_from(&self, to: Stage, allowed: &[Stage]) -> Result<(), Refusal> {
+        match () {
+            () if allowed.contains(&self.stage) => Ok(()),
+            () if !self.stage.is_open() => Err(Refusal::Ended { stage: self.stage }),
+            () => Err(Refusal::NotAllowed { from: self.stage, to }),
+        }
+    }
+}
+
+fn check_priority(given: u8) -> Result<(), Refusal> {
+    if given > 100 { Err(Refusal::PriorityOutOfRange { given }) } else { Ok(()) }
+}
+
+/// A lead comes in: marketing owns it, and its triage ends at a due time.
+pub fn receive(new: NewLead, patience: &Patience, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
+    check_priority(new.priority)?;
+    let due = patience.triage(now);
+    let lead = Lead {
+        id: new.id,
+        contact: new.contact,
+        account: new.account,
+        source: normalise_source(&new.source)?,
+        external_id: new.external_id,
+        stage: Stage::Received,
+        stage_since: now,
+        owner: Owner::Marketing,
+        due_at: Some(due),
+        revision: 1,
+        grade: new.grade,
+        priority: new.priority,
+        tags: new.tags,
+        custom: new.custom,
+        received_at: now,
+        reason: None,
+        duplicate_of: None,
+        verified_by: None,
+        sold_by: None,
+        overdue: 0,
+    };
+    let fact = lead
+        .fact("lead.received")
+        .with("source", &lead.source)
+        .with("external_id", &lead.external_id)
+        .with("contact", lead.contact)
+        .with("grade", lead.grade)
+        .with("priority", lead.priority);
+    let timer = lead.timer();
+    Ok(Decision::new(lead, fact).plan(timer, due))
+}
+
+/// Sets the grade; a lead whose life is over keeps the one it had.
+pub fn grade(lead: Lead, grade: Grade, rule: &str) -> Result<Decision<Lead>, Refusal> {
+    if !lead.stage.is_open() {
+        return Err(Refusal::Ended { stage: lead.stage });
+    }
+    // The revision stays: a grade moves nothing, so the timers that run are still right.
+    let fact = lead.fact("lead.graded").under(rule).with("from", lead.grade).with("to", grade);
+    Ok(Decision::new(Lead { grade: Some(grade), ..lead }, fact))
+}
+
+/// Sets the priority, 0 to 100.
+pub fn prioritise(lead: Lead, priority: u8) -> Result<Decision<Lead>, Refusal> {
+    check_priority(priority)?;
+    if !lead.stage.is_open() {
+        return Err(Refusal::Ended { stage: lead.stage });
+    }
+    let fact = lead.fact("lead.prioritised").with("from", lead.priority).with("to", priority);
+    Ok(Decision::new(Lead { priority, ..lead }, fact))
+}
+
+/// A sequence takes the lead up; it comes back for review at `review_at` if the sequence has not moved it by then.
+pub fn nurture(
+    lead: Lead,
+    enrollment: EnrollmentId,
+    review_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(Stage::Nurturing, &[Stage::Received, Stage::Recycled, Stage::Nurturing])?;
+    if review_at <= now {
+        return Err(Refusal::DuePassed { at: review_at });
+    }
+    let from = lead.stage;
+    let lead = Lead { overdue: 0, ..lead.moved(Stage::Nurturing, Owner::Sequence(enrollment), Some(review_at), now) };
+    let fact = lead.fact("lead.nurtured").moved(from, lead.stage).with("enrollment", enrollment);
+    let timer = lead.timer();
+    Ok(Decision::new(lead, fact).plan(timer, review_at))
+}
+
+/// The sequence let go of the lead: marketing decides again, within the time of triage.
+pub fn nurture_ended(
+    lead: Lead,
+    reason: &str,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(Stage::Received, &[Stage::Nurturing])?;
+    let (from, due) = (lead.stage, patience.triage(now));
+    let mut lead = lead.moved(Stage::Received, Owner::Marketing, Some(due), now);
+    lead.reason = Some(reason.to_owned());
+    let fact = lead.fact("lead.nurture_ended").moved(from, lead.stage).because(reason);
+    let timer = lead.timer();
+    Ok(Decision::new(lead, fact).plan(timer, due))
+}
+
+/// Puts the lead into the SDR queue. [`crate::verification`] makes or wakes the work item that goes with it.
+pub(crate) fn queue(
+    lead: Lead,
+    kind: &'static str,
+    reason: Option<&str>,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Decision<Lead>, Refusal> {
+    let (from, due) = (lead.stage, patience.queue(now));
+    lead.check_from(
+        Stage::Queued,
+        &[Stage::Received, Stage::Nurturing, Stage::Recycled, Stage::Verifying, Stage::Verified, Stage::Returned],
+    )?;
+    let mut lead = lead.moved(Stage::Queued, Owner::SdrQueue, Some(due), now);
+    let mut fact = lead.fact(kind).moved(from, lead.stage).with("grade", lead.grade).with("priority", lead.priority);
+    if let Some(reason) = reason {
+        lead.reason = Some(reason.to_owned());
+        fact = fact.because(reason);
+    }
+    let timer = lead.timer();
+    Ok(Decision::new(lead, fact).plan(timer, due))
+}
+
+/// An SDR holds the lead until `due` (the end of the lease, or of a wait), whose timer is the work item's.
+pub(crate) fn verify_begun(lead: Lead, sdr: UserId, due: DateTime<Utc>, now: DateTime<Utc>) -> Result<Lead, Refusal> {
+    lead.check_from(Stage::Verifying, &[Stage::Queued, Stage::Verifying])?;
+    Ok(Lead { overdue: 0, ..lead.moved(Stage::Verifying, Owner::Sdr(sdr), Some(due), now) })
+}
+
+/// The lead is complete; the SDR dispatches it within the time given.
+pub(crate) fn verified(
+    lead: Lead,
+    sdr: UserId,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(Stage::Verified, &[Stage::Verifying])?;
+    let (from, due) = (lead.stage, patience.dispatch(now));
+    let mut lead = lead.moved(Stage::Verified, Owner::Sdr(sdr), Some(due), now);
+    lead.verified_by = Some(sdr);
+    let fact = lead.fact("lead.verified").moved(from, lead.stage).with("sdr", sdr);
+    let timer = lead.timer();
+    Ok(Decision::new(lead, fact).plan(timer, due))
+}
+
+/// Puts the lead aside until `until`, or until its grade improves. Marketing owns it meanwhile.
+pub fn recycle(lead: Lead, reason: &str, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(
+        Stage::Recycled,
+        &[Stage::Received, Stage::Nurturing, Stage::Queued, Stage::Verifying, Stage::Returned],
+    )?;
+    if until <= now {
+        return Err(Refusal::DuePassed { at: until });
+    }
+    let from = lead.stage;
+    let mut lead = lead.moved(Stage::Recycled, Owner::Marketing, Some(until), now);
+    lead.reason = Some(reason.to_owned());
+    let fact = lead.fact("lead.recycled").moved(from, lead.stage).because(reason).with("until", until);
+    let timer = lead.timer();
+    Ok(Decision::new(lead, fact).plan(timer, until))
+}
+
+fn end(
+    lead: Lead,
+    stage: Stage,
+    kind: &'static str,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<Decision<Lead>, Refusal> {
+    if reason.trim().is_empty() {
+        return Err(Refusal::ReasonMissing);
+    }
+    let from = lead.stage;
+    let mut lead = lead.moved(stage, Owner::Nobody, None, now);
+    lead.reason = Some(reason.to_owned());
+    let fact = lead.fact(kind).moved(from, stage).because(reason);
+    Ok(Decision::new(lead, fact))
+}
+
+/// The lead is not one. Marketing may say so before the queue, an SDR during verification.
+pub fn disqualify(lead: Lead, reason: &str, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(
+        Stage::Disqualified,
+        &[Stage::Received, Stage::Nurturing, Stage::Queued, Stage::Recycled, Stage::Verifying],
+    )?;
+    end(lead, Stage::Disqualified, "lead.disqualified", reason, now)
+}
+
+/// The lead repeats another one, which goes on.
+pub fn mark_duplicate(lead: Lead, of: LeadId, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(
+        Stage::Duplicate,
+        &[Stage::Received, Stage::Nurturing, Stage::Queued, Stage::Recycled, Stage::Verifying],
+    )?;
+    if lead.id == of {
+        return Err(Refusal::DuplicateOfItself);
+    }
+    let mut decision = end(lead, Stage::Duplicate, "lead.marked_duplicate", "DUPLICATE", now)?;
+    decision.next.duplicate_of = Some(of);
+    for fact in &mut decision.facts {
+        fact.detail.insert("duplicate_of".to_owned(), Value::String(of.to_string()));
+    }
+    Ok(decision)
+}
+
+/// Ends an open lead that is not in an SDR's hands, for a reason that is none of the other ends.
+pub fn close(lead: Lead, reason: &str, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(
+        Stage::Closed,
+        &[
+            Stage::Received,
+            Stage::Nurturing,
+            Stage::Queued,
+            Stage::Recycled,
+            Stage::Verified,
+            Stage::Dispatched,
+            Stage::Returned,
+        ],
+    )?;
+    end(lead, Stage::Closed, "lead.closed", reason, now)
+}
+
+/// What became of a lead's handoff, in the words of the lead. `due` is when the handoff's own timer runs out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandoffStep {
+    /// It was handed to routing, or went back there (rejected, timed out, reclaimed, re-routed).
+    Dispatched {
+        /// When routing must have found somebody.
+        due: DateTime<Utc>,
+    },
+    /// Somebody took it.
+    Accepted {
+        /// Who.
+        by: UserId,
+        /// When work on it must have begun.
+        due: DateTime<Utc>,
+    },
+    /// Work on it began, or goes on after a refused return.
+    Working {
+        /// Who works on it.
+        by: UserId,
+        /// When it must be decided.
+        due: DateTime<Utc>,
+    },
+    /// It was given back; the return is under review.
+    Returned {
+        /// The reason code.
+        reason: String,
+        /// When the review must be over.
+        due: DateTime<Utc>,
+    },
+    /// It was sold.
+    Won {
+        /// By whom.
+        by: UserId,
+    },
+    /// It was not sold.
+    Lost {
+        /// Who worked on it.
+        by: UserId,
+        /// The reason code.
+        reason: String,
+    },
+}
+
+/// The lead follows its handoff. Its due time is the handoff's, so the handoff's timers move it.
+pub fn follow_handoff(lead: Lead, step: &HandoffStep, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
+    use Stage::{Accepted, Dispatched, Lost, Returned, Verified, Won, Working};
+    let from = lead.stage;
+    let (to, allowed, kind): (_, &[Stage], _) = match step {
+        HandoffStep::Dispatched { .. } => {
+            (Dispatched, &[Verified, Dispatched, Accepted, Working, Returned], "lead.dispatched")
+        }
+        HandoffStep::Accepted { .. } => (Accepted, &[Dispatched], "lead.accepted"),
+        HandoffStep::Working { .. } => (Working, &[Accepted, Working, Returned], "lead.worked"),
+        HandoffStep::Returned { .. } => (Returned, &[Accepted, Working], "lead.returned"),
+        HandoffStep::Won { .. } => (Won, &[Accepted, Working], "lead.won"),
+        HandoffStep::Lost { .. } => (Lost, &[Accepted, Working], "lead.lost"),
+    };
+    lead.check_from(to, allowed)?;
+    let (owner, due, seller, reason) = match step {
+        HandoffStep::Dispatched { due } => (Owner::Routing, Some(*due), None, None),
+        HandoffStep::Accepted { by, due } | HandoffStep::Working { by, due } => {
+            (Owner::Sales(*by), Some(*due), Some(*by), None)
+        }
+        HandoffStep::Returned { reason, due } => (Owner::Routing, Some(*due), None, Some(reason.clone())),
+        HandoffStep::Won { by } => (Owner::Nobody, None, Some(*by), None),
+        HandoffStep::Lost { by, reason } => (Owner::Nobody, None, Some(*by), Some(reason.clone())),
+    };
+    let mut lead = lead.moved(to, owner, due, now);
+    lead.overdue = 0;
+    lead.sold_by = seller.or(lead.sold_by);
+    let mut fact = lead.fact(kind).moved(from, to).with("sales", seller);
+    if let Some(reason) = reason {
+        fact = fact.because(&reason);
+        lead.reason = Some(reason);
+    }
+    Ok(Decision::new(lead, fact))
+}
+
+/// A timer found the queued lead still waiting: it becomes ten points more urgent and waits once more.
+pub(crate) fn escalate(lead: Lead, patience: &Patience, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
+    lead.check_from(Stage::Queued, &[Stage::Queued])?;
+    let (before, due) = (lead.priority, patience.queue(now));
+    let mut lead = lead.moved(Stage::Queued, Owner::SdrQueue, Some(due), now);
+    lead.priority = before.saturating_add(10).min(100);
+    let fact = lead.fact("lead.escalated").with("priority", (before, lead.priority)).with("overdue", lead.overdue);
+    let timer = lead.timer();
+    Ok(Decision::new(lead, fact).plan(timer, due))
+}
+
+#[cfg(test)]
+mod tests;
