@@ -1,0 +1,564 @@
+//! One e-mail to one person, and the three beats of sending it: begin, the effect, settle.
+//!
+//! ```text
+//! PLANNED -> SENDING -> SENT
+//!    |        |  |  \-> BOUNCED            the other side refused it for good
+//!    |        |  \----> DEFERRED -> SENDING  it may be tried again later
+//!    |        \-------> UNKNOWN            it may have gone out: never sent again without a person's word
+//!    \-> REFUSED                           the person may not be written to any more
+//! ```
+//!
+//! [`begin`] is the last gate before the network: it looks at suppression, consent and the enrolment again, in the
+//! transaction that records the attempt. An e-mail found in SENDING by a later run of its job was begun by a process
+//! that died or lost its lease: nobody can tell whether it went out, so it becomes UNKNOWN.
+
+use crate::codes;
+use crate::decision::{Decision, Fact, Job};
+use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
+use crate::suppression::{self, Suppression, SuppressionReason};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+codes! {
+    /// Where an e-mail stands.
+    pub enum EmailState("e-mail state") {
+        /// To be sent.
+        Planned = "PLANNED",
+        /// Handed to the network; the outcome is not recorded yet.
+        Sending = "SENDING",
+        /// The mail server took it.
+        Sent = "SENT",
+        /// The mail server said "later", or could not be reached; it is tried again by itself.
+        Deferred = "DEFERRED",
+        /// Refused for good.
+        Bounced = "BOUNCED",
+        /// It may or may not have gone out.
+        Unknown = "UNKNOWN",
+        /// Not sent, since the person may not be written to.
+        Refused = "REFUSED",
+    }
+}
+
+codes! {
+    /// Why a planned e-mail was not sent.
+    pub enum Obstacle("e-mail obstacle") {
+        /// The address or its domain is suppressed.
+        Suppressed = "SUPPRESSED",
+        /// The person withdrew the consent, or never gave the one that is needed.
+        ConsentWithdrawn = "CONSENT_WITHDRAWN",
+        /// The person opted out.
+        OptedOut = "OPTED_OUT",
+        /// The enrolment that planned it has ended or is paused.
+        EnrollmentEnded = "ENROLLMENT_ENDED",
+        /// The contact was merged away, erased or has another address now.
+        ContactGone = "CONTACT_GONE",
+        /// It could not be handed to a mail server within five days.
+        Expired = "EXPIRED",
+    }
+}
+
+codes! {
+    /// What a person decides about an e-mail of unknown fate.
+    pub enum Resolution("e-mail resolution") {
+        /// It did go out.
+        Sent = "SENT",
+        /// It did not: send it again. The recipient may get it twice if that is wrong.
+        Resend = "RESEND",
+    }
+}
+
+/// A name and an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailbox {
+    /// The name to show, where there is one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The address.
+    pub address: String,
+}
+
+impl Mailbox {
+    /// An address without a name.
+    pub fn bare(address: impl Into<String>) -> Self {
+        Self { name: None, address: address.into() }
+    }
+
+    /// An address with a name.
+    pub fn named(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), address: address.into() }
+    }
+}
+
+/// One e-mail to one person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Email {
+    /// Its id.
+    pub id: EmailId,
+    /// The enrolment that planned it, where one did. (enrollment, step, visit) is unique.
+    pub enrollment: Option<EnrollmentId>,
+    /// The step's name within its sequence; for an e-mail without enrolment, what it is for.
+    pub step: String,
+    /// The enrolment's visit counter when it was planned.
+    pub visit: u32,
+    /// Whom it goes to.
+    pub contact: ContactId,
+    /// The lead it concerns, where it concerns one.
+    pub lead: Option<LeadId>,
+    /// The account it concerns, where it concerns one.
+    pub account: Option<AccountId>,
+    /// The recipient, as of planning.
+    pub to: Mailbox,
+    /// The subject: one line.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The HTML; none for a text-only e-mail.
+    pub html: Option<String>,
+    /// The sender.
+    pub from: Mailbox,
+    /// Where answers go, where that is not the sender.
+    pub reply_to: Option<Mailbox>,
+    /// The Message-ID without its angle brackets; made from the id, so that a second try has the same one.
+    pub message_id: String,
+    /// Where it stands.
+    pub state: EmailState,
+    /// How often it was begun. It is also the fence of [`settle`].
+    pub attempts: u32,
+    /// Why it was not sent, where it was refused.
+    pub obstacle: Option<Obstacle>,
+    /// What the other side answered, or what went wrong, at the last try.
+    pub error: Option<String>,
+    /// When it was planned.
+    pub planned_at: DateTime<Utc>,
+    /// When the last try began.
+    pub begun_at: Option<DateTime<Utc>>,
+    /// When it came to its present end.
+    pub settled_at: Option<DateTime<Utc>>,
+}
+
+/// What to send to whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// The id it will have.
+    pub id: EmailId,
+    /// The enrolment, the step's name and the visit; for an e-mail without enrolment, what it is for and 0.
+    pub origin: (Option<EnrollmentId>, String, u32),
+    /// Whom it goes to.
+    pub contact: ContactId,
+    /// The lead it concerns.
+    pub lead: Option<LeadId>,
+    /// The account it concerns.
+    pub account: Option<AccountId>,
+    /// The recipient.
+    pub to: Mailbox,
+    /// The sender.
+    pub from: Mailbox,
+    /// Where answers go, where that is not the sender.
+    pub reply_to: Option<Mailbox>,
+    /// The subject.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The HTML.
+    pub html: Option<String>,
+}
+
+/// What is known, at this moment and in this transaction, about the person and the reason for writing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing<'a> {
+    /// Every suppression found under [`suppression::lookups`] of the address, live or not.
+    pub suppressions: &'a [Suppression],
+    /// Whether the person withdrew the consent.
+    pub consent_withdrawn: bool,
+    /// Whether the person opted out.
+    pub opted_out: bool,
+    /// Whether the contact still exists under this address.
+    pub contact_current: bool,
+    /// Whether the enrolment is still live; true for an e-mail without enrolment.
+    pub enrollment_live: bool,
+}
+
+impl Standing<'_> {
+    /// The strongest reason not to write to `address`; none if one may.
+    pub fn obstacle(&self, address: &str) -> Option<Obstacle> {
+        let unsubscribed =
+            |s: &Suppression| matches!(s.reason, SuppressionReason::Unsubscribed | SuppressionReason::OptedOut);
+        let covering = || self.suppressions.iter().filter(|found| found.covers(address));
+        if self.opted_out || covering().any(unsubscribed) {
+            Some(Obstacle::OptedOut)
+        } else if covering().next().is_some() {
+            Some(Obstacle::Suppressed)
+        } else if self.consent_withdrawn {
+            Some(Obstacle::ConsentWithdrawn)
+        } else if !self.contact_current {
+            Some(Obstacle::ContactGone)
+        } else if !self.enrollment_live {
+            Some(Obstacle::EnrollmentEnded)
+        } else {
+            None
+        }
+    }
+}
+
+/// What became of one try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Delivery {
+    /// The server answered the message with 250.
+    Accepted {
+        /// Its answer.
+        response: String,
+    },
+    /// The server answered with a 4xx: it certainly did not take the message.
+    Deferred {
+        /// The reply code.
+        code: u16,
+        /// Its answer.
+        response: String,
+    },
+    /// The server answered with a 5xx: it will never take the message.
+    Rejected {
+        /// The reply code.
+        code: u16,
+        /// Its answer.
+        response: String,
+        /// Whether the answer was about the recipient (RCPT), not about the message or the sender.
+        recipient: bool,
+    },
+    /// It certainly was not sent: no connection, no TLS, no login, or the line broke before DATA.
+    Unreached {
+        /// What went wrong.
+        error: String,
+    },
+    /// The line broke after DATA: the server may have taken the message.
+    Unknown {
+        /// What went wrong.
+        error: String,
+    },
+}
+
+impl Delivery {
+    /// Whether the mailbox itself is gone, so that nothing may be sent there again: the recipient was refused, and
+    /// the enhanced status (RFC 3463), where one is given, speaks about the address and not about policy.
+    pub fn mailbox_is_gone(&self) -> bool {
+        let Self::Rejected { code, response, recipient: true } = self else { return false };
+        let enhanced = response.split_whitespace().next().filter(|word| word.starts_with("5.") && word.len() <= 9);
+        enhanced.map_or(matches!(code, 550 | 551 | 553), |status| {
+            matches!(status, "5.1.0" | "5.1.1" | "5.1.2" | "5.1.3" | "5.1.6" | "5.1.10" | "5.2.1")
+        })
+    }
+}
+
+/// What the enrolment that planned an e-mail does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// The e-mail is not settled: wait for the job that follows.
+    Wait,
+    /// Go on with the next step.
+    GoOn,
+    /// End as bounced.
+    Bounced,
+    /// End as opted out.
+    OptedOut,
+    /// It was not sent for another reason: look at the enrolment's own state.
+    NotSent(Obstacle),
+}
+
+impl Email {
+    /// What the enrolment does next.
+    pub fn outlook(&self) -> Outlook {
+        match (self.state, self.obstacle) {
+            (EmailState::Planned | EmailState::Sending | EmailState::Deferred, _) => Outlook::Wait,
+            (EmailState::Sent | EmailState::Unknown, _) => Outlook::GoOn,
+            (EmailState::Bounced, _) => Outlook::Bounced,
+            (EmailState::Refused, Some(Obstacle::OptedOut | Obstacle::Suppressed | Obstacle::ConsentWithdrawn)) => {
+                Outlook::OptedOut
+            }
+            (EmailState::Refused, other) => Outlook::NotSent(other.unwrap_or(Obstacle::EnrollmentEnded)),
+        }
+    }
+
+    fn fact(&self, kind: &'static str) -> Fact {
+        Fact::ledger(kind, self.id)
+            .lead(self.lead)
+            .account(self.account)
+            .with("contact", self.contact)
+            .with("step", &self.step)
+            .with("attempt", self.attempts)
+    }
+
+    fn turn(self, state: EmailState, kind: &'static str) -> Decision<Self> {
+        let fact = self.fact(kind).moved(self.state, state);
+        Decision::new(Self { state, ..self }, fact)
+    }
+}
+
+/// Why an e-mail is refused, or a change to it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A line break in a header would let its text forge other headers.
+    #[error("{field} has a line break or control character in it; write it in one line")]
+    LineBreak {
+        /// The input field.
+        field: &'static str,
+    },
+    /// An e-mail without a subject is taken for spam.
+    #[error("the subject is empty; give one")]
+    SubjectEmpty,
+    /// There is nothing to read.
+    #[error("the text is empty; an e-mail needs a plain text beside its HTML")]
+    TextEmpty,
+    /// An address cannot be written to.
+    #[error("{field} is not an e-mail address; give it in the form name@example.com")]
+    NotAnAddress {
+        /// The input field.
+        field: &'static str,
+    },
+    /// The person may not be written to.
+    #[error("nothing may be sent to this person ({obstacle}); leave them out")]
+    MayNotWrite {
+        /// Why.
+        obstacle: Obstacle,
+    },
+    /// Only an e-mail that waits for a try can be begun.
+    #[error("the e-mail is {state}, so it cannot be begun")]
+    NotWaiting {
+        /// Where it stands.
+        state: EmailState,
+    },
+    /// An outcome belongs to a try that is under way.
+    #[error("the e-mail is {state} at attempt {attempt}, so this outcome is not its own")]
+    NotSending {
+        /// Where it stands.
+        state: EmailState,
+        /// Its last attempt.
+        attempt: u32,
+    },
+    /// Only an e-mail of unknown fate needs a person's word.
+    #[error("the e-mail is {state}; only one that is UNKNOWN can be resolved")]
+    NotUnknown {
+        /// Where it stands.
+        state: EmailState,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::LineBreak { .. } => "EMAIL_LINE_BREAK",
+            Self::SubjectEmpty => "EMAIL_SUBJECT_EMPTY",
+            Self::TextEmpty => "EMAIL_TEXT_EMPTY",
+            Self::NotAnAddress { .. } => "EMAIL_NOT_AN_ADDRESS",
+            Self::MayNotWrite { .. } => "EMAIL_MAY_NOT_WRITE",
+            Self::NotWaiting { .. } => "EMAIL_NOT_WAITING",
+            Self::NotSending { .. } => "EMAIL_NOT_SENDING",
+            Self::NotUnknown { .. } => "EMAIL_NOT_UNKNOWN",
+        }
+    }
+
+    /// The input field concerned, where there is one.
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::LineBreak { field } | Self::NotAnAddress { field } => Some(field),
+            Self::SubjectEmpty => Some("subject"),
+            Self::TextEmpty => Some("text"),
+            Self::MayNotWrite { .. } => Some("to"),
+            Self::NotWaiting { .. } | Self::NotSending { .. } | Self::NotUnknown { .. } => None,
+        }
+    }
+}
+
+fn one_line(field: &'static str, text: &str) -> Result<(), Refusal> {
+    if text.chars().any(char::is_control) { Err(Refusal::LineBreak { field }) } else { Ok(()) }
+}
+
+fn check_mailbox(field: &'static str, mailbox: &Mailbox) -> Result<(), Refusal> {
+    one_line(field, &mailbox.address)?;
+    one_line(field, mailbox.name.as_deref().unwrap_or_default())?;
+    suppression::normalise(suppression::SuppressionKind::Email, &mailbox.address)
+        .map(drop)
+        .map_err(|_| Refusal::NotAnAddress { field })
+}
+
+/// Plans an e-mail: it is written down and its delivery falls due at once. The Message-ID ends in the sender's domain.
+pub fn plan(draft: Draft, standing: Standing<'_>, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+    one_line("subject", &draft.subject)?;
+    if draft.subject.trim().is_empty() {
+        return Err(Refusal::SubjectEmpty);
+    }
+    if draft.text.trim().is_empty() {
+        return Err(Refusal::TextEmpty);
+    }
+    check_mailbox("to", &draft.to)?;
+    check_mailbox("from", &draft.from)?;
+    if let Some(reply_to) = &draft.reply_to {
+        check_mailbox("replyTo", reply_to)?;
+    }
+    if let Some(obstacle) = standing.obstacle(&draft.to.address) {
+        return Err(Refusal::MayNotWrite { obstacle });
+    }
+    let Draft {
+        id,
+        origin: (enrollment, step, visit),
+        contact,
+        lead,
+        account,
+        to,
+        from,
+        reply_to,
+        subject,
+        text,
+        html,
+    } = draft;
+    let sender = suppression::normalise(suppression::SuppressionKind::Email, &from.address)
+        .map_err(|_| Refusal::NotAnAddress { field: "from" })?;
+    let domain = sender.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    let message_id = format!("{}@{domain}", id.0.as_simple());
+    let email = Email {
+        id,
+        enrollment,
+        step,
+        visit,
+        contact,
+        lead,
+        account,
+        to,
+        subject,
+        text,
+        html,
+        from,
+        reply_to,
+        message_id,
+        state: EmailState::Planned,
+        attempts: 0,
+        obstacle: None,
+        error: None,
+        planned_at: now,
+        begun_at: None,
+        settled_at: None,
+    };
+    let fact = email.fact("email.planned").with("enrollment", email.enrollment).with("message_id", &email.message_id);
+    Ok(Decision::new(email, fact).plan(Job::DeliverEmail { email: id }, now))
+}
+
+/// Begins a try, or refuses the e-mail for good if the person may not be written to: look at the state of the result.
+///
+/// After it, the state is SENDING and the one who began must send and then [`settle`].
+pub fn begin(email: Email, standing: Standing<'_>, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+    if !matches!(email.state, EmailState::Planned | EmailState::Deferred) {
+        return Err(Refusal::NotWaiting { state: email.state });
+    }
+    if let Some(obstacle) = standing.obstacle(&email.to.address) {
+        return Ok(refuse(email, obstacle, now));
+    }
+    let begun = Email { attempts: email.attempts.saturating_add(1), begun_at: Some(now), settled_at: None, ..email };
+    Ok(begun.turn(EmailState::Sending, "email.begun"))
+}
+
+fn refuse(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Email> {
+    let mut decision =
+        Email { obstacle: Some(obstacle), settled_at: Some(now), ..email }.turn(EmailState::Refused, "email.refused");
+    decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
+    go_on(decision, now)
+}
+
+/// The enrolment takes its next step once the e-mail has come to an end.
+fn go_on(decision: Decision<Email>, now: DateTime<Utc>) -> Decision<Email> {
+    let (enrollment, visit) = (decision.next.enrollment, decision.next.visit);
+    match enrollment {
+        Some(enrollment) => decision.plan(Job::AdvanceEnrollment { enrollment, visit }, now),
+        None => decision,
+    }
+}
+
+/// How long a mail server's "later" or silence is put up with (RFC 5321, 4.5.4.1: at least four to five days).
+pub const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(5);
+
+/// How long to wait after the `attempt`-th try (from 1). The first waits are short for the sake of greylisting, and
+/// shorter still where our own mail server could not be reached.
+pub fn back_off(attempt: u32, unreached: bool) -> TimeDelta {
+    const DEFERRED: [i64; 9] = [5, 15, 30, 60, 120, 240, 480, 720, 1440];
+    const UNREACHED: [i64; 6] = [1, 2, 5, 10, 15, 30];
+    let table: &[i64] = if unreached { &UNREACHED } else { &DEFERRED };
+    let at = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX).min(table.len() - 1);
+    TimeDelta::minutes(table[at])
+}
+
+/// Records the outcome of the try number `attempt`.
+///
+/// It is also taken for an e-mail that was called UNKNOWN meanwhile (its worker lost the lease but lived on), since a
+/// known outcome is better than an unknown one; never for another attempt.
+pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+    let open = matches!(email.state, EmailState::Sending | EmailState::Unknown);
+    if !open || email.attempts != attempt {
+        return Err(Refusal::NotSending { state: email.state, attempt: email.attempts });
+    }
+    let late = now - email.planned_at >= GIVE_UP_AFTER;
+    let with = |email: Email, error: Option<&str>| Email {
+        error: error.map(|text| text.chars().take(1000).collect()),
+        settled_at: Some(now),
+        ..email
+    };
+    let decision = match delivery {
+        Delivery::Accepted { .. } => go_on(with(email, None).turn(EmailState::Sent, "email.sent"), now),
+        Delivery::Rejected { response, code, .. } => {
+            let decision = with(email, Some(response)).turn(EmailState::Bounced, "email.bounced");
+            go_on(explain(decision, "code", *code), now)
+        }
+        Delivery::Deferred { response, code } if late => {
+            let decision = with(email, Some(response)).turn(EmailState::Bounced, "email.bounced");
+            go_on(explain(decision, "gave_up_at_code", *code), now)
+        }
+        Delivery::Unreached { error } if late => refuse(with(email, Some(error)), Obstacle::Expired, now),
+        Delivery::Deferred { response: error, .. } | Delivery::Unreached { error } => {
+            let due = now + back_off(attempt, matches!(delivery, Delivery::Unreached { .. }));
+            let decision = with(email, Some(error)).turn(EmailState::Deferred, "email.deferred");
+            let id = decision.next.id;
+            explain(decision, "again_at", due).plan(Job::DeliverEmail { email: id }, due)
+        }
+        Delivery::Unknown { error } => return Ok(lose_sight(with(email, Some(error)), now)),
+    };
+    Ok(decision)
+}
+
+fn explain(mut decision: Decision<Email>, key: &str, value: impl Serialize + Copy) -> Decision<Email> {
+    decision.facts = decision.facts.into_iter().map(|fact| fact.with(key, value)).collect();
+    decision
+}
+
+fn lose_sight(email: Email, now: DateTime<Utc>) -> Decision<Email> {
+    go_on(Email { settled_at: Some(now), ..email }.turn(EmailState::Unknown, "email.lost_sight_of"), now)
+}
+
+/// Marks an e-mail UNKNOWN whose try was begun and whose outcome was never recorded.
+pub fn recover(email: Email, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+    if email.state != EmailState::Sending {
+        return Err(Refusal::NotSending { state: email.state, attempt: email.attempts });
+    }
+    let error = Some("the process that was sending it stopped before it could record the outcome".to_owned());
+    Ok(lose_sight(Email { error, ..email }, now))
+}
+
+/// Records what a person found out about an e-mail of unknown fate. A resend keeps the Message-ID and passes through
+/// [`begin`] like any other try.
+pub fn resolve(email: Email, resolution: Resolution, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+    if email.state != EmailState::Unknown {
+        return Err(Refusal::NotUnknown { state: email.state });
+    }
+    let decision = match resolution {
+        Resolution::Sent => Email { settled_at: Some(now), ..email }.turn(EmailState::Sent, "email.resolved"),
+        Resolution::Resend => {
+            let id = email.id;
+            // The five days begin again: the person asked for it now.
+            Email { settled_at: None, planned_at: now, ..email }
+                .turn(EmailState::Planned, "email.resolved")
+                .plan(Job::DeliverEmail { email: id }, now)
+        }
+    };
+    Ok(explain(decision, "resolution", resolution))
+}
+
+#[cfg(test)]
+#[path = "email_laws.rs"]
+mod laws;

@@ -1,0 +1,288 @@
+//! The laws of e-mail, as tables and as properties over interleavings.
+
+use super::*;
+use crate::id::SuppressionId;
+use crate::suppression::{SuppressionKind, Wish, lift, suppress};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
+}
+
+fn draft(n: u128, to: &str) -> Draft {
+    Draft {
+        id: EmailId(Uuid::from_u128(n)),
+        origin: (Some(EnrollmentId(Uuid::from_u128(900 + n))), "welcome".into(), 3),
+        contact: ContactId(Uuid::from_u128(500 + n)),
+        lead: None,
+        account: None,
+        to: Mailbox::bare(to),
+        from: Mailbox::named("Tandem", "hello@sender.example"),
+        reply_to: None,
+        subject: "Good day".into(),
+        text: "Hello.".into(),
+        html: None,
+    }
+}
+
+fn clear() -> Standing<'static> {
+    Standing {
+        suppressions: &[],
+        consent_withdrawn: false,
+        opted_out: false,
+        contact_current: true,
+        enrollment_live: true,
+    }
+}
+
+fn planned() -> Email {
+    plan(draft(1, "a@example.com"), clear(), at(0)).unwrap().next
+}
+
+fn sending() -> Email {
+    begin(planned(), clear(), at(1)).unwrap().next
+}
+
+fn outcome(which: u8) -> Delivery {
+    match which % 5 {
+        0 => Delivery::Accepted { response: "ok".into() },
+        1 => Delivery::Deferred { code: 451, response: "later".into() },
+        2 => Delivery::Rejected { code: 550, response: "no".into(), recipient: true },
+        3 => Delivery::Unreached { error: "no route".into() },
+        _ => Delivery::Unknown { error: "reset".into() },
+    }
+}
+
+fn advances(decision: &Decision<Email>) -> usize {
+    decision.jobs.iter().filter(|job| matches!(job.job, Job::AdvanceEnrollment { visit: 3, .. })).count()
+}
+
+#[test]
+fn a_planned_email_falls_due_at_once_and_its_message_id_comes_from_its_id() {
+    let decision = plan(draft(1, "a@example.com"), clear(), at(0)).unwrap();
+    assert_eq!(decision.jobs.len(), 1);
+    assert_eq!(decision.jobs[0].job, Job::DeliverEmail { email: decision.next.id });
+    assert_eq!(decision.next.message_id, "00000000000000000000000000000001@sender.example");
+}
+
+#[test]
+fn a_line_break_in_a_header_is_refused() {
+    for subject in ["a\r\nBcc: x@example.org", "a\nb", "a\rb", "a\0b"] {
+        let bad = Draft { subject: subject.into(), ..draft(1, "a@example.com") };
+        assert_eq!(plan(bad, clear(), at(0)).unwrap_err().code(), "EMAIL_LINE_BREAK");
+    }
+    let bad = Draft { from: Mailbox::named("x\r\nBcc: y", "a@example.com"), ..draft(1, "a@example.com") };
+    assert_eq!(plan(bad, clear(), at(0)).unwrap_err().field(), Some("from"));
+    assert_eq!(plan(draft(1, "nobody"), clear(), at(0)).unwrap_err().code(), "EMAIL_NOT_AN_ADDRESS");
+}
+
+#[test]
+fn every_obstacle_refuses_at_planning_and_at_beginning() {
+    let wish = |reason| Wish {
+        id: SuppressionId(Uuid::nil()),
+        kind: SuppressionKind::Domain,
+        value: "example.com".into(),
+        reason,
+        source: "test".into(),
+    };
+    let unsubscribed = [suppress(None, wish(SuppressionReason::Unsubscribed), at(0)).unwrap().next];
+    let manual = [suppress(None, wish(SuppressionReason::Manual), at(0)).unwrap().next];
+    let cases = [
+        (Standing { suppressions: &unsubscribed, ..clear() }, Obstacle::OptedOut, Outlook::OptedOut),
+        (Standing { suppressions: &manual, ..clear() }, Obstacle::Suppressed, Outlook::OptedOut),
+        (Standing { opted_out: true, ..clear() }, Obstacle::OptedOut, Outlook::OptedOut),
+        (Standing { consent_withdrawn: true, ..clear() }, Obstacle::ConsentWithdrawn, Outlook::OptedOut),
+        (
+            Standing { contact_current: false, ..clear() },
+            Obstacle::ContactGone,
+            Outlook::NotSent(Obstacle::ContactGone),
+        ),
+        (
+            Standing { enrollment_live: false, ..clear() },
+            Obstacle::EnrollmentEnded,
+            Outlook::NotSent(Obstacle::EnrollmentEnded),
+        ),
+    ];
+    for (standing, obstacle, outlook) in cases {
+        let refused = plan(draft(1, "a@example.com"), standing, at(0)).unwrap_err();
+        assert_eq!(refused, Refusal::MayNotWrite { obstacle });
+        let decision = begin(planned(), standing, at(1)).unwrap();
+        assert_eq!((decision.next.state, decision.next.obstacle), (EmailState::Refused, Some(obstacle)));
+        assert_eq!(decision.next.outlook(), outlook);
+        assert_eq!(decision.facts[0].reason.as_deref(), Some(obstacle.as_str()));
+        assert_eq!(advances(&decision), 1);
+    }
+}
+
+#[test]
+fn each_outcome_leads_to_its_state_and_its_job() {
+    let cases = [
+        (0, EmailState::Sent, Outlook::GoOn),
+        (1, EmailState::Deferred, Outlook::Wait),
+        (2, EmailState::Bounced, Outlook::Bounced),
+        (3, EmailState::Deferred, Outlook::Wait),
+        (4, EmailState::Unknown, Outlook::GoOn),
+    ];
+    for (which, state, outlook) in cases {
+        let decision = settle(sending(), 1, &outcome(which), at(2)).unwrap();
+        assert_eq!((decision.next.state, decision.next.outlook()), (state, outlook));
+        let waits = outlook == Outlook::Wait;
+        assert_eq!(advances(&decision), usize::from(!waits));
+        assert_eq!(decision.jobs.iter().any(|job| matches!(job.job, Job::DeliverEmail { .. })), waits);
+    }
+}
+
+#[test]
+fn state_by_command_is_allowed_or_refused_by_name() {
+    for state in EmailState::ALL.iter().copied() {
+        let email = Email { state, attempts: 1, ..planned() };
+        let waiting = matches!(state, EmailState::Planned | EmailState::Deferred);
+        assert_eq!(begin(email.clone(), clear(), at(1)).is_ok(), waiting, "begin {state}");
+        let open = matches!(state, EmailState::Sending | EmailState::Unknown);
+        assert_eq!(settle(email.clone(), 1, &outcome(0), at(1)).is_ok(), open, "settle {state}");
+        assert!(settle(email.clone(), 2, &outcome(0), at(1)).is_err(), "settle of another attempt {state}");
+        assert_eq!(recover(email.clone(), at(1)).is_ok(), state == EmailState::Sending, "recover {state}");
+        for resolution in Resolution::ALL.iter().copied() {
+            let resolved = resolve(email.clone(), resolution, at(1));
+            assert_eq!(resolved.is_ok(), state == EmailState::Unknown, "resolve {state}");
+        }
+    }
+}
+
+#[test]
+fn later_is_tried_again_for_five_days_and_then_given_up() {
+    let four = settle(sending(), 1, &outcome(1), at(4 * 1440)).unwrap();
+    assert_eq!(four.next.state, EmailState::Deferred);
+    let five = settle(sending(), 1, &outcome(1), at(5 * 1440)).unwrap();
+    assert_eq!((five.next.state, advances(&five)), (EmailState::Bounced, 1));
+    let silent = settle(sending(), 1, &outcome(3), at(5 * 1440)).unwrap();
+    assert_eq!((silent.next.state, silent.next.obstacle), (EmailState::Refused, Some(Obstacle::Expired)));
+    assert!(
+        (1..100).all(|n| back_off(n, false) <= back_off(n + 1, false) && back_off(n, true) <= back_off(n + 1, true))
+    );
+}
+
+#[test]
+fn only_a_refused_recipient_is_a_mailbox_that_is_gone() {
+    let gone = |code, response: &str, recipient| {
+        Delivery::Rejected { code, response: response.into(), recipient }.mailbox_is_gone()
+    };
+    assert!(gone(550, "5.1.1 no such user", true) && gone(550, "no such user", true));
+    assert!(!gone(550, "5.7.1 blocked by policy", true));
+    assert!(!gone(554, "spam", true) && !gone(550, "5.1.1 no such user", false));
+    assert!(!outcome(1).mailbox_is_gone());
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Plan(u8, u8),
+    Suppress(u8, bool),
+    Lift(u8),
+    Begin(u8),
+    Settle(u8, u8),
+    Recover(u8),
+    Resolve(u8, bool),
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        (0..6_u8, 0..4_u8).prop_map(|(n, to)| Act::Plan(n, to)),
+        (0..4_u8, any::<bool>()).prop_map(|(to, domain)| Act::Suppress(to, domain)),
+        (0..8_u8).prop_map(Act::Lift),
+        (0..6_u8).prop_map(Act::Begin),
+        (0..6_u8, any::<u8>()).prop_map(|(n, outcome)| Act::Settle(n, outcome)),
+        (0..6_u8).prop_map(Act::Recover),
+        (0..6_u8, any::<bool>()).prop_map(|(n, resend)| Act::Resolve(n, resend)),
+    ]
+}
+
+fn address(to: u8) -> &'static str {
+    ["ann@one.example", "Bob@one.example", "cay@mail.one.example", "dan@two.example"][usize::from(to % 4)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Promise 5: whatever the order of planning, suppressing, trying, failing and resolving.
+    #[test]
+    fn nothing_is_begun_after_a_suppression_landed(acts in prop::collection::vec(acts(), 1..80)) {
+        let mut emails: std::collections::BTreeMap<u8, Email> = Default::default();
+        let mut suppressions: Vec<Suppression> = Vec::new();
+        for (minute, act) in acts.into_iter().enumerate() {
+            let now = at(i64::try_from(minute).unwrap());
+            match act {
+                Act::Plan(n, to) => {
+                    let standing = Standing { suppressions: &suppressions, ..clear() };
+                    if !emails.contains_key(&n) && let Ok(decision) = plan(draft(n.into(), address(to)), standing, now) {
+                        emails.insert(n, decision.next);
+                    }
+                }
+                Act::Suppress(to, whole) => {
+                    let (kind, value) = if whole {
+                        (SuppressionKind::Domain, address(to).rsplit_once('@').unwrap().1.to_owned())
+                    } else {
+                        (SuppressionKind::Email, address(to).to_lowercase())
+                    };
+                    let found = suppressions.iter().position(|s| s.kind == kind && s.value == value);
+                    let id = SuppressionId(Uuid::from_u128(minute as u128));
+                    let wish = Wish { id, kind, value, reason: SuppressionReason::Manual, source: String::new() };
+                    if let Ok(decision) = suppress(found.map(|i| suppressions[i].clone()), wish, now) {
+                        match found { Some(i) => suppressions[i] = decision.next, None => suppressions.push(decision.next) }
+                    }
+                }
+                Act::Lift(i) => {
+                    if let Some(found) = suppressions.get_mut(usize::from(i))
+                        && let Ok(decision) = lift(found.clone(), "consent given anew", now) {
+                        *found = decision.next;
+                    }
+                }
+                Act::Begin(n) => {
+                    let standing = Standing { suppressions: &suppressions, ..clear() };
+                    if let Some(email) = emails.get(&n).cloned() && let Ok(decision) = begin(email, standing, now) {
+                        if decision.next.state == EmailState::Sending {
+                            let to = &decision.next.to.address;
+                            prop_assert!(!suppressions.iter().any(|s| s.covers(to)), "begun to {to}");
+                        }
+                        emails.insert(n, decision.next);
+                    }
+                }
+                Act::Settle(n, which) => {
+                    if let Some(email) = emails.get(&n).cloned() {
+                        let attempt = email.attempts;
+                        if let Ok(decision) = settle(email, attempt, &outcome(which), now) { emails.insert(n, decision.next); }
+                    }
+                }
+                Act::Recover(n) => {
+                    if let Some(email) = emails.get(&n).cloned() && let Ok(decision) = recover(email, now) {
+                        emails.insert(n, decision.next);
+                    }
+                }
+                Act::Resolve(n, resend) => {
+                    let resolution = if resend { Resolution::Resend } else { Resolution::Sent };
+                    if let Some(email) = emails.get(&n).cloned() && let Ok(decision) = resolve(email, resolution, now) {
+                        emails.insert(n, decision.next);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Promise 2: an e-mail of unknown fate goes out again only after a person said so.
+    #[test]
+    fn an_unknown_email_is_never_begun_without_a_resolution(outcomes in prop::collection::vec(any::<u8>(), 1..20)) {
+        let mut email = planned();
+        for (minute, which) in outcomes.into_iter().enumerate() {
+            let now = at(i64::try_from(minute).unwrap());
+            let before = email.state;
+            match begin(email.clone(), clear(), now) {
+                Ok(decision) => {
+                    prop_assert!(matches!(before, EmailState::Planned | EmailState::Deferred));
+                    let attempt = decision.next.attempts;
+                    email = settle(decision.next, attempt, &outcome(which), now).unwrap().next;
+                }
+                Err(refusal) => prop_assert_eq!(refusal, Refusal::NotWaiting { state: before }),
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Signed links: what a URL in an e-mail may carry, and how nobody else can make one.
+//!
+//! A token holds ids and never an address. Its bytes are `version (1) | purpose | key id | email id | contact id |
+//! HMAC-SHA256 over all before it`, in base64 for URLs without padding. The key id says which key signed, so that a
+//! key can be changed while the links in e-mails of last year still work.
+
+use crate::id::{ContactId, EmailId};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+const VERSION: u8 = 1;
+const UNSUBSCRIBE: u8 = b'u';
+const HEAD: usize = 3;
+const SIGNED: usize = HEAD + 16 + 16;
+const TOTAL: usize = SIGNED + 32;
+
+/// What a link asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// Write no more to the person whom this e-mail went to.
+    Unsubscribe {
+        /// The e-mail that carried the link.
+        email: EmailId,
+        /// The person it went to.
+        contact: ContactId,
+    },
+}
+
+/// Why a token or a key is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not of the form of a token.
+    #[error("this link is damaged; copy the whole link from the e-mail")]
+    Malformed,
+    /// The signature is not ours.
+    #[error("this link was not made here; use the link in the e-mail")]
+    Forged,
+    /// The key that signed it is not kept any more.
+    #[error("this link is too old to be checked; answer the e-mail instead")]
+    KeyRetired,
+    /// A short secret could be guessed.
+    #[error("a signing key needs at least 32 bytes; make one with `openssl rand -base64 32`")]
+    KeyTooShort,
+    /// The key that signs must be among the keys.
+    #[error("the current key is not among the keys; add it or name another")]
+    KeyMissing,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "LINK_MALFORMED",
+            Self::Forged => "LINK_FORGED",
+            Self::KeyRetired => "LINK_KEY_RETIRED",
+            Self::KeyTooShort => "LINK_KEY_TOO_SHORT",
+            Self::KeyMissing => "LINK_KEY_MISSING",
+        }
+    }
+
+    /// The input field concerned: always the token.
+    pub const fn field(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// The keys that sign and check links: one signs, all check.
+#[derive(Clone)]
+pub struct KeyRing {
+    current: u8,
+    keys: BTreeMap<u8, Vec<u8>>,
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyRing").field("current", &self.current).finish_non_exhaustive()
+    }
+}
+
+impl KeyRing {
+    /// Keys by id, of at least 32 bytes each; `current` signs.
+    pub fn new(current: u8, keys: BTreeMap<u8, Vec<u8>>) -> Result<Self, Refusal> {
+        if keys.values().any(|key| key.len() < 32) {
+            return Err(Refusal::KeyTooShort);
+        }
+        if !keys.contains_key(&current) {
+            return Err(Refusal::KeyMissing);
+        }
+        Ok(Self { current, keys })
+    }
+
+    /// One key, under the id 1.
+    pub fn single(key: &[u8]) -> Result<Self, Refusal> {
+        Self::new(1, BTreeMap::from([(1, key.to_vec())]))
+    }
+
+    fn mac(&self, key: u8, signed: &[u8]) -> Option<Hmac<Sha256>> {
+        // HMAC takes a key of any length, so the second `ok` never loses one.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.keys.get(&key)?).ok()?;
+        mac.update(signed);
+        Some(mac)
+    }
+
+    /// The token for a link: 90 characters, all safe in a URL.
+    pub fn sign(&self, link: Link) -> String {
+        let Link::Unsubscribe { email, contact } = link;
+        let mut bytes = Vec::with_capacity(TOTAL);
+        bytes.extend([VERSION, UNSUBSCRIBE, self.current]);
+        bytes.extend(email.0.as_bytes());
+        bytes.extend(contact.0.as_bytes());
+        let tag = self.mac(self.current, &bytes).map(|mac| mac.finalize().into_bytes());
+        bytes.extend(tag.unwrap_or_default());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// What a token asks for. The signature is compared in constant time.
+    pub fn open(&self, token: &str) -> Result<Link, Refusal> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Refusal::Malformed)?;
+        if bytes.len() != TOTAL || bytes[0] != VERSION || bytes[1] != UNSUBSCRIBE {
+            return Err(Refusal::Malformed);
+        }
+        let (signed, tag) = bytes.split_at(SIGNED);
+        self.mac(bytes[2], signed).ok_or(Refusal::KeyRetired)?.verify_slice(tag).map_err(|_| Refusal::Forged)?;
+        let id = |from: usize| Uuid::from_slice(&signed[from..from + 16]).map_err(|_| Refusal::Malformed);
+        Ok(Link::Unsubscribe { email: EmailId(id(HEAD)?), contact: ContactId(id(HEAD + 16)?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ring(seed: u8) -> KeyRing {
+        KeyRing::single(&[seed; 32]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_signed_link_opens_to_what_was_signed(email: u128, contact: u128, seed: u8) {
+            let link = Link::Unsubscribe {
+                email: EmailId(Uuid::from_u128(email)), contact: ContactId(Uuid::from_u128(contact)),
+            };
+            let token = ring(seed).sign(link);
+            prop_assert!(token.len() == 90 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+            prop_assert_eq!(ring(seed).open(&token), Ok(link));
+            prop_assert_eq!(ring(seed.wrapping_add(1)).open(&token), Err(Refusal::Forged));
+        }
+
+        #[test]
+        fn a_token_changed_in_any_bit_is_refused(email: u128, at in 0..TOTAL, bit in 0..8_u32) {
+            let link = Link::Unsubscribe { email: EmailId(Uuid::from_u128(email)), contact: ContactId(Uuid::nil()) };
+            let mut bytes = URL_SAFE_NO_PAD.decode(ring(1).sign(link)).unwrap();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(ring(1).open(&URL_SAFE_NO_PAD.encode(bytes)).is_err());
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+            prop_assert!(ring(1).open(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn an_old_key_still_checks_and_a_retired_one_does_not() {
+        let link = Link::Unsubscribe { email: EmailId(Uuid::max()), contact: ContactId(Uuid::nil()) };
+        let old = KeyRing::new(1, BTreeMap::from([(1, vec![1; 32])])).unwrap();
+        let both = KeyRing::new(2, BTreeMap::from([(1, vec![1; 32]), (2, vec![2; 32])])).unwrap();
+        let new = KeyRing::new(2, BTreeMap::from([(2, vec![2; 32])])).unwrap();
+        assert_eq!(both.open(&old.sign(link)), Ok(link));
+        assert_eq!(new.open(&old.sign(link)), Err(Refusal::KeyRetired));
+        assert_eq!(new.open(&both.sign(link)), Ok(link));
+    }
+
+    #[test]
+    fn a_key_that_could_be_guessed_is_refused() {
+        assert_eq!(KeyRing::single(b"secret").unwrap_err(), Refusal::KeyTooShort);
+        assert_eq!(KeyRing::new(2, BTreeMap::from([(1, vec![0; 32])])).unwrap_err(), Refusal::KeyMissing);
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        assert!(!format!("{:?}", ring(77)).contains("77"));
+    }
+}
