@@ -1,1 +1,0 @@
-//! calendar: to come.
