@@ -1,1 +1,24 @@
-//! tandem-migrations
+//! The shape of the database, one file per change, the same for SQLite and PostgreSQL.
+//!
+//! A change first expands (a new table or a nullable column), and contracts in a later release, so that an older
+//! process beside a newer one keeps working. Published files are never edited.
+
+pub mod columns;
+mod m0001_core;
+mod m0002_access;
+
+pub use sea_orm_migration::prelude::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+/// Runs the changes in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_core::Migration),
+            Box::new(m0002_access::Migration),
+        ]
+    }
+}

@@ -1,1 +1,29 @@
-//! tandem-store
+//! The only crate that speaks to the database.
+//!
+//! Reads are free; there is one way to write: open a [`Tx`], load what the decision needs, and spend the
+//! transaction with [`Tx::commit`], which writes rows, ledger, jobs and the answer to a repeated request together.
+
+mod access;
+mod checkpoint;
+mod connect;
+mod error;
+pub mod idempotency;
+pub mod jobs;
+pub mod ledger;
+pub mod page;
+mod stored;
+mod tx;
+pub mod views;
+
+pub use connect::{Settings, Store};
+pub use error::{Result, StoreError};
+pub use page::{Page, PageOf};
+pub use stored::{Save, Stored};
+pub use tx::Tx;
+
+use chrono::{DateTime, Utc};
+
+/// A moment as the database keeps it: milliseconds since 1970.
+pub(crate) fn ms(at: DateTime<Utc>) -> i64 {
+    at.timestamp_millis()
+}

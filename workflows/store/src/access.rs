@@ -1,0 +1,65 @@
+//! Users, teams and tokens.
+
+pub mod user {
+    //! The user's row.
+    use crate::stored::stored;
+    use tandem_domain::access::User;
+    stored!(User, "User", "user_account", |user| { email: String = user.email.clone(), active: bool = user.active });
+}
+
+pub mod team {
+    //! The team's row.
+    use crate::stored::stored;
+    use tandem_domain::access::Team;
+    stored!(Team, "Team", "team", |team| { name: String = team.name.clone() });
+}
+
+pub mod token {
+    //! The token's row.
+    use crate::stored::stored;
+    use tandem_domain::access::AccessToken;
+    stored!(AccessToken, "AccessToken", "access_token", |token| {
+        user_id: Uuid = token.user.into(),
+        hash: String = token.hash.clone(),
+    });
+}
+
+use crate::page::{Page, PageOf};
+use crate::{Result, Store};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use tandem_domain::access::{AccessToken, Team, User};
+use tandem_domain::id::UserId;
+use uuid::Uuid;
+
+impl Store {
+    /// The user with this normalised e-mail address.
+    pub async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        let query = user::row::Entity::find().filter(user::row::Column::Email.eq(email));
+        Ok(self.all(query).await?.pop())
+    }
+
+    /// The token whose secret has this SHA-256.
+    pub async fn token_by_hash(&self, hash: &str) -> Result<Option<AccessToken>> {
+        let query = token::row::Entity::find().filter(token::row::Column::Hash.eq(hash));
+        Ok(self.all(query).await?.pop())
+    }
+
+    /// A page of users.
+    pub async fn user_page(&self, page: &Page<Uuid>) -> Result<PageOf<User>> {
+        self.page(user::row::Entity::find(), page).await
+    }
+
+    /// A page of teams.
+    pub async fn team_page(&self, page: &Page<Uuid>) -> Result<PageOf<Team>> {
+        self.page(team::row::Entity::find(), page).await
+    }
+
+    /// A page of tokens, of one user or of all.
+    pub async fn token_page(&self, user: Option<UserId>, page: &Page<Uuid>) -> Result<PageOf<AccessToken>> {
+        let mut query = token::row::Entity::find();
+        if let Some(user) = user {
+            query = query.filter(token::row::Column::UserId.eq(Uuid::from(user)));
+        }
+        self.page(query, page).await
+    }
+}

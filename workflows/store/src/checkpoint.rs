@@ -1,0 +1,29 @@
+//! Named checkpoints: how far a long undertaking has come. They belong to no decision, and hold nothing that matters
+//! to anybody but the undertaking itself.
+
+use crate::{Result, Store};
+use sea_orm::{ConnectionTrait, Statement};
+
+impl Store {
+    /// What was saved under a name.
+    pub async fn checkpoint(&self, name: &str) -> Result<Option<String>> {
+        let statement = Statement::from_sql_and_values(
+            self.reader().get_database_backend(),
+            "SELECT body FROM checkpoint WHERE name = $1",
+            [name.into()],
+        );
+        let row = self.reader().query_one_raw(statement).await?;
+        Ok(row.map(|row| row.try_get("", "body")).transpose()?)
+    }
+
+    /// Saves under a name, replacing what was there.
+    pub async fn save_checkpoint(&self, name: &str, body: &str) -> Result<()> {
+        let statement = Statement::from_sql_and_values(
+            self.writer().get_database_backend(),
+            "INSERT INTO checkpoint (name, body) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET body = $2",
+            [name.into(), body.into()],
+        );
+        self.writer().execute_raw(statement).await?;
+        Ok(())
+    }
+}

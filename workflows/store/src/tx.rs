@@ -1,0 +1,140 @@
+//! The write transaction and its one end: `commit`.
+
+use crate::idempotency::Answer;
+use crate::jobs::Lease;
+use crate::{Result, Save, StoreError, Stored, idempotency, jobs, ledger};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
+    QuerySelect, Select,
+};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tandem_domain::decision::Decision;
+use tandem_domain::ledger::Stamp;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// A write transaction. Dropped without a commit, it leaves no trace.
+///
+/// It remembers the version of every row it loaded: a row that somebody changed in between is not overwritten.
+pub struct Tx {
+    inner: DatabaseTransaction,
+    seen: Mutex<HashMap<(&'static str, Uuid), i32>>,
+    job: Option<Lease>,
+    jobs_added: Arc<Notify>,
+}
+
+impl Tx {
+    pub(crate) fn new(inner: DatabaseTransaction, job: Option<Lease>, jobs_added: Arc<Notify>) -> Self {
+        Self { inner, seen: Mutex::default(), job, jobs_added }
+    }
+
+    pub(crate) fn connection(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.inner.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Loads an aggregate to change it: PostgreSQL locks its row until the end of the transaction.
+    pub async fn get<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>> {
+        Ok(self.select(T::Row::find().filter(T::id_column().eq(id.into()))).await?.pop())
+    }
+
+    /// Loads what a query selects to change it, in the query's order, locking the rows on PostgreSQL.
+    pub(crate) async fn select<T: Stored>(&self, query: Select<T::Row>) -> Result<Vec<T>> {
+        let query = if self.is_postgres() { query.lock_exclusive() } else { query };
+        let rows = query.all(&self.inner).await?;
+        rows.into_iter().map(|row| self.keep(row)).collect()
+    }
+
+    /// Loads what a query selects without locking it, e.g. definitions that the decision only reads.
+    pub(crate) async fn read<T: Stored>(&self, query: Select<T::Row>) -> Result<Vec<T>> {
+        let rows = query.all(&self.inner).await?;
+        rows.into_iter().map(|row| self.keep(row)).collect()
+    }
+
+    /// Loads an aggregate that the decision only reads.
+    pub async fn peek<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>> {
+        Ok(self.read(T::Row::find().filter(T::id_column().eq(id.into()))).await?.pop())
+    }
+
+    /// Remembers the version of a row that was read, and gives the aggregate in it.
+    pub(crate) fn keep<T: Stored>(&self, row: <T::Row as EntityTrait>::Model) -> Result<T> {
+        let (value, version) = T::parts(row)?;
+        self.versions().insert((T::KIND, value.key()), version);
+        Ok(value)
+    }
+
+    fn versions(&self) -> std::sync::MutexGuard<'_, HashMap<(&'static str, Uuid), i32>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes one aggregate: an insert if this transaction has not seen it, else an update of the version seen.
+    pub(crate) async fn write<T: Stored>(&self, value: &T) -> Result<()> {
+        let id = (T::KIND, value.key());
+        let seen = self.versions().get(&id).copied();
+        let next = seen.map_or(0, |version| version.wrapping_add(1));
+        let row = value.row(next)?;
+        match seen {
+            None => {
+                T::Row::insert(row)
+                    .exec_without_returning(&self.inner)
+                    .await
+                    .map_err(|error| StoreError::writing(error, T::KIND))?;
+            }
+            Some(version) => {
+                let mut row = row;
+                row.not_set(T::id_column());
+                let written = T::Row::update_many()
+                    .set(row)
+                    .filter(T::id_column().eq(value.key()))
+                    .filter(T::version_column().eq(version))
+                    .exec(&self.inner)
+                    .await
+                    .map_err(|error| StoreError::writing(error, T::KIND))?;
+                if written.rows_affected != 1 {
+                    return Err(StoreError::Conflict);
+                }
+            }
+        }
+        self.versions().insert(id, next);
+        Ok(())
+    }
+
+    /// The answer that was given to this idempotency key in the last 24 hours, if any.
+    pub async fn recall(&self, stamp: &Stamp) -> Result<Option<Answer>> {
+        idempotency::recall(&self.inner, stamp).await
+    }
+
+    /// Spends the transaction: rows, ledger, jobs and the remembered answer land together or not at all, and a leased
+    /// job is finished with them. A lost lease rolls everything back.
+    pub async fn commit<T: Save + Serialize>(self, stamp: &Stamp, command: Option<(&str, &str)>, decision: Decision<T>) -> Result<T> {
+        let Decision { next, facts, jobs } = decision;
+        next.save(&self).await?;
+        if let Some((name, input_hash)) = command {
+            idempotency::remember(&self.inner, stamp, name, input_hash, &next).await?;
+        }
+        jobs::insert(&self.inner, stamp, &jobs).await?;
+        if let Some(lease) = &self.job {
+            jobs::finish(&self.inner, lease).await?;
+        }
+        // Last, because the head of the chain is one row that every writer waits for.
+        ledger::append(&self.inner, self.is_postgres(), stamp, &facts).await?;
+        self.inner.commit().await?;
+        if !jobs.is_empty() {
+            self.jobs_added.notify_waiters();
+        }
+        Ok(next)
+    }
+
+    /// Ends a transaction that turned out to have nothing to change, finishing the leased job.
+    pub async fn finish_job(self) -> Result<()> {
+        if let Some(lease) = &self.job {
+            jobs::finish(&self.inner, lease).await?;
+        }
+        Ok(self.inner.commit().await?)
+    }
+}
