@@ -1,1 +1,16 @@
-//! tandem-app
+//! The commands: the one way to change anything in Tandem.
+//!
+//! A command loads what it needs in a transaction, asks the domain, and commits the decision. [`App::run`] does what
+//! is the same for all of them: who may, idempotency keys, the stamp on the record, and trying again after a lost race.
+
+mod access;
+pub mod actor;
+mod command;
+pub mod env;
+pub mod error;
+
+pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserCreate, UserChange};
+pub use actor::Actor;
+pub use command::{App, Call, Command};
+pub use env::{Chance, Clock, Env, Ids};
+pub use error::{AppError, Result};

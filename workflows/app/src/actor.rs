@@ -1,0 +1,103 @@
+//! Who acts, and who may do what: the only place with such rules.
+//!
+//! The table is by role and command. What depends on the thing at hand (only the holder of a claim may finish it, only
+//! the person offered may accept) is the domain's to refuse. Tandem itself (timers, jobs) may run every command.
+
+use crate::AppError;
+use std::collections::BTreeSet;
+use tandem_domain::access::{Role, Scope, Side};
+use tandem_domain::id::UserId;
+use uuid::Uuid;
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The user; none for Tandem itself.
+    pub user: Option<UserId>,
+    /// The role acted in; none for Tandem itself.
+    pub role: Option<Role>,
+    /// The side the user stands on.
+    pub side: Option<Side>,
+    /// What the token is limited to; empty means no limit.
+    pub scopes: BTreeSet<Scope>,
+}
+
+impl Actor {
+    /// Tandem itself: timers, jobs, the operator at the command line.
+    pub const fn system() -> Self {
+        Self { user: None, role: None, side: None, scopes: BTreeSet::new() }
+    }
+
+    /// A user in one of the user's roles, without limits of scope.
+    pub const fn user(user: UserId, role: Role, side: Option<Side>) -> Self {
+        Self { user: Some(user), role: Some(role), side, scopes: BTreeSet::new() }
+    }
+
+    /// Whether this is Tandem itself.
+    pub const fn is_system(&self) -> bool {
+        self.role.is_none()
+    }
+
+    /// The role's code, or `SYSTEM`.
+    pub const fn role_code(&self) -> &'static str {
+        match self.role {
+            Some(role) => role.as_str(),
+            None => "SYSTEM",
+        }
+    }
+
+    /// The user, for commands that only a person can run.
+    pub fn person(&self) -> Result<UserId, AppError> {
+        self.user.ok_or(AppError::Forbidden { needed: "a person".to_owned() })
+    }
+
+    /// The user's id for stamps.
+    pub fn id(&self) -> Option<Uuid> {
+        self.user.map(Into::into)
+    }
+
+    /// Whether the actor has one of these roles, or is Tandem itself.
+    pub fn is_any(&self, roles: &[Role]) -> bool {
+        self.role.is_none_or(|role| roles.contains(&role))
+    }
+
+    /// Refuses unless the actor may run the command of this name.
+    pub fn may(&self, command: &str) -> Result<(), AppError> {
+        let Some(role) = self.role else { return Ok(()) };
+        let roles = roles_for(command);
+        if !roles.contains(&role) {
+            let needed = match roles {
+                [] => "Tandem itself".to_owned(),
+                _ => roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", "),
+            };
+            return Err(AppError::Forbidden { needed });
+        }
+        if !self.scopes.is_empty() && !self.scopes.contains(&Scope::Write) {
+            return Err(AppError::Forbidden { needed: "the scope WRITE".to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Refuses unless the actor may read administrative matters: users, tokens, the audit book.
+    pub fn may_administer(&self) -> Result<(), AppError> {
+        if self.is_any(ADMIN) { Ok(()) } else { Err(AppError::Forbidden { needed: "ADMIN".to_owned() }) }
+    }
+}
+
+const ADMIN: &[Role] = &[Role::Admin];
+const NOBODY: &[Role] = &[];
+
+/// The roles that may run a command: by family, one line a command. A command that is not here is Tandem's own.
+pub const RULES: &[(&str, &[Role])] = &[
+    // access
+    ("userCreate", ADMIN),
+    ("userChange", ADMIN),
+    ("teamCreate", ADMIN),
+    ("accessTokenIssue", ADMIN),
+    ("accessTokenRevoke", ADMIN),
+];
+
+/// The roles that may run the command of this name.
+pub fn roles_for(command: &str) -> &'static [Role] {
+    RULES.iter().find(|(name, _)| *name == command).map_or(NOBODY, |(_, roles)| *roles)
+}

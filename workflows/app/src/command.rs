@@ -1,0 +1,134 @@
+//! How every command runs.
+
+use crate::{Actor, AppError, Env, Result};
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use tandem_domain::decision::Decision;
+use tandem_domain::ledger::{Stamp, canonical, sha256_hex};
+use tandem_store::jobs::Lease;
+use tandem_store::{Save, Store, StoreError, Tx};
+
+/// How often a command that lost a race is tried before the caller is told.
+const TRIES: usize = 5;
+
+/// A change somebody asks for.
+///
+/// It serialises to its input: that is what an idempotency key is compared by.
+pub trait Command: Serialize + Send + Sync {
+    /// Its name: the mutation's, and the key of the who-may table.
+    const NAME: &'static str;
+    /// What it changes and gives back.
+    type Output: Save + Serialize + DeserializeOwned + Send;
+
+    /// Loads what it needs and decides. It may run again after a lost race, so it keeps nothing.
+    fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> impl Future<Output = Result<Decision<Self::Output>>> + Send;
+}
+
+/// The circumstances of a command: who, in answer to what, under which lease, and when.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who acts.
+    pub actor: Actor,
+    /// The request that led here.
+    pub request_id: String,
+    /// The caller's key for a request that may be repeated.
+    pub idempotency_key: Option<String>,
+    /// The job that is finished with this command.
+    pub job: Option<Lease>,
+    /// When it happened, for a past that is being recorded; else now.
+    pub happened_at: Option<DateTime<Utc>>,
+}
+
+impl Call {
+    /// A call of an actor.
+    pub fn new(actor: Actor, request_id: impl Into<String>) -> Self {
+        Self { actor, request_id: request_id.into(), idempotency_key: None, job: None, happened_at: None }
+    }
+
+    /// A call of Tandem itself.
+    pub fn system(request_id: impl Into<String>) -> Self {
+        Self::new(Actor::system(), request_id)
+    }
+
+    /// The same with an idempotency key.
+    pub fn with_key(mut self, key: Option<String>) -> Self {
+        self.idempotency_key = key;
+        self
+    }
+
+    /// The same under the lease of a job, which the command's commit finishes.
+    pub fn for_job(mut self, job: Lease) -> Self {
+        self.job = Some(job);
+        self
+    }
+
+    /// The same at a moment of the past.
+    pub fn at(mut self, happened_at: DateTime<Utc>) -> Self {
+        self.happened_at = Some(happened_at);
+        self
+    }
+
+    /// When it happens.
+    pub fn now(&self, env: &Env) -> DateTime<Utc> {
+        self.happened_at.unwrap_or_else(|| env.now())
+    }
+
+    fn stamp(&self, env: &Env) -> Stamp {
+        Stamp {
+            actor: self.actor.id(),
+            role: self.actor.role_code().to_owned(),
+            side: self.actor.side.map(|side| side.as_str().to_owned()),
+            at: self.now(env),
+            recorded_at: env.now(),
+            request_id: self.request_id.clone(),
+            idempotency_key: self.idempotency_key.clone(),
+        }
+    }
+}
+
+/// Tandem's commands over a store and an environment. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The database; everybody may read.
+    pub store: Store,
+    /// The ports.
+    pub env: Env,
+}
+
+impl App {
+    /// Over a store and an environment.
+    pub const fn new(store: Store, env: Env) -> Self {
+        Self { store, env }
+    }
+
+    /// Runs a command: who may, the answer given before, the decision, the commit.
+    pub async fn run<C: Command>(&self, call: &Call, command: C) -> Result<C::Output> {
+        call.actor.may(C::NAME)?;
+        let input_hash = match call.idempotency_key {
+            Some(_) => sha256_hex(&[canonical(&command).as_bytes()]),
+            None => String::new(),
+        };
+        let mut tries = 1;
+        loop {
+            match self.attempt(call, &command, &input_hash).await {
+                Err(AppError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn attempt<C: Command>(&self, call: &Call, command: &C, input_hash: &str) -> Result<C::Output> {
+        let stamp = call.stamp(&self.env);
+        let tx = self.store.begin(call.job.clone()).await?;
+        if let Some(answer) = tx.recall(&stamp).await? {
+            if answer.command != C::NAME || answer.input_hash != input_hash {
+                return Err(AppError::IdempotencyConflict);
+            }
+            let output = serde_json::from_str(&answer.output)
+                .map_err(|source| StoreError::Decode { kind: "idempotency answer", source })?;
+            return Ok(output);
+        }
+        let decision = command.decide(&tx, call, &self.env).await?;
+        Ok(tx.commit(&stamp, Some((C::NAME, input_hash)), decision).await?)
+    }
+}

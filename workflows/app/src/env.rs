@@ -1,0 +1,54 @@
+//! What commands take from the world, each behind a port: time, ids, chance.
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now. Tandem keeps milliseconds: finer parts are cut off by [`Env::now`].
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// Makes ids.
+pub trait Ids: Send + Sync {
+    /// A new id that nobody has had, which sorts behind the ids made before `now`.
+    fn next(&self, now: DateTime<Utc>) -> Uuid;
+}
+
+/// Makes secrets and draws lots.
+pub trait Chance: Send + Sync {
+    /// Fills the buffer with bytes that nobody can guess (in production).
+    fn fill(&self, bytes: &mut [u8]);
+
+    /// A number from 0 up to, not including, 1.
+    fn fraction(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// The ports that commands use. Cheap to clone.
+#[derive(Clone)]
+pub struct Env {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The maker of ids.
+    pub ids: Arc<dyn Ids>,
+    /// Chance.
+    pub chance: Arc<dyn Chance>,
+}
+
+impl Env {
+    /// Now, to the millisecond.
+    pub fn now(&self) -> DateTime<Utc> {
+        let now = self.clock.now();
+        now.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(now)
+    }
+
+    /// A new id of the kind asked for.
+    pub fn id<T: From<Uuid>>(&self, now: DateTime<Utc>) -> T {
+        T::from(self.ids.next(now))
+    }
+}

@@ -1,0 +1,92 @@
+//! What a command can answer instead of doing its work.
+
+use tandem_store::StoreError;
+use uuid::Uuid;
+
+/// The result of a command.
+pub type Result<T, E = AppError> = std::result::Result<T, E>;
+
+/// Why a command did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The domain says no; the caller can mend it.
+    #[error("{message}")]
+    Refused {
+        /// The stable code.
+        code: &'static str,
+        /// A sentence that says what to do next.
+        message: String,
+        /// The input field concerned, in the schema's spelling.
+        field: Option<String>,
+    },
+    /// What the command names is not there.
+    #[error("there is no {what} with the id {id}")]
+    NotFound {
+        /// The type name.
+        what: &'static str,
+        /// The id given.
+        id: Uuid,
+    },
+    /// The actor may not do this.
+    #[error("this needs {needed}")]
+    Forbidden {
+        /// Who may.
+        needed: String,
+    },
+    /// The idempotency key was used for something else within 24 hours.
+    #[error("this idempotency key was used for another input in the last 24 hours; use a new key")]
+    IdempotencyConflict,
+    /// The world broke, or somebody else was first and stayed first.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AppError {
+    /// A refusal that no domain module words: for rules of the application itself.
+    pub fn refused(code: &'static str, message: impl Into<String>, field: Option<&str>) -> Self {
+        Self::Refused { code, message: message.into(), field: field.map(str::to_owned) }
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { code, .. } => code,
+            Self::NotFound { .. } => "NOT_FOUND",
+            Self::Forbidden { .. } => "FORBIDDEN",
+            Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
+            Self::Store(StoreError::Conflict) => "CONFLICT",
+            Self::Store(StoreError::Duplicate { .. }) => "DUPLICATE",
+            Self::Store(_) => "INTERNAL",
+        }
+    }
+
+    /// Whether the caller can mend it; everything else is a failure of the world.
+    pub const fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            Self::Store(
+                StoreError::Database(_)
+                    | StoreError::Decode { .. }
+                    | StoreError::LeaseLost { .. }
+                    | StoreError::NotMigrated { .. }
+                    | StoreError::Address(_)
+            )
+        )
+    }
+}
+
+/// Each domain module's refusals become application errors here, and nowhere else.
+macro_rules! refusals {
+    ($($refusal:ty),+ $(,)?) => { $(
+        impl From<$refusal> for AppError {
+            fn from(refusal: $refusal) -> Self {
+                Self::Refused {
+                    code: refusal.code(),
+                    message: refusal.to_string(),
+                    field: refusal.field().map(|field| field.to_string()),
+                }
+            }
+        }
+    )+ };
+}
+refusals!(tandem_domain::access::Refusal);
