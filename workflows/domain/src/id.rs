@@ -65,6 +65,8 @@ ids! {
     CalendarId,
     /// A pool of people that opportunities are offered to.
     PoolId,
+    /// The record of one choice among the members of a pool.
+    ReceiptId,
     /// The rules that choose a pool.
     RoutingTableId,
     /// A verified lead handed to sales.

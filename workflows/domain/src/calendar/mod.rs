@@ -324,7 +324,9 @@ mod tests {
         for text in ["09:00-12:30", "00:00-24:00", "23:59-24:00"] {
             assert_eq!(text.parse::<Hours>().unwrap().to_string(), text);
         }
-        for text in ["", "9:00-12:00", "09:00", "09:00-09:00", "17:00-09:00", "09:60-10:00", "09:00-24:01", "+9:00-10:00"] {
+        for text in
+            ["", "9:00-12:00", "09:00", "09:00-09:00", "17:00-09:00", "09:60-10:00", "09:00-24:01", "+9:00-10:00"]
+        {
             assert_eq!(text.parse::<Hours>().unwrap_err().code(), "CALENDAR_HOURS_INVALID", "{text}");
         }
     }

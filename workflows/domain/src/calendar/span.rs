@@ -126,7 +126,11 @@ mod tests {
         let friday = at("2026-05-08T14:30:00Z");
         assert!(office.is_open(friday), "16:30 in Berlin");
         assert_eq!(office.add_business(friday, TimeDelta::hours(1)), Some(at("2026-05-11T07:30:00Z")));
-        assert_eq!(office.add_business(friday, TimeDelta::minutes(30)), Some(at("2026-05-08T15:00:00Z")), "closing time");
+        assert_eq!(
+            office.add_business(friday, TimeDelta::minutes(30)),
+            Some(at("2026-05-08T15:00:00Z")),
+            "closing time"
+        );
         assert_eq!(office.next_open(at("2026-05-09T12:00:00Z")), Some(at("2026-05-11T07:00:00Z")));
         assert!(!office.is_open(at("2026-05-08T10:15:00Z")), "lunch");
         assert_eq!(office.business_between(friday, at("2026-05-11T08:00:00Z")), TimeDelta::minutes(90));
