@@ -1,6 +1,8 @@
 //! The ledger, the jobs, the answers to repeated requests, and checkpoints.
 
-use crate::columns::{append_only, big, big_null, boolean, create, index, integer, partial_index, text, text_null, uuid, uuid_null};
+use crate::columns::{
+    append_only, big, big_null, boolean, create, index, integer, partial_index, text, text_null, uuid, uuid_null,
+};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]

@@ -77,8 +77,7 @@ impl Command for UserChange {
     type Output = User;
 
     async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<User>> {
-        let before: User =
-            tx.get(self.user).await?.ok_or(AppError::NotFound { what: "User", id: self.user.into() })?;
+        let before: User = tx.get(self.user).await?.ok_or(AppError::NotFound { what: "User", id: self.user.into() })?;
         let mut after = before.clone();
         if let Some(name) = &self.name {
             name.trim().clone_into(&mut after.name);

@@ -8,9 +8,11 @@ pub mod actor;
 mod command;
 pub mod env;
 pub mod error;
+mod virtual_env;
 
-pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserCreate, UserChange};
+pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserChange, UserCreate};
 pub use actor::Actor;
 pub use command::{App, Call, Command};
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
+pub use virtual_env::{SeededChance, SeededIds, VirtualClock};

@@ -120,10 +120,8 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let room = Arc::new(Semaphore::new(concurrency));
     let (sender, receiver) = mpsc::channel(concurrency);
     let claimer = tokio::spawn(claim(runner.clone(), room.clone(), sender, stop.clone()));
-    let worker = WorkerBuilder::new(runner.node.as_str())
-        .backend(Leased { work: receiver })
-        .data(runner.clone())
-        .build(handle);
+    let worker =
+        WorkerBuilder::new(runner.node.as_str()).backend(Leased { work: receiver }).data(runner.clone()).build(handle);
     let deadline = async {
         let mut stop = stop;
         // An error means that whoever could ask to stop is gone, which asks the same.

@@ -62,7 +62,8 @@ impl Runner {
     /// Runs one attempt, keeping its lease alive meanwhile. The outcome is in the table; a failure is in the log.
     pub(crate) async fn execute(&self, claimed: Claimed) {
         let lease = claimed.lease.clone();
-        let mut renewal = tokio::time::interval(Duration::from_secs(u64::from(self.settings.lease_seconds).div_ceil(3)));
+        let mut renewal =
+            tokio::time::interval(Duration::from_secs(u64::from(self.settings.lease_seconds).div_ceil(3)));
         renewal.tick().await;
         let mut attempt = std::pin::pin!(self.attempt(claimed));
         loop {
@@ -103,12 +104,26 @@ impl Runner {
             Disposition::Finished => Ok(()),
             Disposition::Obsolete => store.finish_job(&lease).await,
             Disposition::Retry { after, error } if lease.attempt < max_attempts => {
-                tracing::warn!(job = lease.job, kind, attempt = lease.attempt, request_id, error, "a job will be retried");
+                tracing::warn!(
+                    job = lease.job,
+                    kind,
+                    attempt = lease.attempt,
+                    request_id,
+                    error,
+                    "a job will be retried"
+                );
                 let after = after.unwrap_or_else(|| backoff(lease.attempt, self.app.env.chance.fraction()));
                 store.retry_job(&lease, self.app.env.now() + after, &error).await
             }
             Disposition::Retry { error, .. } | Disposition::Dead { error } => {
-                tracing::error!(job = lease.job, kind, attempt = lease.attempt, request_id, error, "a job was given up");
+                tracing::error!(
+                    job = lease.job,
+                    kind,
+                    attempt = lease.attempt,
+                    request_id,
+                    error,
+                    "a job was given up"
+                );
                 store.bury_job(&lease, &error).await
             }
         };

@@ -133,6 +133,15 @@ impl Store {
         &self.jobs_added
     }
 
+    /// Closes every connection, once what is under way has ended.
+    pub async fn close(self) {
+        for pool in [self.writer, self.reader] {
+            if let Err(error) = pool.close().await {
+                tracing::warn!(%error, "a connection could not be closed");
+            }
+        }
+    }
+
     pub(crate) fn reader(&self) -> &DatabaseConnection {
         &self.reader
     }

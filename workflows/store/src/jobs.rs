@@ -132,7 +132,13 @@ fn moment(ms: i64) -> DateTime<Utc> {
 
 impl Store {
     /// Leases up to `limit` jobs that are due at `now` to `node`, until `now + lease`; oldest first.
-    pub async fn claim_jobs(&self, node: &str, now: DateTime<Utc>, lease: TimeDelta, limit: u64) -> Result<Vec<Claimed>> {
+    pub async fn claim_jobs(
+        &self,
+        node: &str,
+        now: DateTime<Utc>,
+        lease: TimeDelta,
+        limit: u64,
+    ) -> Result<Vec<Claimed>> {
         let backend = self.writer().get_database_backend();
         // PostgreSQL: through an array, so that the plan reads `limit` rows of the index and locks only those.
         let chosen = match backend {
@@ -173,7 +179,8 @@ impl Store {
     /// Puts a job back, to be tried again at `at`, with the error that made it fail.
     pub async fn retry_job(&self, lease: &Lease, at: DateTime<Utc>, error: &str) -> Result<()> {
         let error = shorten(error);
-        self.change_leased(lease, &[(row::Column::VisibleAt, ms(at).into()), (row::Column::LastError, error.into())]).await
+        self.change_leased(lease, &[(row::Column::VisibleAt, ms(at).into()), (row::Column::LastError, error.into())])
+            .await
     }
 
     /// Puts a job aside for good, with the reason. It stays in the table for an operator to see.

@@ -143,12 +143,7 @@ async fn head(connection: &impl ConnectionTrait, lock: bool) -> Result<(i64, Str
 }
 
 /// Appends facts to the chain. The head's row lock makes writers on PostgreSQL take turns; SQLite has one writer.
-pub(crate) async fn append(
-    connection: &impl ConnectionTrait,
-    lock: bool,
-    stamp: &Stamp,
-    facts: &[Fact],
-) -> Result<()> {
+pub(crate) async fn append(connection: &impl ConnectionTrait, lock: bool, stamp: &Stamp, facts: &[Fact]) -> Result<()> {
     if facts.is_empty() {
         return Ok(());
     }
@@ -201,7 +196,9 @@ impl Store {
         }
         if let Some(kind) = &filter.kind {
             query = match kind.strip_suffix('.') {
-                Some(family) => query.filter(Column::Kind.gte(format!("{family}."))).filter(Column::Kind.lt(format!("{family}/"))),
+                Some(family) => {
+                    query.filter(Column::Kind.gte(format!("{family}."))).filter(Column::Kind.lt(format!("{family}/")))
+                }
                 None => query.filter(Column::Kind.eq(kind.as_str())),
             };
         }
@@ -261,4 +258,3 @@ impl Store {
         }
     }
 }
-

@@ -111,7 +111,12 @@ impl Tx {
 
     /// Spends the transaction: rows, ledger, jobs and the remembered answer land together or not at all, and a leased
     /// job is finished with them. A lost lease rolls everything back.
-    pub async fn commit<T: Save + Serialize>(self, stamp: &Stamp, command: Option<(&str, &str)>, decision: Decision<T>) -> Result<T> {
+    pub async fn commit<T: Save + Serialize>(
+        self,
+        stamp: &Stamp,
+        command: Option<(&str, &str)>,
+        decision: Decision<T>,
+    ) -> Result<T> {
         let Decision { next, facts, jobs } = decision;
         next.save(&self).await?;
         if let Some((name, input_hash)) = command {

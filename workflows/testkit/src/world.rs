@@ -1,0 +1,163 @@
+//! One test's world.
+
+use crate::Cluster;
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{ConnectionTrait, Database};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tandem_app::{Actor, App, Call, Env, SeededChance, SeededIds, UserCreate, VirtualClock};
+use tandem_domain::access::{Role, Side, User};
+use tandem_jobs::{Runner, Settings as RunnerSettings};
+use tandem_store::ledger::{Filter, Link};
+use tandem_store::{Page, Settings, Store};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, OnceCell};
+
+/// Monday, 2026-03-02, 09:00 in UTC.
+const START_MS: i64 = 1_772_442_000_000;
+
+/// A database of its own with the whole application over it, on a clock that stands until the test moves it.
+pub struct World {
+    /// The commands.
+    pub app: App,
+    /// The clock.
+    pub clock: Arc<VirtualClock>,
+    /// Runs jobs when the test says so.
+    pub runner: Runner,
+    /// The address of the database.
+    pub url: String,
+    _dir: TempDir,
+}
+
+static CLUSTER: OnceCell<Option<Cluster>> = OnceCell::const_new();
+static CREATING: Mutex<()> = Mutex::const_new(());
+static NEXT: AtomicU32 = AtomicU32::new(1);
+static SQLITE_TEMPLATE: OnceCell<(TempDir, PathBuf)> = OnceCell::const_new();
+
+impl World {
+    /// A world on SQLite.
+    pub async fn sqlite() -> Self {
+        let (_, template) = SQLITE_TEMPLATE
+            .get_or_init(|| async {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("template.db");
+                let store = Store::connect(&settings(format!("sqlite://{}", path.display()))).await.unwrap();
+                store.migrate().await.unwrap();
+                store.close().await;
+                (dir, path)
+            })
+            .await;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tandem.db");
+        std::fs::copy(template, &path).unwrap();
+        Self::over(format!("sqlite://{}", path.display()), dir).await
+    }
+
+    /// A world on PostgreSQL; none where it is not installed, which in CI is a failure.
+    pub async fn postgres() -> Option<Self> {
+        let cluster = CLUSTER
+            .get_or_init(|| async {
+                let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap()?;
+                let admin = Database::connect(cluster.url("postgres")).await.unwrap();
+                admin.execute_unprepared("CREATE DATABASE template").await.unwrap();
+                admin.close().await.unwrap();
+                let store = Store::connect(&settings(cluster.url("template"))).await.unwrap();
+                store.migrate().await.unwrap();
+                store.close().await;
+                Some(cluster)
+            })
+            .await
+            .as_ref()?;
+        let name = format!("world_{}", NEXT.fetch_add(1, Ordering::SeqCst));
+        // A template can be copied by one at a time.
+        let one_at_a_time = CREATING.lock().await;
+        let admin = Database::connect(cluster.url("postgres")).await.unwrap();
+        admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE template")).await.unwrap();
+        admin.close().await.unwrap();
+        drop(one_at_a_time);
+        Some(Self::over(cluster.url(&name), tempfile::tempdir().unwrap()).await)
+    }
+
+    async fn over(url: String, dir: TempDir) -> Self {
+        let store = Store::connect(&settings(url.clone())).await.unwrap();
+        let clock = Arc::new(VirtualClock::new(START_MS));
+        let env =
+            Env { clock: clock.clone(), ids: Arc::new(SeededIds::new(7)), chance: Arc::new(SeededChance::new(7)) };
+        let app = App::new(store, env);
+        let runner = Runner::new(app.clone(), "test", RunnerSettings::default());
+        Self { app, clock, runner, url, _dir: dir }
+    }
+
+    /// Now, by the world's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.app.env.now()
+    }
+
+    /// Moves the clock, then runs every job that is due, one by one; gives how many attempts were made.
+    pub async fn pass(&self, time: TimeDelta) -> usize {
+        self.clock.advance(time);
+        self.run_due_jobs().await
+    }
+
+    /// Runs every job that is due, and what follows from it at once.
+    pub async fn run_due_jobs(&self) -> usize {
+        self.runner.run_due().await.unwrap()
+    }
+
+    /// A call of Tandem itself.
+    pub fn system(&self) -> Call {
+        Call::system("test-request")
+    }
+
+    /// Adds a user with one role, and gives the user and a call in that role.
+    pub async fn user(&self, name: &str, role: Role, side: Option<Side>) -> (User, Call) {
+        let command = UserCreate {
+            email: format!("{name}@example.com"),
+            name: name.to_owned(),
+            roles: [role].into(),
+            side,
+            team: None,
+            time_zone: chrono_tz::UTC,
+        };
+        let user = self.app.run(&self.system(), command).await.unwrap();
+        let call = Call::new(Actor::user(user.id, role, user.side), "test-request");
+        (user, call)
+    }
+
+    /// The whole ledger, in order. For worlds of a few thousand entries.
+    pub async fn ledger(&self) -> Vec<Link> {
+        let mut links = Vec::new();
+        loop {
+            let after = links.last().map(|link: &Link| link.entry.seq);
+            let page = Page { after, ..Page::first(1_000) };
+            let part = self.app.store.ledger_page(&Filter::default(), &page).await.unwrap();
+            links.extend(part.items);
+            if !part.has_next {
+                return links;
+            }
+        }
+    }
+
+    /// The kinds of the ledger's entries, in order.
+    pub async fn ledger_kinds(&self) -> Vec<String> {
+        self.ledger().await.into_iter().map(|link| link.entry.kind).collect()
+    }
+
+    /// The kinds of the jobs that are not done, in the order of due time.
+    pub async fn job_kinds(&self) -> Vec<String> {
+        self.app.store.pending_jobs().await.unwrap().into_iter().map(|(kind, ..)| kind).collect()
+    }
+
+    /// Runs SQL past the application: to damage what a test wants to see noticed.
+    pub async fn tamper(&self, sql: &str) -> Result<(), sea_orm::DbErr> {
+        let connection = Database::connect(&self.url).await?;
+        let done = connection.execute_unprepared(sql).await.map(drop);
+        connection.close().await?;
+        done
+    }
+}
+
+fn settings(url: String) -> Settings {
+    Settings { url, max_connections: 8, sync_every_commit: false }
+}

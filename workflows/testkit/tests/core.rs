@@ -1,0 +1,98 @@
+//! The laws of the core, on both databases.
+
+use tandem_app::{AppError, UserCreate};
+use tandem_domain::access::{Role, Side};
+use tandem_domain::ledger::Break;
+use tandem_testkit::on_both_databases;
+
+fn someone(email: &str) -> UserCreate {
+    UserCreate {
+        email: email.to_owned(),
+        name: "Someone".to_owned(),
+        roles: [Role::Sales].into(),
+        side: Some(Side::Sales),
+        team: None,
+        time_zone: chrono_tz::UTC,
+    }
+}
+
+on_both_databases! {
+    async fn a_command_writes_row_and_ledger_together_and_a_refusal_writes_nothing(world: World) {
+        let user = world.app.run(&world.system(), someone("a@example.com")).await.unwrap();
+        assert_eq!(world.app.store.find(user.id).await.unwrap(), Some(user));
+        assert_eq!(world.ledger_kinds().await, ["user.added"]);
+
+        let wrong = UserCreate { side: Some(Side::Marketing), ..someone("b@example.com") };
+        let refused = world.app.run(&world.system(), wrong).await.unwrap_err();
+        assert_eq!(refused.code(), "SIDE_MISMATCH");
+        let taken = world.app.run(&world.system(), someone("A@example.com ")).await.unwrap_err();
+        assert_eq!(taken.code(), "DUPLICATE");
+        assert_eq!(world.ledger_kinds().await, ["user.added"]);
+    }
+
+    async fn a_repeated_key_gives_the_same_answer_and_another_input_conflicts(world: World) {
+        let call = world.system().with_key(Some("k1".to_owned()));
+        let first = world.app.run(&call, someone("a@example.com")).await.unwrap();
+        let again = world.app.run(&call, someone("a@example.com")).await.unwrap();
+        assert_eq!(first, again);
+        let other = world.app.run(&call, someone("b@example.com")).await.unwrap_err();
+        assert!(matches!(other, AppError::IdempotencyConflict));
+        world.clock.advance(chrono::TimeDelta::hours(25));
+        world.app.run(&call, someone("b@example.com")).await.unwrap();
+        assert_eq!(world.ledger_kinds().await, ["user.added", "user.added"]);
+    }
+
+    async fn only_an_administrator_manages_users(world: World) {
+        let (_, sales) = world.user("rep", Role::Sales, Some(Side::Sales)).await;
+        let refused = world.app.run(&sales, someone("a@example.com")).await.unwrap_err();
+        assert_eq!(refused.code(), "FORBIDDEN");
+        let (_, admin) = world.user("root", Role::Admin, None).await;
+        world.app.run(&admin, someone("a@example.com")).await.unwrap();
+    }
+
+    async fn many_writers_at_once_leave_one_whole_chain(world: World) {
+        let writers = (0..24).map(|n| {
+            let app = world.app.clone();
+            let call = world.system();
+            tokio::spawn(async move { app.run(&call, someone(&format!("u{n}@example.com"))).await })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap().unwrap();
+        }
+        let verified = world.app.store.verify_ledger().await.unwrap();
+        assert_eq!((verified.entries, verified.broken), (24, None));
+    }
+
+    async fn the_ledger_refuses_update_and_delete(world: World) {
+        world.app.run(&world.system(), someone("a@example.com")).await.unwrap();
+        for sql in ["UPDATE ledger_entry SET reason = 'X'", "DELETE FROM ledger_entry"] {
+            let refused = world.tamper(sql).await.unwrap_err();
+            assert!(refused.to_string().contains("append-only"), "{refused}");
+        }
+    }
+
+    async fn verification_names_the_first_entry_that_was_tampered_with(world: World) {
+        for n in 0..6 {
+            world.app.run(&world.system(), someone(&format!("u{n}@example.com"))).await.unwrap();
+        }
+        let triggers: &[&str] = if world.url.starts_with("sqlite") {
+            &["DROP TRIGGER ledger_entry_no_update", "DROP TRIGGER ledger_entry_no_delete"]
+        } else {
+            &["ALTER TABLE ledger_entry DISABLE TRIGGER ALL"]
+        };
+        for sql in triggers {
+            world.tamper(sql).await.unwrap();
+        }
+        world.tamper("UPDATE ledger_entry SET actor_role = 'ADMIN' WHERE seq = 4").await.unwrap();
+        let verified = world.app.store.verify_ledger().await.unwrap();
+        assert_eq!(verified.broken, Some(Break::Changed { seq: 4 }));
+        world.tamper("UPDATE ledger_entry SET actor_role = 'SYSTEM' WHERE seq = 4").await.unwrap();
+        assert_eq!(world.app.store.verify_ledger().await.unwrap().broken, None);
+        world.tamper("DELETE FROM ledger_entry WHERE seq = 3").await.unwrap();
+        let verified = world.app.store.verify_ledger().await.unwrap();
+        assert_eq!(verified.broken, Some(Break::Missing { seq: 3, found: 4 }));
+        world.tamper("DELETE FROM ledger_entry WHERE seq > 1").await.unwrap();
+        let verified = world.app.store.verify_ledger().await.unwrap();
+        assert_eq!(verified.broken, Some(Break::Truncated { seq: 2, last: 1, head: 6 }));
+    }
+}
