@@ -6,6 +6,7 @@
 pub mod columns;
 mod m0001_core;
 mod m0002_access;
+mod m0003_target_list;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -16,6 +17,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_core::Migration), Box::new(m0002_access::Migration)]
+        vec![Box::new(m0001_core::Migration), Box::new(m0002_access::Migration), Box::new(m0003_target_list::Migration)]
     }
 }

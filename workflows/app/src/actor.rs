@@ -86,6 +86,9 @@ impl Actor {
 
 const ADMIN: &[Role] = &[Role::Admin];
 const NOBODY: &[Role] = &[];
+/// Both sides of a list, and those who look after it. A key is turned only by somebody with a side: the domain refuses
+/// the others by name. Machines hold none.
+const LIST_PARTIES: &[Role] = &[Role::Marketing, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
 
 /// The roles that may run a command: by family, one line a command. A command that is not here is Tandem's own.
 pub const RULES: &[(&str, &[Role])] = &[
@@ -95,6 +98,16 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("teamCreate", ADMIN),
     ("accessTokenIssue", ADMIN),
     ("accessTokenRevoke", ADMIN),
+    // target-account lists
+    ("targetListCreate", &[Role::Marketing, Role::SalesManager, Role::SalesOps, Role::Admin]),
+    ("changeRequestPropose", LIST_PARTIES),
+    ("changeRequestEdit", LIST_PARTIES),
+    ("changeRequestApprove", LIST_PARTIES),
+    ("changeRequestReject", LIST_PARTIES),
+    ("changeRequestWithdraw", LIST_PARTIES),
+    ("listMembershipSuspend", LIST_PARTIES),
+    ("listMembershipMakePermanent", LIST_PARTIES),
+    ("listMembershipRestore", LIST_PARTIES),
 ];
 
 /// The roles that may run the command of this name.

@@ -89,4 +89,4 @@ macro_rules! refusals {
         }
     )+ };
 }
-refusals!(tandem_domain::access::Refusal);
+refusals!(tandem_domain::access::Refusal, tandem_domain::target_list::Refusal);

@@ -9,6 +9,7 @@ mod command;
 pub mod env;
 pub mod error;
 mod virtual_env;
+mod target_list;
 
 pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserChange, UserCreate};
 pub use actor::Actor;
@@ -16,3 +17,8 @@ pub use command::{App, Call, Command};
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
 pub use virtual_env::{SeededChance, SeededIds, VirtualClock};
+pub use target_list::{
+    Change, ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,
+    ChangeRequestWithdraw, ListMembershipMakePermanent, ListMembershipRestore, ListMembershipSuspend,
+    ListSuspensionEnd, Seen, TargetListCreate,
+};

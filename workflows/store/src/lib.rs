@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod page;
 mod stored;
+pub mod target_list;
 mod tx;
 pub mod views;
 
