@@ -8,8 +8,8 @@ pub mod actor;
 mod command;
 pub mod env;
 pub mod error;
+pub mod target_list;
 mod virtual_env;
-mod target_list;
 
 pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserChange, UserCreate};
 pub use actor::Actor;
@@ -18,7 +18,7 @@ pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
 pub use virtual_env::{SeededChance, SeededIds, VirtualClock};
 pub use target_list::{
-    Change, ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,
+    ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,
     ChangeRequestWithdraw, ListMembershipMakePermanent, ListMembershipRestore, ListMembershipSuspend,
-    ListSuspensionEnd, Seen, TargetListCreate,
+    ListSuspensionEnd, TargetListCreate,
 };
