@@ -8,7 +8,7 @@ use crate::access::Side;
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ChangeRequestId, ListId, ListVersionId, MembershipId, UserId};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -177,6 +177,12 @@ impl ChangeRequest {
     }
 }
 
+/// When a request made or edited at `now` ends by itself. Timers are kept to the millisecond: a finer end would still be
+/// ahead when its one timer comes.
+fn life(list: &TargetAccountList, now: DateTime<Utc>) -> DateTime<Utc> {
+    (now + TimeDelta::days(list.request_days.into())).trunc_subsecs(3)
+}
+
 fn check_count(given: usize) -> Result<(), Refusal> {
     match given {
         0 => Err(Refusal::Empty),
@@ -237,7 +243,7 @@ pub fn propose(
         Some(_) => Keys::default().turn(by, now)?,
         None => Keys::default(),
     };
-    let expires_at = now + TimeDelta::days(list.request_days.into());
+    let expires_at = life(&list, now);
     let (mut requests, mut memberships, mut facts) = (Vec::new(), Vec::new(), Vec::new());
     for mut proposal in proposals {
         check_case(&mut proposal.reasons, &proposal.evidence)?;
@@ -350,7 +356,7 @@ pub fn edit(
         approvals: Keys::default(),
         revision: request.revision + 1,
         state: RequestState::Proposed,
-        expires_at: now + TimeDelta::days(list.request_days.into()),
+        expires_at: life(&list, now),
         ..request
     };
     if request.kind == ChangeKind::Add {

@@ -6,7 +6,7 @@ use super::{
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ChangeRequestId, ListId, ListVersionId, MembershipId};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 codes! {
@@ -156,7 +156,8 @@ pub fn suspend(
         return Err(Refusal::BadEvidence);
     }
     let latest = now + TimeDelta::hours(list.suspension_hours.into());
-    let until = until.unwrap_or(latest);
+    // Timers are kept to the millisecond: a finer end would still be ahead when its one timer comes.
+    let until = until.unwrap_or(latest).trunc_subsecs(3);
     if until <= now || until > latest {
         return Err(Refusal::BadSuspensionEnd { hours: list.suspension_hours });
     }

@@ -1,20 +1,25 @@
 //! One handler a job kind. A handler runs commands under the job's lease; the last one's commit finishes the job.
 
+mod end_suspension;
+mod expire_change_request;
+
 use crate::Disposition;
 use tandem_app::{App, AppError, Call, Command};
 use tandem_domain::decision::Job;
 
 /// Hands a job to its handler.
 pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition, AppError> {
-    let _ = (app, call);
     match job {
+        Job::EndSuspension { list, account, revision } => {
+            end_suspension::run(app, call, list, account, revision).await
+        }
+        Job::ExpireChangeRequest { request } => expire_change_request::run(app, call, request).await,
         other => Ok(Disposition::Dead { error: format!("no handler for {}", other.kind()) }),
     }
 }
 
 /// Runs a command whose commit finishes the job. A refusal means that the state has moved on since the job was
 /// planned: the job is obsolete.
-#[expect(dead_code, reason = "the first handler uses it")]
 pub(crate) async fn settle<C: Command>(app: &App, call: &Call, command: C) -> Result<Disposition, AppError> {
     match app.run(call, command).await {
         Ok(_) => Ok(Disposition::Finished),
