@@ -1,0 +1,36 @@
+# Shortcuts. `just` alone lists them.
+
+_list:
+    @just --list --unsorted
+
+# The server with development settings, on a database in the working folder.
+run *ARGS:
+    cargo run -- serve --config config/development.toml {{ ARGS }}
+
+# The whole loop on real accounts, in a temporary folder; the server stays up.
+demo *ARGS:
+    cargo run --release -- demo {{ ARGS }}
+
+# All tests, on SQLite and PostgreSQL (started by the tests where it is installed).
+test *ARGS:
+    cargo test --workspace {{ ARGS }}
+
+# Formatting, clippy and the dependency rules.
+lint:
+    .ci/run rules format lint
+
+# Writes schema.graphql anew; a test holds it equal to what the binary prints.
+schema:
+    cargo run -- schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+
+# The Markdown and the API documentation.
+docs:
+    .ci/run docs
+
+# Kill -9 at random moments of the demo's month, on both databases; takes long.
+crash *ARGS:
+    cargo test -p tandem-server --test crash -- --ignored {{ ARGS }}
+
+# Everything that the build server runs.
+ci:
+    .ci/run

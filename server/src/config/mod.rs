@@ -1,0 +1,163 @@
+//! The configuration: `config/default.toml` (embedded), then a file, then the environment.
+//!
+//! Owns reading, merging, typing and checking it. An unknown key is an error, never a warning: a misspelt key that is
+//! silently ignored is found in production.
+
+mod layers;
+mod secret;
+mod sections;
+
+pub use secret::Secret;
+pub use sections::{Database, Jobs, Links, Log, LogFormat, Server, Settings, Smtp, SmtpTls};
+
+use layers::Layers;
+use std::path::{Path, PathBuf};
+
+/// The defaults: every key there is.
+pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
+
+/// The keys that may name a file which holds the value.
+pub const SECRET_KEYS: &[&str] = &["database.url", "smtp.password", "smtp.dkim_key", "links.secret"];
+
+/// Why the configuration is refused. Every message says where the fault is.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key that Tandem does not have.
+    #[error(
+        "{place}: `{key}` is not a setting of Tandem; did you mean `{nearest}`? (config/default.toml lists them all)"
+    )]
+    UnknownKey {
+        /// The key as given, dotted.
+        key: String,
+        /// The file and line, or the variable.
+        place: String,
+        /// The known key that looks most like it, in the spelling of the place.
+        nearest: String,
+    },
+    /// A value of another type than the default's.
+    #[error("{place}: `{key}` must be {expected}")]
+    WrongType {
+        /// The key, dotted.
+        key: String,
+        /// The file and line, or the variable.
+        place: String,
+        /// What is expected, in words.
+        expected: &'static str,
+    },
+    /// The file is not TOML.
+    #[error("{place} is not valid TOML: {message}")]
+    Syntax {
+        /// The file.
+        place: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {path}, named by {by}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What named it: `--config` or a key.
+        by: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A value out of range, or one that makes no sense.
+    #[error("the setting `{key}` {why}")]
+    Invalid {
+        /// The key, dotted.
+        key: String,
+        /// What is wrong, as the rest of the sentence.
+        why: String,
+    },
+}
+
+impl ConfigError {
+    fn syntax(place: &str, error: &toml::de::Error) -> Self {
+        Self::Syntax { place: place.to_owned(), message: error.to_string().trim_end().to_owned() }
+    }
+
+    fn invalid(key: &str, why: impl Into<String>) -> Self {
+        Self::Invalid { key: key.to_owned(), why: why.into() }
+    }
+}
+
+impl Settings {
+    /// Reads the settings: the defaults, the file (where one is named), the variables (`TANDEM__...` of the
+    /// environment; others are ignored).
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Layers::new(DEFAULTS)?;
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                path: path.to_owned(),
+                by: "--config or TANDEM_CONFIG".to_owned(),
+                source,
+            })?;
+            layers.file(path, &text)?;
+        }
+        layers.environment(variables)?;
+        for key in SECRET_KEYS {
+            layers.replace(key, |text| match text.strip_prefix("file:") {
+                None => Ok(None),
+                Some(path) => std::fs::read_to_string(path)
+                    .map(|content| Some(content.trim_end_matches(['\r', '\n']).to_owned()))
+                    .map_err(|source| ConfigError::Unreadable {
+                        path: PathBuf::from(path),
+                        by: format!("the setting `{key}`"),
+                        source,
+                    }),
+            })?;
+        }
+        let mut settings = Self::deserialize_table(layers.into_table())?;
+        settings.check()?;
+        settings.server.public_url = settings.server.public_url.trim_end_matches('/').to_owned();
+        Ok(settings)
+    }
+
+    /// The defaults alone.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        Self::load(None, [])
+    }
+
+    fn deserialize_table(table: toml::Table) -> Result<Self, ConfigError> {
+        serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+            // The merged layers have the right keys and types; what is left is a value outside its range.
+            ConfigError::invalid(&error.path().to_string(), format!("is refused: {}", error.inner().message()))
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let url = self.database.url.reveal();
+        if !["sqlite://", "sqlite::memory:", "postgres://", "postgresql://"].iter().any(|known| url.starts_with(known))
+        {
+            // The value is not repeated: it may hold a password.
+            return Err(ConfigError::invalid("database.url", "must begin with sqlite:// or postgres://"));
+        }
+        let public = &self.server.public_url;
+        if !public.is_empty() && !public.starts_with("http://") && !public.starts_with("https://") {
+            return Err(ConfigError::invalid("server.public_url", "must begin with http:// or https://, or be empty"));
+        }
+        if !self.server.listen.contains(':') {
+            return Err(ConfigError::invalid("server.listen", "must be address:port, for example 127.0.0.1:8080"));
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&self.log.filter) {
+            return Err(ConfigError::invalid("log.filter", format!("is not a log filter: {error}")));
+        }
+        if !self.links.secret.is_empty() && self.links.secret.reveal().len() < 32 {
+            return Err(ConfigError::invalid("links.secret", "must be at least 32 characters, or empty"));
+        }
+        if !self.smtp.host.is_empty() && self.smtp.from.is_empty() {
+            return Err(ConfigError::invalid("smtp.from", "is needed when smtp.host is set"));
+        }
+        if self.smtp.dkim_selector.is_empty() != self.smtp.dkim_key.is_empty() {
+            return Err(ConfigError::invalid("smtp.dkim_selector", "and smtp.dkim_key are set together or not at all"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The typed form of `config/default.toml`: one struct per section. What a key means is written there, in one place.
+//!
+//! No field is optional: the defaults are in the file, so that the file shows every key there is.
+
+use super::Secret;
+use serde::{Deserialize, Serialize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
+
+/// Every setting of the process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The HTTP server.
+    pub server: Server,
+    /// The database.
+    pub database: Database,
+    /// The log.
+    pub log: Log,
+    /// The workers.
+    pub jobs: Jobs,
+    /// Outgoing mail.
+    pub smtp: Smtp,
+    /// Signed links.
+    pub links: Links,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port.
+    pub listen: String,
+    /// The address others reach the server at; empty: derived from `listen`.
+    pub public_url: String,
+    /// Whether browsers get GraphiQL.
+    pub graphiql: bool,
+    /// Seconds.
+    pub graphql_timeout_seconds: NonZeroU64,
+    /// Seconds.
+    pub request_timeout_seconds: NonZeroU64,
+    /// Bytes.
+    pub max_body_bytes: NonZeroUsize,
+    /// Seconds.
+    pub shutdown_grace_seconds: u64,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite://PATH` or `postgres://...`; it may hold a password.
+    pub url: Secret,
+    /// The most connections of this process.
+    pub max_connections: NonZeroU32,
+    /// Seconds.
+    pub acquire_timeout_seconds: NonZeroU64,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// An `EnvFilter`.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[jobs]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jobs {
+    /// Whether `serve` runs workers too.
+    pub workers: bool,
+    /// Jobs at once.
+    pub concurrency: NonZeroUsize,
+    /// Seconds.
+    pub lease_seconds: NonZeroU32,
+    /// Milliseconds.
+    pub poll_ms: NonZeroU64,
+    /// Attempts before a job is set aside.
+    pub max_attempts: NonZeroU32,
+}
+
+/// `[smtp]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// The mail server; empty: none.
+    pub host: String,
+    /// Its port.
+    pub port: NonZeroU16,
+    /// How the connection is protected.
+    pub tls: SmtpTls,
+    /// Empty: no authentication.
+    pub user: String,
+    /// The password of `user`.
+    pub password: Secret,
+    /// The sender's address.
+    pub from: String,
+    /// The sender's name.
+    pub from_name: String,
+    /// Where answers go; empty: to the sender.
+    pub reply_to: String,
+    /// PEM of a private authority; empty: the public ones.
+    pub ca_file: String,
+    /// Connections kept open.
+    pub pool_size: NonZeroU32,
+    /// Seconds.
+    pub timeout_seconds: NonZeroU64,
+    /// Empty: no signature.
+    pub dkim_selector: String,
+    /// Empty: the domain of `from`.
+    pub dkim_domain: String,
+    /// PEM (RSA) or base64 (Ed25519).
+    pub dkim_key: Secret,
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// Not at all.
+    None,
+    /// By STARTTLS, which is required.
+    Starttls,
+    /// From the first byte.
+    Tls,
+}
+
+/// `[links]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Links {
+    /// Signs links; empty: made once and kept in the database.
+    pub secret: Secret,
+}
+
+impl Server {
+    /// What links begin with: no slash at the end.
+    pub fn base_url(&self) -> String {
+        if self.public_url.is_empty() {
+            format!("http://{}", self.listen)
+        } else {
+            self.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+}
