@@ -1,1 +1,0 @@
-//! normalise: to come.
