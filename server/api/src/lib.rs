@@ -1,1 +1,93 @@
-//! tandem-api
+//! The GraphQL schema: one folder a family, each with its types, queries and mutations.
+//!
+//! Resolvers translate: input to command, aggregate to type, refusal to `userErrors`. They decide nothing.
+//! A failed nullable field must become null and leave its parent alone, so nullable resolvers give
+//! `Option<Result<..>>`.
+
+pub mod access;
+mod connection;
+mod context;
+mod error;
+mod ids;
+pub mod ledger;
+mod loaders;
+mod node;
+mod payload;
+mod scalars;
+
+pub use context::Caller;
+
+use async_graphql::{EmptySubscription, MergedObject, Request, Response, Schema, Value};
+use tandem_app::App;
+
+/// Reads.
+#[derive(MergedObject, Default)]
+pub struct Query(node::NodeQuery, access::AccessQuery, ledger::LedgerQuery);
+
+/// Changes: each is one command.
+#[derive(MergedObject, Default)]
+pub struct Mutation(access::AccessMutation);
+
+/// The schema over an application.
+pub type TandemSchema = Schema<Query, Mutation, EmptySubscription>;
+
+/// Builds the schema; without an application it can only be printed.
+pub fn schema(app: Option<App>) -> TandemSchema {
+    let builder = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .limit_depth(15)
+        .limit_complexity(5_000)
+        .limit_recursive_depth(48)
+        .limit_directives(8)
+        .disable_suggestions();
+    match app {
+        Some(app) => builder.data(app).finish(),
+        None => builder.finish(),
+    }
+}
+
+/// The schema in the definition language, as committed in `schema.graphql`.
+pub fn sdl() -> String {
+    let options = async_graphql::SDLExportOptions::new()
+        .include_specified_by()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items();
+    schema(None).sdl_with_options(options)
+}
+
+/// Executes a request for a caller. Every error that leaves has a code; an internal one also has the request's id.
+pub async fn execute(schema: &TandemSchema, app: &App, caller: Caller, request: Request) -> Response {
+    let request_id = caller.request_id.clone();
+    let request = request.data(loaders::loader(app.store.clone())).data(caller);
+    let mut response = schema.execute(request).await;
+    finish(&mut response, &request_id);
+    response
+}
+
+/// Gives every error of a response its code, and internal ones the request's id; keeps at most 20 of 300 characters.
+pub fn finish(response: &mut Response, request_id: &str) {
+    response.errors.truncate(20);
+    for error in &mut response.errors {
+        if error.message.chars().count() > 300 {
+            error.message = error.message.chars().take(299).chain(['…']).collect();
+        }
+        let executed = !error.path.is_empty();
+        let message = &error.message;
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            let code = if executed {
+                "BAD_USER_INPUT"
+            } else if message.contains("too complex") || message.contains("too deep") {
+                "QUERY_TOO_COMPLEX"
+            } else if message.trim_start().starts_with("-->") {
+                "GRAPHQL_PARSE_FAILED"
+            } else {
+                "GRAPHQL_VALIDATION_FAILED"
+            };
+            extensions.set("code", code);
+        }
+        if matches!(extensions.get("code"), Some(Value::String(code)) if code == "INTERNAL") {
+            extensions.set("requestId", request_id);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a resolver can ask of its context.
+
+use crate::loaders::RowKey;
+use async_graphql::Context;
+use async_graphql::dataloader::DataLoader;
+use tandem_app::{Actor, App, AppError, Call};
+use tandem_store::Stored;
+use uuid::Uuid;
+
+/// Who sent the request, and the request's id.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    /// The id that the log has too.
+    pub request_id: String,
+}
+
+/// Short ways to what every resolver needs.
+pub(crate) trait ContextExt {
+    /// The application.
+    fn app(&self) -> &App;
+    /// Who acts.
+    fn actor(&self) -> &Actor;
+    /// A call of the caller.
+    fn call(&self, idempotency_key: Option<String>) -> Call;
+    /// An aggregate, loaded together with its neighbours of this request.
+    async fn load<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>, AppError>;
+    /// The request's loader.
+    fn loader(&self) -> &DataLoader<crate::loaders::StoreLoader>;
+}
+
+impl ContextExt for Context<'_> {
+    fn app(&self) -> &App {
+        self.data_unchecked()
+    }
+
+    fn actor(&self) -> &Actor {
+        &self.data_unchecked::<Caller>().actor
+    }
+
+    fn call(&self, idempotency_key: Option<String>) -> Call {
+        let caller: &Caller = self.data_unchecked();
+        Call::new(caller.actor.clone(), caller.request_id.clone()).with_key(idempotency_key)
+    }
+
+    async fn load<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>, AppError> {
+        Ok(self.loader().load_one(RowKey::<T>::new(id.into())).await.map_err(crate::loaders::Failed::into_app)?)
+    }
+
+    fn loader(&self) -> &DataLoader<crate::loaders::StoreLoader> {
+        self.data_unchecked()
+    }
+}

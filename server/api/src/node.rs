@@ -1,0 +1,62 @@
+//! The `Node` interface: anything that has a global id, found by it.
+
+use crate::access::{AccessTokenNode, TeamNode, UserNode};
+use crate::context::ContextExt;
+use crate::error::ApiError;
+use crate::ids;
+use async_graphql::{Context, ID, Interface, Object};
+use tandem_app::AppError;
+use uuid::Uuid;
+
+/// Anything that has a global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The global id: opaque, and unique among all things."))]
+pub enum Node {
+    /// A person or machine that works with Tandem.
+    User(UserNode),
+    /// A group of users on one side.
+    Team(TeamNode),
+    /// A bearer token.
+    AccessToken(AccessTokenNode),
+}
+
+/// Finds things by their global ids.
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// The thing with this id; null where there is none or the caller may not see it.
+    async fn node(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Node, ApiError>> {
+        find(ctx, &id).await.map_err(ApiError::from).transpose()
+    }
+
+    /// The things with these ids, in the order given; null where there is none. At most 100.
+    async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Result<Vec<Option<Node>>, ApiError> {
+        if ids.len() > 100 {
+            return Err(AppError::refused("PAGE_INVALID", "ids: at most 100 can be asked for", Some("ids")).into());
+        }
+        let mut nodes = Vec::with_capacity(ids.len());
+        for id in &ids {
+            nodes.push(find(ctx, id).await?);
+        }
+        Ok(nodes)
+    }
+}
+
+async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, AppError> {
+    let Some((kind, id)) = ids::parts(id) else { return Ok(None) };
+    load(ctx, &kind, id).await
+}
+
+// One arm a kind.
+async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, AppError> {
+    Ok(match kind {
+        "User" => ctx.load(id).await?.map(|user| Node::User(UserNode(user))),
+        "Team" => ctx.load(id).await?.map(|team| Node::Team(TeamNode(team))),
+        "AccessToken" if ctx.actor().may_administer().is_ok() => {
+            ctx.load(id).await?.map(|token| Node::AccessToken(AccessTokenNode(token)))
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,56 @@
+//! Scalars that the specification does not have. `DateTime` (RFC 3339) and `JSON` come with the library.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use chrono::NaiveDate;
+
+/// A day of the calendar, `YYYY-MM-DD`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date(pub NaiveDate);
+
+#[Scalar(name = "Date", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339#section-5.6")]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+                Ok(date) => Ok(Self(date)),
+                Err(_) => Err(InputValueError::custom("a day is written YYYY-MM-DD")),
+            },
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+macro_rules! text_scalar {
+    ($($(#[$meta:meta])* $name:ident as $graphql:literal by $url:literal checked by $check:expr, $rule:literal;)+) => { $(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(pub String);
+
+        #[Scalar(name = $graphql, specified_by_url = $url)]
+        impl ScalarType for $name {
+            fn parse(value: Value) -> InputValueResult<Self> {
+                let check: fn(&str) -> bool = $check;
+                match value {
+                    Value::String(text) if check(&text) => Ok(Self(text)),
+                    Value::String(_) => Err(InputValueError::custom($rule)),
+                    value => Err(InputValueError::expected_type(value)),
+                }
+            }
+
+            fn to_value(&self) -> Value {
+                Value::String(self.0.clone())
+            }
+        }
+    )+ };
+}
+
+text_scalar! {
+    /// An e-mail address.
+    EmailAddress as "EmailAddress" by "https://datatracker.ietf.org/doc/html/rfc5321#section-4.1.2"
+        checked by |text| text.len() <= 320 && text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()),
+        "an e-mail address has a local part, an @ and a domain";
+}
