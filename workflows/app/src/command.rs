@@ -120,15 +120,79 @@ impl App {
     async fn attempt<C: Command>(&self, call: &Call, command: &C, input_hash: &str) -> Result<C::Output> {
         let stamp = call.stamp(&self.env);
         let tx = self.store.begin(call.job.clone()).await?;
-        if let Some(answer) = tx.recall(&stamp).await? {
-            if answer.command != C::NAME || answer.input_hash != input_hash {
-                return Err(AppError::IdempotencyConflict);
-            }
-            let output = serde_json::from_str(&answer.output)
-                .map_err(|source| StoreError::Decode { kind: "idempotency answer", source })?;
+        if let Some(output) = answer::<C>(&tx, &stamp, input_hash).await? {
             return Ok(output);
         }
         let decision = command.decide(&tx, call, &self.env).await?;
         Ok(tx.commit(&stamp, Some((C::NAME, input_hash)), decision).await?)
+    }
+}
+
+/// The answer given before to the same request, if any.
+async fn answer<C: Command>(tx: &Tx, stamp: &Stamp, input_hash: &str) -> Result<Option<C::Output>> {
+    let Some(answer) = tx.recall(stamp).await? else { return Ok(None) };
+    if answer.command != C::NAME || answer.input_hash != input_hash {
+        return Err(AppError::IdempotencyConflict);
+    }
+    let output = serde_json::from_str(&answer.output)
+        .map_err(|source| StoreError::Decode { kind: "idempotency answer", source })?;
+    Ok(Some(output))
+}
+
+/// Several commands in one transaction, for work in bulk: all of them land, or none.
+pub struct Batch<'a> {
+    app: &'a App,
+    inner: tandem_store::Batch,
+    broken: bool,
+}
+
+impl App {
+    /// Opens a batch.
+    pub async fn batch(&self) -> Result<Batch<'_>> {
+        Ok(Batch { app: self, inner: self.store.begin(None).await?.batch(), broken: false })
+    }
+}
+
+impl Batch<'_> {
+    /// Runs a command within the batch, which sees what earlier ones wrote. A command that is refused leaves nothing
+    /// behind and the batch goes on; after a failure to write it is [broken](Self::is_broken). Nothing is tried again.
+    pub async fn run<C: Command>(&mut self, call: &Call, command: &C) -> Result<C::Output> {
+        call.actor.may(C::NAME)?;
+        let input_hash = match call.idempotency_key {
+            Some(_) => sha256_hex(&[canonical(command).as_bytes()]),
+            None => String::new(),
+        };
+        let env = &self.app.env;
+        let stamp = call.stamp(env);
+        let answered = answer::<C>(self.inner.tx(), &stamp, &input_hash).await;
+        if let Some(output) = self.note(answered)? {
+            return Ok(output);
+        }
+        let decided = command.decide(self.inner.tx(), call, env).await;
+        let decision = self.note(decided)?;
+        let written = self.inner.put(&stamp, Some((C::NAME, &input_hash)), decision).await;
+        self.broken |= written.is_err();
+        Ok(written?)
+    }
+
+    /// A statement that failed spoils the transaction; a refusal was decided before anything was written.
+    fn note<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.broken |= matches!(result, Err(AppError::Store(_)));
+        result
+    }
+
+    /// Whether a write failed, so that the batch can only be dropped.
+    pub const fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// The transaction, for reads between commands.
+    pub const fn tx(&self) -> &Tx {
+        self.inner.tx()
+    }
+
+    /// Commits everything that was run. Dropping the batch instead undoes it.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.inner.commit().await?)
     }
 }

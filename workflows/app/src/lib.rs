@@ -10,10 +10,11 @@ pub mod env;
 pub mod error;
 pub mod target_list;
 mod virtual_env;
+pub mod import;
 
 pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserChange, UserCreate};
 pub use actor::Actor;
-pub use command::{App, Call, Command};
+pub use command::{App, Batch, Call, Command};
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
 pub use virtual_env::{SeededChance, SeededIds, VirtualClock};

@@ -82,13 +82,13 @@ pub struct Depth {
     pub oldest_due: Option<DateTime<Utc>>,
 }
 
-/// Adds planned jobs, due when they say.
-pub(crate) async fn insert(connection: &impl ConnectionTrait, stamp: &Stamp, jobs: &[Planned]) -> Result<()> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(jobs.len());
-    for Planned { job, due } in jobs {
+/// Adds planned jobs, each under the stamp of its decision, due when they say.
+pub(crate) async fn insert(
+    connection: &impl ConnectionTrait,
+    jobs: impl Iterator<Item = (&Stamp, &Planned)>,
+) -> Result<()> {
+    let mut rows = Vec::new();
+    for (stamp, Planned { job, due }) in jobs {
         rows.push(row::ActiveModel {
             id: NotSet,
             queue: Set("default".to_owned()),

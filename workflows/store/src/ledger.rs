@@ -142,14 +142,18 @@ async fn head(connection: &impl ConnectionTrait, lock: bool) -> Result<(i64, Str
     }
 }
 
-/// Appends facts to the chain. The head's row lock makes writers on PostgreSQL take turns; SQLite has one writer.
-pub(crate) async fn append(connection: &impl ConnectionTrait, lock: bool, stamp: &Stamp, facts: &[Fact]) -> Result<()> {
-    if facts.is_empty() {
+/// Appends facts to the chain, each under the stamp of its decision. The head's row lock makes writers on PostgreSQL take turns; SQLite has one writer.
+pub(crate) async fn append(
+    connection: &impl ConnectionTrait,
+    lock: bool,
+    facts: impl ExactSizeIterator<Item = (&Stamp, &Fact)>,
+) -> Result<()> {
+    if facts.len() == 0 {
         return Ok(());
     }
     let (mut seq, mut previous) = head(connection, lock).await?;
     let mut rows = Vec::with_capacity(facts.len());
-    for fact in facts {
+    for (stamp, fact) in facts {
         seq += 1;
         let entry = Entry::new(seq, stamp, fact);
         let hash = entry.hash(&previous);

@@ -20,7 +20,7 @@ pub use connect::{Settings, Store};
 pub use error::{Result, StoreError};
 pub use page::{Page, PageOf};
 pub use stored::{Save, Stored};
-pub use tx::Tx;
+pub use tx::{Batch, Tx};
 
 use chrono::{DateTime, Utc};
 

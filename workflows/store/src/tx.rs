@@ -10,7 +10,7 @@ use sea_orm::{
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tandem_domain::decision::Decision;
+use tandem_domain::decision::{Decision, Fact, Planned};
 use tandem_domain::ledger::Stamp;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -122,17 +122,22 @@ impl Tx {
         if let Some((name, input_hash)) = command {
             idempotency::remember(&self.inner, stamp, name, input_hash, &next).await?;
         }
-        jobs::insert(&self.inner, stamp, &jobs).await?;
+        jobs::insert(&self.inner, jobs.iter().map(|job| (stamp, job))).await?;
         if let Some(lease) = &self.job {
             jobs::finish(&self.inner, lease).await?;
         }
         // Last, because the head of the chain is one row that every writer waits for.
-        ledger::append(&self.inner, self.is_postgres(), stamp, &facts).await?;
+        ledger::append(&self.inner, self.is_postgres(), facts.iter().map(|fact| (stamp, fact))).await?;
         self.inner.commit().await?;
         if !jobs.is_empty() {
             self.jobs_added.notify_waiters();
         }
         Ok(next)
+    }
+
+    /// Turns this into a transaction that takes several decisions. A batch never runs under a job's lease.
+    pub fn batch(self) -> Batch {
+        Batch { tx: self, facts: Vec::new(), jobs: Vec::new() }
     }
 
     /// Ends a transaction that turned out to have nothing to change, finishing the leased job.
@@ -141,5 +146,52 @@ impl Tx {
             jobs::finish(&self.inner, lease).await?;
         }
         Ok(self.inner.commit().await?)
+    }
+}
+
+/// A transaction that takes several decisions, each under its own stamp: all of them land together, or none.
+///
+/// Rows are written as they come, so that a later decision sees the earlier ones. Jobs and ledger wait for the end:
+/// the head of the chain is one row, and other writers are not kept waiting for it longer than need be.
+pub struct Batch {
+    tx: Tx,
+    facts: Vec<(Stamp, Fact)>,
+    jobs: Vec<(Stamp, Planned)>,
+}
+
+impl Batch {
+    /// What the next decision loads from.
+    pub const fn tx(&self) -> &Tx {
+        &self.tx
+    }
+
+    /// Takes a decision. After an error the batch is of no more use: drop it.
+    pub async fn put<T: Save + Serialize>(
+        &mut self,
+        stamp: &Stamp,
+        command: Option<(&str, &str)>,
+        decision: Decision<T>,
+    ) -> Result<T> {
+        let Decision { next, facts, jobs } = decision;
+        next.save(&self.tx).await?;
+        if let Some((name, input_hash)) = command {
+            idempotency::remember(&self.tx.inner, stamp, name, input_hash, &next).await?;
+        }
+        self.facts.extend(facts.into_iter().map(|fact| (stamp.clone(), fact)));
+        self.jobs.extend(jobs.into_iter().map(|job| (stamp.clone(), job)));
+        Ok(next)
+    }
+
+    /// Commits everything that was put.
+    pub async fn commit(self) -> Result<()> {
+        let Self { tx, facts, jobs } = self;
+        jobs::insert(&tx.inner, jobs.iter().map(|(stamp, job)| (stamp, job))).await?;
+        let facts = facts.iter().map(|(stamp, fact)| (stamp, fact));
+        ledger::append(&tx.inner, tx.is_postgres(), facts).await?;
+        tx.inner.commit().await?;
+        if !jobs.is_empty() {
+            tx.jobs_added.notify_waiters();
+        }
+        Ok(())
     }
 }

@@ -155,6 +155,9 @@ pub struct Mapping {
     /// The events of a row, for `history` alone.
     #[serde(default)]
     pub events: Vec<EventMapping>,
+    /// Made from a header, because no file was given.
+    #[serde(skip)]
+    implicit: bool,
 }
 
 fn comma() -> String {
@@ -182,6 +185,7 @@ impl Default for Mapping {
             custom: BTreeMap::new(),
             external_ids: BTreeMap::new(),
             events: Vec::new(),
+            implicit: false,
         }
     }
 }
@@ -193,8 +197,10 @@ fn names(known: &[Known]) -> String {
 impl Mapping {
     /// Reads a mapping from YAML.
     pub fn parse(yaml: &str) -> Result<Self, ImportError> {
-        let mapping: Self =
-            serde_saphyr::from_str(yaml).map_err(|error| ImportError::Mapping(error.to_string()))?;
+        // Strict, because a column may well be called `n` or `no`.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let mapping: Self = serde_saphyr::from_str_with_options(yaml, options)
+            .map_err(|error| ImportError::Mapping(error.to_string()))?;
         mapping.delimiter()?;
         for format in &mapping.dates {
             if chrono::format::StrftimeItems::new(format).any(|item| item == chrono::format::Item::Error) {
@@ -218,7 +224,7 @@ impl Mapping {
 
     /// A mapping for a file whose columns bear the names of fields (`custom.x` and `external.x` included).
     pub fn of_header(header: &[String], kind: &'static str, known: &[Known]) -> Result<Self, ImportError> {
-        let mut mapping = Self::default();
+        let mut mapping = Self { implicit: true, ..Self::default() };
         for column in header {
             let source = Source(Spec { column: Some(column.clone()), ..Spec::default() });
             if let Some(key) = column.strip_prefix("custom.") {
@@ -303,7 +309,7 @@ impl Mapping {
         for field in known.iter().filter(|field| field.required) {
             if !fields.iter().any(|bound| bound.name == field.name) {
                 // Without a mapping the header is at fault; with one, the mapping is.
-                return Err(if self.fields.is_empty() {
+                return Err(if self.implicit {
                     ImportError::HeaderMissing { column: field.name.to_owned(), known: header.join(", ") }
                 } else {
                     ImportError::Mapping(format!("the field `{}` is needed; name its column under `fields`", field.name))
