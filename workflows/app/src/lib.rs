@@ -8,18 +8,18 @@ pub mod actor;
 mod command;
 pub mod env;
 pub mod error;
+pub mod import;
 pub mod target_list;
 mod virtual_env;
-pub mod import;
 
 pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserChange, UserCreate};
 pub use actor::Actor;
 pub use command::{App, Batch, Call, Command};
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
-pub use virtual_env::{SeededChance, SeededIds, VirtualClock};
 pub use target_list::{
     ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,
     ChangeRequestWithdraw, ListMembershipMakePermanent, ListMembershipRestore, ListMembershipSuspend,
     ListSuspensionEnd, TargetListCreate,
 };
+pub use virtual_env::{SeededChance, SeededIds, VirtualClock};

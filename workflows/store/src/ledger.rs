@@ -142,7 +142,9 @@ async fn head(connection: &impl ConnectionTrait, lock: bool) -> Result<(i64, Str
     }
 }
 
-/// Appends facts to the chain, each under the stamp of its decision. The head's row lock makes writers on PostgreSQL take turns; SQLite has one writer.
+/// Appends facts to the chain, each under the stamp of its decision.
+///
+/// The head's row lock makes writers on PostgreSQL take turns; SQLite has one writer.
 pub(crate) async fn append(
     connection: &impl ConnectionTrait,
     lock: bool,

@@ -14,7 +14,9 @@ pub enum ImportError {
         source: std::io::Error,
     },
     /// The file is not UTF-8.
-    #[error("line {line}, column {column}: the file is not UTF-8 ({found}); save it as \"CSV UTF-8\" and import it again")]
+    #[error(
+        "line {line}, column {column}: the file is not UTF-8 ({found}); save it as \"CSV UTF-8\" and import it again"
+    )]
     Encoding {
         /// The line, from 1.
         line: u64,
@@ -27,7 +29,9 @@ pub enum ImportError {
     #[error("the file is empty; its first line must name the columns")]
     Empty,
     /// A column that the mapping reads is not in the header.
-    #[error("the header has no column `{column}`; it has {known}: correct the file, or name another column in the mapping")]
+    #[error(
+        "the header has no column `{column}`; it has {known}: correct the file, or name another column in the mapping"
+    )]
     HeaderMissing {
         /// The column asked for.
         column: String,
@@ -41,7 +45,9 @@ pub enum ImportError {
         column: String,
     },
     /// Without a mapping the columns must bear the names of fields.
-    #[error("the column `{column}` is not a field of {kind}; the fields are {known}: rename it, or give a mapping with --map")]
+    #[error(
+        "the column `{column}` is not a field of {kind}; the fields are {known}: rename it, or give a mapping with --map"
+    )]
     ColumnUnknown {
         /// The column.
         column: String,

@@ -204,7 +204,9 @@ impl Mapping {
         mapping.delimiter()?;
         for format in &mapping.dates {
             if chrono::format::StrftimeItems::new(format).any(|item| item == chrono::format::Item::Error) {
-                return Err(ImportError::Mapping(format!("`{format}` is not a date format in the notation of strftime")));
+                return Err(ImportError::Mapping(format!(
+                    "`{format}` is not a date format in the notation of strftime"
+                )));
             }
         }
         Ok(mapping)
@@ -259,10 +261,7 @@ impl Mapping {
         if self.events.is_empty() {
             return Err(ImportError::Mapping("`events` must name at least one event that a row gives".to_owned()));
         }
-        self.events
-            .iter()
-            .map(|event| Ok((event.clone(), self.bind_fields(header, known, &event.fields)?)))
-            .collect()
+        self.events.iter().map(|event| Ok((event.clone(), self.bind_fields(header, known, &event.fields)?))).collect()
     }
 
     fn bind_fields(
@@ -312,7 +311,10 @@ impl Mapping {
                 return Err(if self.implicit {
                     ImportError::HeaderMissing { column: field.name.to_owned(), known: header.join(", ") }
                 } else {
-                    ImportError::Mapping(format!("the field `{}` is needed; name its column under `fields`", field.name))
+                    ImportError::Mapping(format!(
+                        "the field `{}` is needed; name its column under `fields`",
+                        field.name
+                    ))
                 });
             }
         }
@@ -337,10 +339,10 @@ impl Mapping {
 
 fn find(header: &[String], column: &str) -> Result<usize, ImportError> {
     let wanted = column.trim().to_lowercase();
-    header.iter().position(|name| name.to_lowercase() == wanted).ok_or_else(|| ImportError::HeaderMissing {
-        column: column.to_owned(),
-        known: header.join(", "),
-    })
+    header
+        .iter()
+        .position(|name| name.to_lowercase() == wanted)
+        .ok_or_else(|| ImportError::HeaderMissing { column: column.to_owned(), known: header.join(", ") })
 }
 
 #[derive(Debug, Clone)]
@@ -394,9 +396,9 @@ impl Fields {
 
     /// The values whose field starts with `family` (`custom.` or `external.`), by the rest of the name.
     pub fn family<'a>(&'a self, family: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
-        self.values.iter().filter_map(move |(name, values)| {
-            Some((name.strip_prefix(family)?, values.first().map(String::as_str)?))
-        })
+        self.values
+            .iter()
+            .filter_map(move |(name, values)| Some((name.strip_prefix(family)?, values.first().map(String::as_str)?)))
     }
 }
 

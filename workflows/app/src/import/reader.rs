@@ -149,9 +149,11 @@ impl<R: Read> CsvRows<R> {
             );
             Some(Fault::new("", "IMPORT_CELL_COUNT", sentence))
         } else {
-            raw.cells.iter().enumerate().find_map(|(index, cell)| Some((index, unusable(cell)?))).map(
-                |(index, (code, sentence))| Fault::new(name(index), code, sentence),
-            )
+            raw.cells
+                .iter()
+                .enumerate()
+                .find_map(|(index, cell)| Some((index, unusable(cell)?)))
+                .map(|(index, (code, sentence))| Fault::new(name(index), code, sentence))
         };
         let cells = raw.cells.into_iter().map(|cell| match String::from_utf8(cell) {
             Ok(text) => text,

@@ -93,7 +93,12 @@ impl Shape {
                     match fields.text("at") {
                         Some(at) => {
                             let at = bound.moment("at", at)?;
-                            found.push(Event { kind: *kind, at, lead: fields.owned("lead").unwrap_or_default(), fields });
+                            found.push(Event {
+                                kind: *kind,
+                                at,
+                                lead: fields.owned("lead").unwrap_or_default(),
+                                fields,
+                            });
                         }
                         None if *optional => {}
                         None => {
@@ -143,15 +148,12 @@ fn json_event(text: &str) -> Result<Event, Fault> {
             Fault::new(name, "IMPORT_VALUE_MISSING", format!("`{name}` is missing and every event needs it"))
         })
     };
-    let kind = need("event")?
-        .parse()
-        .map_err(|error: tandem_domain::code::UnknownCode| {
-            Fault::new("event", "HISTORY_EVENT_UNKNOWN", error.to_string())
-        })?;
-    let (at, lead) = (need("at")?, need("lead")?);
-    let at = moment(&at, &[], Tz::UTC).ok_or_else(|| {
-        Fault::new("at", "IMPORT_DATE", format!("`{}` is not a time; expected RFC 3339", short(&at)))
+    let kind = need("event")?.parse().map_err(|error: tandem_domain::code::UnknownCode| {
+        Fault::new("event", "HISTORY_EVENT_UNKNOWN", error.to_string())
     })?;
+    let (at, lead) = (need("at")?, need("lead")?);
+    let at = moment(&at, &[], Tz::UTC)
+        .ok_or_else(|| Fault::new("at", "IMPORT_DATE", format!("`{}` is not a time; expected RFC 3339", short(&at))))?;
     Ok(Event { kind, at, lead, fields })
 }
 
