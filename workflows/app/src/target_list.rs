@@ -60,6 +60,17 @@ async fn reviews(tx: &Tx, seen: &[Seen]) -> Result<(TargetAccountList, Vec<Revie
     Ok((list, reviews))
 }
 
+/// The refusal of a command over many, with the place of the one that it is about in its field's path.
+fn at_place(list: &str, place: Option<usize>, refusal: Refusal) -> AppError {
+    let (code, message) = (refusal.code(), refusal.to_string());
+    let path = match (place, refusal.field()) {
+        (Some(place), Some(field)) => Some(format!("{list}.{place}.{field}")),
+        (Some(place), None) => Some(format!("{list}.{place}")),
+        (None, field) => field.map(str::to_owned),
+    };
+    AppError::refused(code, message, path.as_deref())
+}
+
 /// Makes a list.
 #[derive(Debug, Clone, Serialize)]
 pub struct TargetListCreate {
@@ -146,7 +157,10 @@ impl Command for ChangeRequestPropose {
                 live: live.remove(&change.account),
             });
         }
-        Ok(target_list::propose(list, proposals, by, now)?)
+        target_list::propose(list, proposals, by, now).map_err(|refusal| {
+            let place = |account| self.changes.iter().rposition(|change| change.account == account);
+            at_place("changes", refusal.account().and_then(place), refusal)
+        })
     }
 }
 
@@ -199,7 +213,10 @@ impl Command for ChangeRequestApprove {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Outcome>> {
         let now = call.now(env);
         let (list, reviews) = reviews(tx, &self.requests).await?;
-        Ok(target_list::approve(list, reviews, env.id(now), party(call)?, now)?)
+        target_list::approve(list, reviews, env.id(now), party(call)?, now).map_err(|refusal| {
+            let place = |request| self.requests.iter().rposition(|seen| seen.request == request);
+            at_place("changeRequests", refusal.request().and_then(place), refusal)
+        })
     }
 }
 

@@ -46,6 +46,7 @@ subjects! {
     ListId => "TargetAccountList",
     crate::id::MembershipId => "ListMembership",
     ChangeRequestId => "ChangeRequest",
+    crate::id::ListVersionId => "ListVersion",
     crate::id::SequenceId => "Sequence",
     crate::id::SequenceVersionId => "SequenceVersion",
     EnrollmentId => "Enrollment",

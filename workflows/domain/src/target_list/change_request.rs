@@ -191,9 +191,9 @@ fn check_count(given: usize) -> Result<(), Refusal> {
     }
 }
 
-fn check_case(reasons: &mut Vec<ChangeReason>, evidence: &[Evidence]) -> Result<(), Refusal> {
+fn check_case(account: AccountId, reasons: &mut Vec<ChangeReason>, evidence: &[Evidence]) -> Result<(), Refusal> {
     if reasons.is_empty() {
-        return Err(Refusal::NoReason);
+        return Err(Refusal::NoReason { account });
     }
     reasons.sort_unstable();
     reasons.dedup();
@@ -205,7 +205,7 @@ fn check_case(reasons: &mut Vec<ChangeReason>, evidence: &[Evidence]) -> Result<
         !item.note.trim().is_empty() && item.note.chars().count() <= 2_000 && item.url.as_ref().is_none_or(web)
     };
     if evidence.len() > 20 || !evidence.iter().all(sound) {
-        return Err(Refusal::BadEvidence);
+        return Err(Refusal::BadEvidence { account });
     }
     Ok(())
 }
@@ -246,7 +246,7 @@ pub fn propose(
     let expires_at = life(&list, now);
     let (mut requests, mut memberships, mut facts) = (Vec::new(), Vec::new(), Vec::new());
     for mut proposal in proposals {
-        check_case(&mut proposal.reasons, &proposal.evidence)?;
+        check_case(proposal.account, &mut proposal.reasons, &proposal.evidence)?;
         let live = proposal.live.take().filter(|membership| membership.state.live());
         let present = live.as_ref().map(|membership| membership.tier.as_str());
         let tier = check_tier(proposal.kind, proposal.account, proposal.tier.take(), present)?;
@@ -345,7 +345,7 @@ pub fn edit(
     let Edit { tier, mut reasons, evidence } = edit;
     request.check_open(now)?;
     request.check_revision(seen)?;
-    check_case(&mut reasons, &evidence)?;
+    check_case(request.account, &mut reasons, &evidence)?;
     let tier = check_tier(request.kind, request.account, tier, Some(&membership.tier))?;
     let before = request.state;
     let void = request.approvals;
@@ -473,7 +473,7 @@ pub fn reject(
         return Err(Refusal::OwnRequest);
     }
     if verdict.chars().count() > 2_000 {
-        return Err(Refusal::BadEvidence);
+        return Err(Refusal::TooLong { field: "verdict" });
     }
     let (mut next, fact) = closed(list, review, RequestState::Rejected, "list.change_rejected", now);
     let fact = fact.with("verdict", &verdict);

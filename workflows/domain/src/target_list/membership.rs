@@ -153,7 +153,7 @@ pub fn suspend(
         state => return Err(Refusal::NotActive { account, state }),
     }
     if note.chars().count() > 2_000 {
-        return Err(Refusal::BadEvidence);
+        return Err(Refusal::TooLong { field: "note" });
     }
     let latest = now + TimeDelta::hours(list.suspension_hours.into());
     // Timers are kept to the millisecond: a finer end would still be ahead when its one timer comes.

@@ -63,11 +63,23 @@ pub enum Refusal {
         request: ChangeRequestId,
     },
     /// No reason was given.
-    #[error("a change of the list needs at least one reason")]
-    NoReason,
+    #[error("give at least one reason for the change about account {account}")]
+    NoReason {
+        /// The account.
+        account: AccountId,
+    },
     /// Too much or too long evidence, or an address that is none.
     #[error("evidence is at most 20 notes of 1 to 2,000 characters, each with at most one http or https address")]
-    BadEvidence,
+    BadEvidence {
+        /// The account.
+        account: AccountId,
+    },
+    /// Too many words.
+    #[error("write at most 2,000 characters")]
+    TooLong {
+        /// The input field.
+        field: &'static str,
+    },
     /// Adding or re-tiering without a tier.
     #[error("name the tier for account {account}")]
     NoTier {
@@ -224,8 +236,9 @@ impl Refusal {
             Self::AccountTwice { .. } => "LIST_ACCOUNT_TWICE",
             Self::RequestTwice { .. } => "LIST_REQUEST_TWICE",
             Self::OtherList { .. } => "LIST_OTHER_LIST",
-            Self::NoReason => "LIST_NO_REASON",
-            Self::BadEvidence => "LIST_BAD_EVIDENCE",
+            Self::NoReason { .. } => "LIST_NO_REASON",
+            Self::BadEvidence { .. } => "LIST_BAD_EVIDENCE",
+            Self::TooLong { .. } => "LIST_TEXT_TOO_LONG",
             Self::NoTier { .. } => "LIST_NO_TIER",
             Self::TierNotWanted { .. } => "LIST_TIER_NOT_WANTED",
             Self::SameTier { .. } => "LIST_SAME_TIER",
@@ -258,13 +271,46 @@ impl Refusal {
             Self::BadName => Some("name"),
             Self::BadRequestDays { .. } => Some("requestDays"),
             Self::BadSuspensionHours { .. } => Some("suspensionHours"),
-            Self::NoReason => Some("reasons"),
-            Self::BadEvidence => Some("evidence"),
+            Self::NoReason { .. } => Some("reasons"),
+            Self::BadEvidence { .. } => Some("evidence"),
+            Self::TooLong { field } => Some(field),
             Self::NoTier { .. } | Self::TierNotWanted { .. } | Self::SameTier { .. } => Some("tier"),
             Self::AccountTwice { .. } | Self::AlreadyListed { .. } | Self::NotListed { .. } => Some("accountId"),
-            Self::RequestTwice { .. } | Self::OtherList { .. } => Some("changeRequestId"),
+            Self::RequestTwice { .. }
+            | Self::OtherList { .. }
+            | Self::RequestClosed { .. }
+            | Self::RequestExpired { .. } => Some("changeRequestId"),
             Self::BadSuspensionEnd { .. } => Some("until"),
             Self::StaleRevision { .. } => Some("revision"),
+            _ => None,
+        }
+    }
+
+    /// The account it is about, where a command over many is refused for one of them.
+    pub const fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::AccountTwice { account }
+            | Self::NoReason { account }
+            | Self::BadEvidence { account }
+            | Self::NoTier { account }
+            | Self::TierNotWanted { account }
+            | Self::SameTier { account, .. }
+            | Self::AlreadyListed { account, .. }
+            | Self::NotListed { account }
+            | Self::RequestOpen { account, .. }
+            | Self::Suspended { account }
+            | Self::NotActive { account, .. } => Some(*account),
+            _ => None,
+        }
+    }
+
+    /// The request it is about, where a command over many is refused for one of them.
+    pub const fn request(&self) -> Option<ChangeRequestId> {
+        match self {
+            Self::RequestTwice { request }
+            | Self::OtherList { request }
+            | Self::RequestClosed { request, .. }
+            | Self::RequestExpired { request, .. } => Some(*request),
             _ => None,
         }
     }
