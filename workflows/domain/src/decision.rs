@@ -154,6 +154,13 @@ pub enum Job {
         /// The visit counter at the time of planning: another visit makes the job obsolete.
         visit: u32,
     },
+    /// Resume a part of the enrolments that paused with their sequence, and plan itself again while there are more.
+    ResumeEnrollments {
+        /// The sequence.
+        sequence: crate::id::SequenceId,
+        /// The sequence's revision at the time of planning.
+        revision: u32,
+    },
     /// Deliver an e-mail whose attempt has been planned.
     DeliverEmail {
         /// The e-mail.
@@ -222,6 +229,7 @@ impl Job {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::AdvanceEnrollment { .. } => "advance_enrollment",
+            Self::ResumeEnrollments { .. } => "resume_enrollments",
             Self::DeliverEmail { .. } => "deliver_email",
             Self::MatchHandoff { .. } => "match_handoff",
             Self::ExpireOffer { .. } => "expire_offer",

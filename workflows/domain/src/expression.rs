@@ -99,6 +99,8 @@ impl Expression {
             let tree = STANDARD.parser().parse(source).map_err(|errors| {
                 let first = errors.errors.first();
                 let (line, column) = first.map_or((1, 1), |e| (at_least_one(e.pos.0), at_least_one(e.pos.1)));
+                // The end of the text counts as a line of its own there.
+                let line = line.min(source.lines().count());
                 let message = first.map_or_else(|| "it cannot be read".to_owned(), |e| short(&e.msg));
                 Refusal::Syntax { line, column, message }
             })?;
@@ -194,7 +196,7 @@ impl<'de> Deserialize<'de> for Expression {
 }
 
 /// Runs `work` on a stack of its own; none where it panicked or no thread was to be had.
-fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let running = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?;
         running.join().ok()

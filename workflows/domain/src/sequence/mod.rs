@@ -1,1 +1,27 @@
-//! Sequences.
+//! Sequences: nurture programmes, their published versions, and the runs of contacts and leads through them.
+//!
+//! ```text
+//! source (YAML) --validate--> Definition --publish--> SequenceVersion (immutable)
+//!                                                         |
+//!                          Enrollment --stepper::advance--+--> next step, at most one effect, the next due time
+//! ```
+//!
+//! Owns the language of the definitions, their checks, the state machine of an enrolment and the choice of its next
+//! step. It sends nothing: an effect is described here and carried out by the application in the same transaction.
+
+pub mod definition;
+pub mod enrollment;
+pub mod publishing;
+pub mod simulation;
+pub mod span;
+pub mod stepper;
+pub mod steps;
+pub mod template;
+mod tree;
+pub mod validate;
+
+pub use definition::{Definition, Step, SubjectKind};
+pub use enrollment::{Enrollment, EnrollmentState};
+pub use publishing::{Sequence, SequenceState, SequenceVersion};
+pub use steps::Effect;
+pub use validate::{Problem, Rule};

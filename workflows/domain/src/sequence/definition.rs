@@ -1,0 +1,113 @@
+//! The model of a sequence definition: what [`crate::sequence::validate::read`] makes of the YAML that people write.
+//!
+//! ```yaml
+//! key: welcome
+//! name: Welcome after a check-in
+//! subject: contact
+//! goal: lead != null && lead.stage == 'ACCEPTED'
+//! steps:
+//!   - id: hello
+//!     kind: send_email
+//!     template: { subject: "Welcome, {{ contact.first_name }}", text: "..." }
+//!   - id: pause
+//!     kind: wait
+//!     duration: 3d
+//!   - id: done
+//!     kind: end
+//! ```
+
+use super::span::Span;
+use super::steps::StepKind;
+use serde::{Deserialize, Serialize};
+
+/// The variables that conditions and templates may read, apart from what a kind of step adds.
+pub const VARIABLES: [&str; 6] = ["contact", "account", "lead", "sender", "enrollment", "now"];
+
+/// What runs through a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectKind {
+    /// A person.
+    Contact,
+    /// One candidacy of a person: while it runs, the sequence owns the lead.
+    Lead,
+}
+
+/// When the same subject may run through the sequence again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reentry {
+    /// A CEL expression that gives a text: at most one live enrolment per subject and key. Without it there is one key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How long after the end of one run (of the same key) the next may start. Without it, at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Span>,
+}
+
+/// Everything before the steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The stable name of the sequence: lower-case letters, digits and `_`, 1 to 60.
+    pub key: String,
+    /// The name to show.
+    pub name: String,
+    /// What runs through it.
+    pub subject: SubjectKind,
+    /// CEL: only subjects for which it holds may be enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// CEL: as soon as it holds, the enrolment finishes with GOAL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
+    /// CEL: as soon as it holds, the enrolment exits with RULE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<String>,
+    /// When the same subject may run through it again.
+    #[serde(default)]
+    pub reentry: Reentry,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name within the sequence: lower-case letters, digits and `_`, 1 to 60.
+    pub id: String,
+    /// The step that follows; without it, the next one in the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// What it does.
+    #[serde(flatten)]
+    pub kind: StepKind,
+}
+
+/// A whole definition. One that came through [`crate::sequence::validate::read`] keeps all its rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Everything before the steps.
+    #[serde(flatten)]
+    pub header: Header,
+    /// The steps; an enrolment begins with the first.
+    pub steps: Vec<Step>,
+}
+
+impl Definition {
+    /// The step of that id, with its position.
+    pub fn step(&self, id: &str) -> Option<(usize, &Step)> {
+        self.steps.iter().enumerate().find(|(_, step)| step.id == id)
+    }
+
+    /// The id of the step that follows the one at `position` where it does not jump; none at the end of the list.
+    pub fn following(&self, position: usize) -> Option<&str> {
+        let step = self.steps.get(position)?;
+        step.next.as_deref().or_else(|| self.steps.get(position + 1).map(|next| next.id.as_str()))
+    }
+}
+
+/// Whether a text may be the key of a sequence or the id of a step.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=60).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}

@@ -1,0 +1,542 @@
+//! One subject's run through one version of a sequence, and the states it can be in.
+//!
+//! ```text
+//! PENDING -> ACTIVE <-> WAITING(time | event | window | cap | task)
+//!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
+//! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
+//!       OPTED_OUT, BOUNCED, FAILED
+//! ```
+//!
+//! A running enrolment stays on its version; moving it to another one (MIGRATING) does not exist yet.
+//! Law: a live enrolment that is not paused has a due time, every other has none.
+
+use super::definition::SubjectKind;
+use super::publishing::{Sequence, SequenceState, SequenceVersion};
+use super::stepper::{Context, Standing};
+use super::steps::Failure;
+use crate::codes;
+use crate::decision::{Decision, Fact, Job};
+use crate::expression::{self, Expression};
+use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+codes! {
+    /// What a waiting enrolment waits for.
+    pub enum WaitReason("wait reason") {
+        /// A moment that the definition names.
+        Time = "TIME",
+        /// Something that must become known, such as the consent; looked at again at the due time.
+        Event = "EVENT",
+        /// The hours in which the person may be written to.
+        Window = "WINDOW",
+        /// The end of the time in which the person was written to often enough.
+        Cap = "CAP",
+        /// A task that a person has to do first.
+        Task = "TASK",
+    }
+}
+
+codes! {
+    /// Why an enrolment is paused.
+    pub enum PauseReason("pause reason") {
+        /// Somebody paused this enrolment.
+        Manual = "MANUAL",
+        /// The whole sequence is paused.
+        Sequence = "SEQUENCE",
+        /// The person is away.
+        OutOfOffice = "OUT_OF_OFFICE",
+        /// An operator stopped it.
+        Ops = "OPS",
+    }
+}
+
+codes! {
+    /// How a finished enrolment came to its end.
+    pub enum FinishReason("finish reason") {
+        /// The goal was reached.
+        Goal = "GOAL",
+        /// It went through to the end.
+        Completed = "COMPLETED",
+        /// The person answered.
+        Replied = "REPLIED",
+        /// A meeting was booked.
+        MeetingBooked = "MEETING_BOOKED",
+    }
+}
+
+codes! {
+    /// Why an enrolment was left early.
+    pub enum ExitReason("exit reason") {
+        /// The exit condition held, or a step says so.
+        Rule = "RULE",
+        /// The account left the target list.
+        ListRemoved = "LIST_REMOVED",
+        /// Something newer took its place, or the sequence was archived.
+        Superseded = "SUPERSEDED",
+        /// Somebody ended it.
+        Manual = "MANUAL",
+    }
+}
+
+codes! {
+    /// Where an enrolment is, without the reason.
+    pub enum StateKind("enrolment state") {
+        /// It was made and has not begun.
+        Pending = "PENDING",
+        /// Its next step is due.
+        Active = "ACTIVE",
+        /// It waits for its due time.
+        Waiting = "WAITING",
+        /// It goes on when somebody resumes it.
+        Paused = "PAUSED",
+        /// It came to its end.
+        Finished = "FINISHED",
+        /// It was left early.
+        Exited = "EXITED",
+        /// The person does not want to be written to.
+        OptedOut = "OPTED_OUT",
+        /// The person cannot be written to.
+        Bounced = "BOUNCED",
+        /// A step could not be taken.
+        Failed = "FAILED",
+    }
+}
+
+/// Where an enrolment is, with the reason where the state has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", content = "reason", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EnrollmentState {
+    /// It was made and has not begun.
+    Pending,
+    /// Its next step is due.
+    Active,
+    /// It waits for its due time.
+    Waiting(WaitReason),
+    /// It goes on when somebody resumes it.
+    Paused(PauseReason),
+    /// It came to its end.
+    Finished(FinishReason),
+    /// It was left early.
+    Exited(ExitReason),
+    /// The person does not want to be written to.
+    OptedOut,
+    /// The person cannot be written to.
+    Bounced,
+    /// A step could not be taken; [`Enrollment::failure`] says why.
+    Failed,
+}
+
+impl EnrollmentState {
+    /// The state without its reason.
+    pub const fn kind(self) -> StateKind {
+        match self {
+            Self::Pending => StateKind::Pending,
+            Self::Active => StateKind::Active,
+            Self::Waiting(_) => StateKind::Waiting,
+            Self::Paused(_) => StateKind::Paused,
+            Self::Finished(_) => StateKind::Finished,
+            Self::Exited(_) => StateKind::Exited,
+            Self::OptedOut => StateKind::OptedOut,
+            Self::Bounced => StateKind::Bounced,
+            Self::Failed => StateKind::Failed,
+        }
+    }
+
+    /// The code of the reason, where the state has one.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Waiting(reason) => Some(reason.as_str()),
+            Self::Paused(reason) => Some(reason.as_str()),
+            Self::Finished(reason) => Some(reason.as_str()),
+            Self::Exited(reason) => Some(reason.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Whether the enrolment is not over.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Pending | Self::Active | Self::Waiting(_) | Self::Paused(_))
+    }
+}
+
+impl std::fmt::Display for EnrollmentState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.reason() {
+            Some(reason) => write!(f, "{}({reason})", self.kind()),
+            None => write!(f, "{}", self.kind()),
+        }
+    }
+}
+
+/// One subject's run through one version of a sequence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Enrollment {
+    /// Its id.
+    pub id: EnrollmentId,
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// The version, for good.
+    pub version: SequenceVersionId,
+    /// The sequence's key and the version's number, e.g. `welcome@3`: the name of the rule in the ledger.
+    pub rule: String,
+    /// The person.
+    pub contact: ContactId,
+    /// The lead; always there where leads run through the sequence.
+    pub lead: Option<LeadId>,
+    /// The account, where it is known.
+    pub account: Option<AccountId>,
+    /// What runs through the sequence.
+    pub subject: SubjectKind,
+    /// At most one live enrolment has the same sequence, subject and re-entry key.
+    pub reentry_key: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub state: EnrollmentState,
+    /// The step that runs next; after the end, the last one.
+    pub step: String,
+    /// Counts the steps and the waits: a timer planned under another visit does nothing.
+    pub visit: u32,
+    /// When the next step runs; none exactly when it is paused or over.
+    pub due_at: Option<DateTime<Utc>>,
+    /// While it is paused: when the next step was due, and what was waited for.
+    #[serde(default)]
+    pub held: Option<Held>,
+    /// Values given at the start, for conditions and templates (`enrollment.vars.<key>`).
+    pub vars: Map<String, Value>,
+    /// When it was made.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+/// What a paused enrolment goes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// When the next step was due.
+    pub due_at: DateTime<Utc>,
+    /// What was waited for; none for a step that was due.
+    pub waiting: Option<WaitReason>,
+}
+
+impl Enrollment {
+    /// The id of whatever runs through the sequence: the lead's or the contact's.
+    pub fn subject_id(&self) -> Uuid {
+        match (self.subject, self.lead) {
+            (SubjectKind::Lead, Some(lead)) => lead.into(),
+            _ => self.contact.into(),
+        }
+    }
+
+    /// What conditions and templates see as `enrollment`.
+    pub fn data(&self) -> Value {
+        serde_json::json!({
+            "id": self.id,
+            "rule": self.rule,
+            "step": self.step,
+            "visit": self.visit,
+            "started_at": self.started_at.to_rfc3339(),
+            "vars": self.vars,
+        })
+    }
+
+    /// Whether it keeps the law of due times.
+    pub fn keeps_the_law(&self) -> bool {
+        let timed =
+            matches!(self.state, EnrollmentState::Pending | EnrollmentState::Active | EnrollmentState::Waiting(_));
+        timed == self.due_at.is_some()
+            && self.state.is_live() == self.ended_at.is_none()
+            && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
+    }
+
+    pub(crate) fn fact(&self, kind: &'static str) -> Fact {
+        Fact::ledger(kind, self.id)
+            .lead(self.lead)
+            .account(self.account)
+            .under(format!("sequence:{}", self.rule))
+            .with("contact", self.contact)
+            .with("step", &self.step)
+            .with("visit", self.visit)
+    }
+
+    /// Plans the next look at the enrolment, where it has a due time.
+    pub(crate) fn timed(self, fact: Fact) -> Decision<Self> {
+        let (enrollment, visit, due) = (self.id, self.visit, self.due_at);
+        let decision = Decision::new(self, fact);
+        match due {
+            Some(due) => decision.plan(Job::AdvanceEnrollment { enrollment, visit }, due),
+            None => decision,
+        }
+    }
+}
+
+/// Why an enrolment is refused, or a change to it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody can be enrolled in a sequence that is not active.
+    #[error("the sequence is {state}; only an ACTIVE one takes enrolments: publish or resume it first")]
+    SequenceNotActive {
+        /// Its state.
+        state: SequenceState,
+    },
+    /// Leads run through this sequence, and none was named.
+    #[error("leads run through this sequence; name the lead")]
+    LeadMissing,
+    /// There is a live one already.
+    #[error("enrolment {enrollment} of the same subject and re-entry key is still live; end it first")]
+    Exists {
+        /// The live one.
+        enrollment: EnrollmentId,
+    },
+    /// The previous run ended too recently.
+    #[error("the previous run ended too recently; the next may start at {from}")]
+    TooSoon {
+        /// When the next may start.
+        from: DateTime<Utc>,
+    },
+    /// The entry condition does not hold.
+    #[error("the entry condition `{condition}` does not hold for this subject")]
+    EntryNotMet {
+        /// The condition.
+        condition: String,
+    },
+    /// The person is suppressed or withdrew the consent.
+    #[error("this person may not be written to ({standing}); leave them out")]
+    MayNotWrite {
+        /// Why.
+        standing: Standing,
+    },
+    /// A condition has no value for this subject.
+    #[error(transparent)]
+    Expression(#[from] expression::Refusal),
+    /// The re-entry key is not a text, or too long.
+    #[error("the re-entry key must be a text of at most 200 characters")]
+    ReentryKeyInvalid,
+    /// It is over.
+    #[error("the enrolment is {state}, which is an end; enrol the subject again instead")]
+    Ended {
+        /// The end.
+        state: EnrollmentState,
+    },
+    /// It is paused.
+    #[error("the enrolment is {state}; resume it first")]
+    Paused {
+        /// The state.
+        state: EnrollmentState,
+    },
+    /// It is not paused.
+    #[error("the enrolment is {state}, not paused; nothing needs to be done")]
+    NotPaused {
+        /// The state.
+        state: EnrollmentState,
+    },
+    /// Its time has not come.
+    #[error("the next step is due at {at}, not before")]
+    NotDue {
+        /// When.
+        at: DateTime<Utc>,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::SequenceNotActive { .. } => "SEQUENCE_NOT_ACTIVE",
+            Self::LeadMissing => "ENROLLMENT_LEAD_MISSING",
+            Self::Exists { .. } => "ENROLLMENT_EXISTS",
+            Self::TooSoon { .. } => "ENROLLMENT_TOO_SOON",
+            Self::EntryNotMet { .. } => "ENROLLMENT_ENTRY_NOT_MET",
+            Self::MayNotWrite { .. } => "ENROLLMENT_MAY_NOT_WRITE",
+            Self::Expression(refusal) => refusal.code(),
+            Self::ReentryKeyInvalid => "ENROLLMENT_REENTRY_KEY_INVALID",
+            Self::Ended { .. } => "ENROLLMENT_ENDED",
+            Self::Paused { .. } => "ENROLLMENT_PAUSED",
+            Self::NotPaused { .. } => "ENROLLMENT_NOT_PAUSED",
+            Self::NotDue { .. } => "ENROLLMENT_NOT_DUE",
+        }
+    }
+
+    /// The input field concerned, where there is one.
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::SequenceNotActive { .. } => Some("sequence"),
+            Self::LeadMissing => Some("lead"),
+            Self::MayNotWrite { .. } | Self::EntryNotMet { .. } | Self::Exists { .. } | Self::TooSoon { .. } => {
+                Some("contact")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whom to enrol.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The id that the enrolment will have.
+    pub id: EnrollmentId,
+    /// The person.
+    pub contact: ContactId,
+    /// The lead; needed where leads run through the sequence.
+    pub lead: Option<LeadId>,
+    /// The account, where it is known.
+    pub account: Option<AccountId>,
+    /// Values for conditions and templates.
+    pub vars: Map<String, Value>,
+}
+
+/// The re-entry key of a subject with these data: empty where the sequence has no rule for it.
+pub fn reentry_key(version: &SequenceVersion, data: &Value) -> Result<String, Refusal> {
+    let Some(rule) = &version.definition.header.reentry.key else { return Ok(String::new()) };
+    match Expression::parse(rule)?.evaluate(data)? {
+        Value::String(key) if key.chars().count() <= 200 => Ok(key),
+        _ => Err(Refusal::ReentryKeyInvalid),
+    }
+}
+
+/// Enrols a subject; its first step is due at once. `previous` is the newest enrolment of the same sequence, subject
+/// and re-entry key, where there is one.
+pub fn enroll(
+    candidate: Candidate,
+    sequence: &Sequence,
+    version: &SequenceVersion,
+    previous: Option<&Enrollment>,
+    context: &Context<'_>,
+    now: DateTime<Utc>,
+) -> Result<Decision<Enrollment>, Refusal> {
+    let header = &version.definition.header;
+    if sequence.state != SequenceState::Active {
+        return Err(Refusal::SequenceNotActive { state: sequence.state });
+    }
+    if header.subject == SubjectKind::Lead && candidate.lead.is_none() {
+        return Err(Refusal::LeadMissing);
+    }
+    if let Some(previous) = previous {
+        if previous.state.is_live() {
+            return Err(Refusal::Exists { enrollment: previous.id });
+        }
+        let from = header.reentry.after.zip(previous.ended_at).map(|(after, ended)| ended + after.delta());
+        if let Some(from) = from.filter(|from| *from > now) {
+            return Err(Refusal::TooSoon { from });
+        }
+    }
+    if !matches!(context.standing, Standing::Allowed | Standing::Unknown) {
+        return Err(Refusal::MayNotWrite { standing: context.standing });
+    }
+    if let Some(entry) = &header.entry
+        && !Expression::parse(entry)?.holds(context.data)?
+    {
+        return Err(Refusal::EntryNotMet { condition: entry.clone() });
+    }
+    let reentry_key = reentry_key(version, context.data)?;
+    let Candidate { id, contact, lead, account, vars } = candidate;
+    let enrollment = Enrollment {
+        id,
+        sequence: sequence.id,
+        version: version.id,
+        rule: format!("{}@{}", sequence.key, version.number),
+        contact,
+        lead,
+        account,
+        subject: header.subject,
+        reentry_key,
+        state: EnrollmentState::Pending,
+        step: version.definition.steps.first().map(|step| step.id.clone()).unwrap_or_default(),
+        visit: 0,
+        due_at: Some(now),
+        held: None,
+        vars,
+        started_at: now,
+        ended_at: None,
+        failure: None,
+    };
+    let fact = enrollment.fact("enrollment.started").with("sequence", sequence.id);
+    Ok(enrollment.timed(fact))
+}
+
+/// Ends an enrolment in whatever way `state` says, without asking where it is.
+pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: DateTime<Utc>) -> Decision<Enrollment> {
+    let mut fact = enrollment.fact("enrollment.ended").moved(enrollment.state, state);
+    if let Some(reason) = state.reason() {
+        fact = fact.because(reason);
+    }
+    if let Some(failure) = &enrollment.failure {
+        fact = fact.because(&failure.code).with("message", &failure.message);
+    }
+    enrollment.state = state;
+    enrollment.due_at = None;
+    enrollment.held = None;
+    enrollment.ended_at = Some(now);
+    Decision::new(enrollment, fact)
+}
+
+fn live(enrollment: &Enrollment) -> Result<(), Refusal> {
+    if enrollment.state.is_live() { Ok(()) } else { Err(Refusal::Ended { state: enrollment.state }) }
+}
+
+/// Ends an enrolment early.
+pub fn exit(enrollment: Enrollment, reason: ExitReason, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    Ok(close(enrollment, EnrollmentState::Exited(reason), now))
+}
+
+/// Ends an enrolment because what it is for has come about.
+pub fn finish(
+    enrollment: Enrollment,
+    reason: FinishReason,
+    now: DateTime<Utc>,
+) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    Ok(close(enrollment, EnrollmentState::Finished(reason), now))
+}
+
+/// Ends an enrolment because the person does not want to be written to.
+pub fn opt_out(enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    Ok(close(enrollment, EnrollmentState::OptedOut, now))
+}
+
+/// Ends an enrolment because the person cannot be reached under the address.
+pub fn bounce(enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    Ok(close(enrollment, EnrollmentState::Bounced, now))
+}
+
+/// Pauses an enrolment: its next step stays where it is, and its timers do nothing.
+pub fn pause(mut enrollment: Enrollment, reason: PauseReason) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    let (Some(due_at), false) = (enrollment.due_at, matches!(enrollment.state, EnrollmentState::Paused(_))) else {
+        return Err(Refusal::Paused { state: enrollment.state });
+    };
+    let waiting = match enrollment.state {
+        EnrollmentState::Waiting(reason) => Some(reason),
+        _ => None,
+    };
+    let state = EnrollmentState::Paused(reason);
+    let fact = enrollment.fact("enrollment.paused").moved(enrollment.state, state).because(reason);
+    enrollment.held = Some(Held { due_at, waiting });
+    enrollment.state = state;
+    enrollment.due_at = None;
+    // Timers planned before the pause are obsolete, also after it.
+    enrollment.visit = enrollment.visit.saturating_add(1);
+    Ok(Decision::new(enrollment, fact))
+}
+
+/// Resumes a paused enrolment. What fell due during the pause is due now; a wait that is not over goes on.
+pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    let Some(held) = enrollment.held.take() else { return Err(Refusal::NotPaused { state: enrollment.state }) };
+    let state = match held.waiting {
+        Some(reason) if held.due_at > now => EnrollmentState::Waiting(reason),
+        _ => EnrollmentState::Active,
+    };
+    let fact = enrollment.fact("enrollment.resumed").moved(enrollment.state, state);
+    enrollment.state = state;
+    enrollment.due_at = Some(held.due_at.max(now));
+    Ok(enrollment.timed(fact))
+}

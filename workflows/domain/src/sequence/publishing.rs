@@ -1,0 +1,296 @@
+//! A sequence, its versions, and what people do with them: save a draft, publish, pause, resume, archive.
+//!
+//! ```text
+//! DRAFT -publish-> ACTIVE <-> PAUSED
+//!   \________________|__________|--> ARCHIVED
+//! ```
+//!
+//! A published version never changes. Running enrolments stay on theirs; new ones take the newest.
+
+use super::definition::Definition;
+use super::validate::{self, Problem};
+use crate::codes;
+use crate::decision::{Decision, Fact};
+use crate::id::{SequenceId, SequenceVersionId, UserId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+codes! {
+    /// Where a sequence is.
+    pub enum SequenceState("sequence state") {
+        /// Nothing is published yet.
+        Draft = "DRAFT",
+        /// It takes enrolments, and they run.
+        Active = "ACTIVE",
+        /// It takes no enrolments, and none runs.
+        Paused = "PAUSED",
+        /// It is over for good: what still runs ends when it falls due.
+        Archived = "ARCHIVED",
+    }
+}
+
+/// A nurture programme.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sequence {
+    /// Its id.
+    pub id: SequenceId,
+    /// Its stable name; unique.
+    pub key: String,
+    /// The name to show: that of the newest version, or of the draft.
+    pub name: String,
+    /// Where it is.
+    pub state: SequenceState,
+    /// The newest version; none while it is a draft.
+    pub latest_version: Option<SequenceVersionId>,
+    /// The number of the newest version; 0 while it is a draft.
+    pub latest_number: u32,
+    /// A definition that was saved and not published yet, as written.
+    #[serde(default)]
+    pub draft: Option<String>,
+    /// Counts the pauses and resumptions: work planned under another count does nothing.
+    #[serde(default)]
+    pub revision: u32,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// One published version. It never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SequenceVersion {
+    /// Its id.
+    pub id: SequenceVersionId,
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// Counted from 1.
+    pub number: u32,
+    /// What it says.
+    pub definition: Definition,
+    /// The text it was read from.
+    pub source: String,
+    /// Lower-case hexadecimal SHA-256 of the definition in canonical form (RFC 8785), so that a change of comments or
+    /// layout alone makes no version.
+    pub hash: String,
+    /// Who published it; none for the installation itself.
+    pub published_by: Option<UserId>,
+    /// When it was published.
+    pub published_at: DateTime<Utc>,
+}
+
+/// Why a sequence does not change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The definition breaks rules.
+    #[error("the definition has {} problem(s), first: {}", .problems.len(), .problems.first().map(ToString::to_string).unwrap_or_default())]
+    Invalid {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// The definition says the same as the newest version.
+    #[error("version {number} says the same already; nothing needs to be published")]
+    Unchanged {
+        /// The newest version.
+        number: u32,
+    },
+    /// The definition belongs to another sequence.
+    #[error("the definition has the key `{given}`, the sequence has `{expected}`; a key never changes")]
+    KeyChanged {
+        /// The sequence's key.
+        expected: String,
+        /// The definition's key.
+        given: String,
+    },
+    /// Live enrolments rely on what runs through it.
+    #[error("what runs through a sequence cannot change; publish it under another key")]
+    SubjectChanged,
+    /// The state has no such arrow.
+    #[error("the sequence is {state}; {hint}")]
+    NotAllowed {
+        /// The state it is in.
+        state: SequenceState,
+        /// What to do instead.
+        hint: &'static str,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "SEQUENCE_INVALID",
+            Self::Unchanged { .. } => "SEQUENCE_UNCHANGED",
+            Self::KeyChanged { .. } => "SEQUENCE_KEY_CHANGED",
+            Self::SubjectChanged => "SEQUENCE_SUBJECT_CHANGED",
+            Self::NotAllowed { .. } => "SEQUENCE_NOT_ALLOWED",
+        }
+    }
+
+    /// The input field concerned, where there is one.
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Invalid { .. } | Self::Unchanged { .. } | Self::KeyChanged { .. } | Self::SubjectChanged => {
+                Some("source")
+            }
+            Self::NotAllowed { .. } => None,
+        }
+    }
+}
+
+/// The hash of a definition, as in [`SequenceVersion::hash`].
+pub fn hash(definition: &Definition) -> String {
+    // Every definition has a JSON form; were there none, its debug form would tell versions apart as well.
+    let canonical =
+        serde_json_canonicalizer::to_vec(definition).unwrap_or_else(|_| format!("{definition:?}").into_bytes());
+    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The ids for whatever a command makes, and who gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct By {
+    /// The id of the sequence, where it is new.
+    pub sequence: SequenceId,
+    /// The id of the version, where one is made.
+    pub version: SequenceVersionId,
+    /// Who; none for the installation itself.
+    pub user: Option<UserId>,
+}
+
+fn read(source: &str) -> Result<Definition, Refusal> {
+    validate::read(source).map_err(|problems| Refusal::Invalid { problems })
+}
+
+fn open(
+    existing: Option<Sequence>,
+    definition: &Definition,
+    by: By,
+    now: DateTime<Utc>,
+) -> Result<(Sequence, bool), Refusal> {
+    let (key, name) = (&definition.header.key, definition.header.name.trim());
+    match existing {
+        Some(sequence) if sequence.key != *key => {
+            Err(Refusal::KeyChanged { expected: sequence.key, given: key.clone() })
+        }
+        Some(Sequence { state: SequenceState::Archived, .. }) => {
+            let hint = "publish it under another key";
+            Err(Refusal::NotAllowed { state: SequenceState::Archived, hint })
+        }
+        Some(sequence) => Ok((sequence, false)),
+        None => {
+            let sequence = Sequence {
+                id: by.sequence,
+                key: key.clone(),
+                name: name.to_owned(),
+                state: SequenceState::Draft,
+                latest_version: None,
+                latest_number: 0,
+                draft: None,
+                revision: 0,
+                created_at: now,
+            };
+            Ok((sequence, true))
+        }
+    }
+}
+
+/// Saves a definition without publishing it. It must be valid: a draft that cannot be published helps nobody.
+/// `existing` is the sequence of the definition's key, where there is one.
+pub fn save_draft(
+    existing: Option<Sequence>,
+    source: &str,
+    by: By,
+    now: DateTime<Utc>,
+) -> Result<Decision<Sequence>, Refusal> {
+    let definition = read(source)?;
+    let (mut sequence, new) = open(existing, &definition, by, now)?;
+    if sequence.state == SequenceState::Draft {
+        sequence.name = definition.header.name.trim().to_owned();
+    }
+    sequence.draft = Some(source.to_owned());
+    let kind = if new { "sequence.drafted" } else { "sequence.draft_changed" };
+    let fact = Fact::audit(kind, sequence.id).with("key", &sequence.key).with("hash", hash(&definition));
+    Ok(Decision::new(sequence, fact))
+}
+
+/// Publishes a definition as the next version. `existing` is the sequence of the definition's key and its newest
+/// version, where there are such.
+pub fn publish(
+    existing: Option<(Sequence, Option<SequenceVersion>)>,
+    source: &str,
+    by: By,
+    now: DateTime<Utc>,
+) -> Result<Decision<(Sequence, SequenceVersion)>, Refusal> {
+    let definition = read(source)?;
+    let (existing, latest) = existing.map_or((None, None), |(sequence, latest)| (Some(sequence), latest));
+    let (mut sequence, _) = open(existing, &definition, by, now)?;
+    let hash = hash(&definition);
+    if let Some(latest) = latest {
+        if latest.hash == hash {
+            return Err(Refusal::Unchanged { number: latest.number });
+        }
+        if latest.definition.header.subject != definition.header.subject {
+            return Err(Refusal::SubjectChanged);
+        }
+    }
+    let before = sequence.state;
+    if before == SequenceState::Draft {
+        sequence.state = SequenceState::Active;
+    }
+    sequence.name = definition.header.name.trim().to_owned();
+    sequence.latest_version = Some(by.version);
+    sequence.latest_number += 1;
+    sequence.draft = None;
+    let version = SequenceVersion {
+        id: by.version,
+        sequence: sequence.id,
+        number: sequence.latest_number,
+        definition,
+        source: source.to_owned(),
+        hash,
+        published_by: by.user,
+        published_at: now,
+    };
+    let fact = Fact::audit("sequence.published", sequence.id)
+        .moved(before, sequence.state)
+        .with("key", &sequence.key)
+        .with("number", version.number)
+        .with("hash", &version.hash);
+    Ok(Decision::new((sequence, version), fact))
+}
+
+fn turn(mut sequence: Sequence, state: SequenceState, kind: &'static str) -> Decision<Sequence> {
+    let fact = Fact::audit(kind, sequence.id).moved(sequence.state, state).with("key", &sequence.key);
+    sequence.state = state;
+    sequence.revision += 1;
+    Decision::new(sequence, fact)
+}
+
+/// Pauses an active sequence: enrolments pause as they fall due.
+pub fn pause(sequence: Sequence) -> Result<Decision<Sequence>, Refusal> {
+    match sequence.state {
+        SequenceState::Active => Ok(turn(sequence, SequenceState::Paused, "sequence.paused")),
+        state => Err(Refusal::NotAllowed { state, hint: "only an ACTIVE one can be paused" }),
+    }
+}
+
+/// Resumes a paused sequence, and with it (by a job) the enrolments that paused for it.
+pub fn resume(sequence: Sequence, now: DateTime<Utc>) -> Result<Decision<Sequence>, Refusal> {
+    match sequence.state {
+        SequenceState::Paused => {
+            let decision = turn(sequence, SequenceState::Active, "sequence.resumed");
+            let (sequence, revision) = (decision.next.id, decision.next.revision);
+            Ok(decision.plan(crate::decision::Job::ResumeEnrollments { sequence, revision }, now))
+        }
+        state => Err(Refusal::NotAllowed { state, hint: "only a PAUSED one can be resumed" }),
+    }
+}
+
+/// Archives a sequence for good: what still runs exits as it falls due.
+pub fn archive(sequence: Sequence, now: DateTime<Utc>) -> Result<Decision<Sequence>, Refusal> {
+    if sequence.state == SequenceState::Archived {
+        return Err(Refusal::NotAllowed { state: sequence.state, hint: "nothing needs to be done" });
+    }
+    let decision = turn(sequence, SequenceState::Archived, "sequence.archived");
+    let (sequence, revision) = (decision.next.id, decision.next.revision);
+    // Those that are paused would never fall due: resumed, they find the sequence archived and end.
+    Ok(decision.plan(crate::decision::Job::ResumeEnrollments { sequence, revision }, now))
+}

@@ -1,0 +1,154 @@
+//! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
+
+use super::definition::{Definition, SubjectKind};
+use super::enrollment::{Enrollment, EnrollmentState};
+use super::publishing::SequenceState;
+use super::stepper::{Context, Standing, advance};
+use super::steps::Effect;
+use crate::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// The most lines of a plan: an endless loop of waits is cut here.
+pub const MAX_LINES: usize = 500;
+
+/// One line of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Line {
+    /// The day, counted from 1.
+    pub day: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The step.
+    pub step: String,
+    /// The visit.
+    pub visit: u32,
+    /// What happens, in one line.
+    pub what: String,
+    /// The effect in full, where there is one.
+    pub effect: Option<Effect>,
+}
+
+/// The data of a sample subject, for conditions and templates, where the caller brings none of their own.
+pub fn sample() -> Value {
+    json!({
+        "contact": {
+            "id": Uuid::nil(), "first_name": "Sam", "last_name": "Sample", "name": "Sam Sample",
+            "email": "sam@example.com", "title": "Head of Operations", "tags": [], "custom": {},
+        },
+        "account": {
+            "id": Uuid::nil(), "name": "Example Ltd", "domain": "example.com", "industry": null, "tier": null,
+            "territory": null, "tags": [], "custom": {},
+        },
+        "lead": {
+            "id": Uuid::nil(), "stage": "NURTURING", "source": "sample", "grade": "B2", "priority": 50, "tags": [],
+            "custom": {},
+        },
+        "sender": { "name": "Tandem", "email": "tandem@example.com" },
+        "unsubscribe_url": "https://example.com/u/sample",
+    })
+}
+
+/// Runs a definition for a subject with these data from `start` on. Waits take no time here; a field that a step sets
+/// is seen by the steps after it.
+pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime<Utc>) -> Vec<Line> {
+    let mut data = data.clone();
+    let lead = (definition.header.subject == SubjectKind::Lead).then(|| LeadId(Uuid::nil()));
+    let mut enrollment = Enrollment {
+        id: EnrollmentId(Uuid::nil()),
+        sequence: SequenceId(Uuid::nil()),
+        version: SequenceVersionId(Uuid::nil()),
+        rule: format!("{}@0", definition.header.key),
+        contact: ContactId(Uuid::nil()),
+        lead,
+        account: None,
+        subject: definition.header.subject,
+        reentry_key: String::new(),
+        state: EnrollmentState::Pending,
+        step: definition.steps.first().map(|step| step.id.clone()).unwrap_or_default(),
+        visit: 0,
+        due_at: Some(start),
+        held: None,
+        vars: Map::new(),
+        started_at: start,
+        ended_at: None,
+        failure: None,
+    };
+    let mut lines = Vec::new();
+    while let Some(now) = enrollment.due_at.filter(|_| lines.len() < MAX_LINES) {
+        if let Some(data) = data.as_object_mut() {
+            data.insert("enrollment".to_owned(), enrollment.data());
+            data.insert("now".to_owned(), json!(now.to_rfc3339()));
+        }
+        let context = Context {
+            data: &data,
+            zone,
+            standing: Standing::Allowed,
+            replied: false,
+            meeting_booked: false,
+            sequence: SequenceState::Active,
+        };
+        let Ok(decision) = advance(&enrollment, definition, &context, now) else { break };
+        let (at, visit) = (enrollment.step.clone(), enrollment.visit);
+        enrollment = decision.next.enrollment;
+        let line = |step: String, visit: u32, what: String, effect: Option<Effect>| Line {
+            day: (now - start).num_days() + 1,
+            at: now,
+            step,
+            visit,
+            what,
+            effect,
+        };
+        if let Some(effect) = &decision.next.effect {
+            apply(effect, &mut data);
+            let (step, visit) = origin(effect);
+            lines.push(line(step, visit, describe(effect), Some(effect.clone())));
+        }
+        match enrollment.state {
+            EnrollmentState::Waiting(reason) => {
+                let until = enrollment.due_at.unwrap_or(now).with_timezone(&zone);
+                let what = format!("wait ({reason}) until {}", until.format("%a %Y-%m-%d %H:%M %Z"));
+                lines.push(line(at, visit, what, None));
+            }
+            state if !state.is_live() => {
+                let why =
+                    enrollment.failure.as_ref().map(|f| format!(": {} {}", f.code, f.message)).unwrap_or_default();
+                lines.push(line(enrollment.step.clone(), enrollment.visit, format!("end: {state}{why}"), None));
+            }
+            _ => {}
+        }
+    }
+    lines
+}
+
+fn origin(effect: &Effect) -> (String, u32) {
+    match effect {
+        Effect::SendEmail(email) => (email.step.clone(), email.visit),
+        Effect::CreateTask(task) => (task.step.clone(), task.visit),
+        Effect::SetField(field) => (field.step.clone(), field.visit),
+    }
+}
+
+fn describe(effect: &Effect) -> String {
+    match effect {
+        Effect::SendEmail(email) => format!("send e-mail \"{}\"", email.subject),
+        Effect::CreateTask(task) => {
+            format!("create task \"{}\", due {}", task.title, task.due_at.format("%Y-%m-%d %H:%M UTC"))
+        }
+        Effect::SetField(field) => format!("set {} to {}", field.key, field.value),
+    }
+}
+
+fn apply(effect: &Effect, data: &mut Value) {
+    let Effect::SetField(field) = effect else { return };
+    let owner = match field.owner {
+        SubjectKind::Contact => "contact",
+        SubjectKind::Lead => "lead",
+    };
+    if let Some(custom) = data.pointer_mut(&format!("/{owner}/custom")).and_then(Value::as_object_mut) {
+        custom.insert(field.key.clone(), field.value.clone());
+    }
+}

@@ -1,0 +1,212 @@
+//! The next step of an enrolment that is due.
+//!
+//! [`advance`] looks first whether the run is over (suppression, consent, answer, goal, exit), then takes steps until
+//! one waits or asks for an effect. It is pure: the same version, enrolment, context and moment give the same result,
+//! so that a repetition after a crash decides the same, and (enrollment, step, visit) names each effect for good.
+
+use super::definition::Definition;
+use super::enrollment::{
+    Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, pause,
+};
+use super::publishing::SequenceState;
+use super::steps::{Effect, Failure, Next, Run};
+use crate::codes;
+use crate::decision::Decision;
+use crate::expression::Expression;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+
+/// The most steps in one advance: each takes no time, so that more of them would be a loop.
+pub const MAX_STEPS: usize = 250;
+/// The most steps and waits in the whole life of an enrolment.
+pub const MAX_VISITS: u32 = 10_000;
+/// When it is looked again whether a consent that could not be read has become known.
+const CONSENT_RETRY: TimeDelta = TimeDelta::hours(1);
+
+codes! {
+    /// Whether a person may be written to.
+    pub enum Standing("standing") {
+        /// Yes.
+        Allowed = "ALLOWED",
+        /// It cannot be said now: nothing is sent, and the step waits.
+        Unknown = "UNKNOWN",
+        /// The address or its domain is suppressed.
+        Suppressed = "SUPPRESSED",
+        /// The mailbox does not exist.
+        Bounced = "BOUNCED",
+        /// The person withdrew the consent or opted out.
+        Withdrawn = "WITHDRAWN",
+    }
+}
+
+/// Everything about the subject of an enrolment at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// A JSON object with the variables of [`super::definition::VARIABLES`] and `unsubscribe_url`.
+    pub data: &'a Value,
+    /// The contact's time zone.
+    pub zone: Tz,
+    /// Whether the contact may be written to.
+    pub standing: Standing,
+    /// Whether the contact answered since the enrolment started.
+    pub replied: bool,
+    /// Whether a meeting was booked since the enrolment started.
+    pub meeting_booked: bool,
+    /// The state of the sequence.
+    pub sequence: SequenceState,
+}
+
+/// The enrolment after an advance, and what must happen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advance {
+    /// The enrolment.
+    pub enrollment: Enrollment,
+    /// At most one effect; the enrolment goes on in a next advance.
+    pub effect: Option<Effect>,
+}
+
+/// Takes the next steps of an enrolment that is due at `now`.
+pub fn advance(
+    enrollment: &Enrollment,
+    definition: &Definition,
+    context: &Context<'_>,
+    now: DateTime<Utc>,
+) -> Result<Decision<Advance>, Refusal> {
+    if !enrollment.state.is_live() {
+        return Err(Refusal::Ended { state: enrollment.state });
+    }
+    match enrollment.due_at {
+        None => return Err(Refusal::Paused { state: enrollment.state }),
+        Some(at) if at > now => return Err(Refusal::NotDue { at }),
+        Some(_) => {}
+    }
+    if context.sequence == SequenceState::Paused {
+        return Ok(pause(enrollment.clone(), PauseReason::Sequence)?.map(alone));
+    }
+    let over = match over(definition, context) {
+        Ok(over) => over,
+        Err(failure) => return Ok(fail(enrollment.clone(), failure, now)),
+    };
+    if let Some(state) = over {
+        return Ok(close(enrollment.clone(), state, now).map(alone));
+    }
+    take_steps(enrollment.clone(), definition, context, now)
+}
+
+fn alone(enrollment: Enrollment) -> Advance {
+    Advance { enrollment, effect: None }
+}
+
+fn fail(mut enrollment: Enrollment, failure: Failure, now: DateTime<Utc>) -> Decision<Advance> {
+    enrollment.failure = Some(failure);
+    close(enrollment, EnrollmentState::Failed, now).map(alone)
+}
+
+/// Whether the run is over whatever its next step is. What the person wants comes first.
+fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<EnrollmentState>, Failure> {
+    let holds = |condition: &Option<String>| match condition {
+        Some(condition) => Ok::<_, Failure>(Expression::parse(condition)?.holds(context.data)?),
+        None => Ok(false),
+    };
+    Ok(match context.standing {
+        Standing::Suppressed | Standing::Withdrawn => Some(EnrollmentState::OptedOut),
+        Standing::Bounced => Some(EnrollmentState::Bounced),
+        _ if context.replied => Some(EnrollmentState::Finished(FinishReason::Replied)),
+        _ if context.meeting_booked => Some(EnrollmentState::Finished(FinishReason::MeetingBooked)),
+        _ if context.sequence == SequenceState::Archived => Some(EnrollmentState::Exited(ExitReason::Superseded)),
+        _ if holds(&definition.header.goal)? => Some(EnrollmentState::Finished(FinishReason::Goal)),
+        _ if holds(&definition.header.exit)? => Some(EnrollmentState::Exited(ExitReason::Rule)),
+        _ => None,
+    })
+}
+
+fn take_steps(
+    before: Enrollment,
+    definition: &Definition,
+    context: &Context<'_>,
+    now: DateTime<Utc>,
+) -> Result<Decision<Advance>, Refusal> {
+    let from = before.state;
+    let mut enrollment = Enrollment { state: EnrollmentState::Active, due_at: Some(now), ..before };
+    let mut taken: Vec<Value> = Vec::new();
+    for _ in 0..MAX_STEPS {
+        if enrollment.visit >= MAX_VISITS {
+            let message = format!("it took {MAX_VISITS} steps without coming to an end");
+            return Ok(fail(enrollment, Failure { code: "ENROLLMENT_TOO_LONG".to_owned(), message }, now));
+        }
+        let Some((position, step)) = definition.step(&enrollment.step) else {
+            let message = format!("the version has no step `{}`", enrollment.step);
+            return Ok(fail(enrollment, Failure { code: "ENROLLMENT_STEP_MISSING".to_owned(), message }, now));
+        };
+        let run = Run { enrollment: &enrollment, step, context, now };
+        let next = match step.kind.plan(&run) {
+            Ok(next) => next,
+            Err(failure) => return Ok(fail(enrollment, failure, now)),
+        };
+        let held_back =
+            matches!(&next, Next::Act(effect) if effect.reaches_the_person()) && context.standing != Standing::Allowed;
+        if held_back {
+            // The same step again later, under a new visit: nothing has happened under this one.
+            enrollment.visit += 1;
+            enrollment.state = EnrollmentState::Waiting(WaitReason::Event);
+            enrollment.due_at = Some(now + CONSENT_RETRY);
+            return Ok(done(enrollment, from, taken, None));
+        }
+        taken.push(json!({"step": step.id, "kind": step.kind.name(), "visit": enrollment.visit}));
+        let following = match &next {
+            Next::GoTo(id) => id.clone(),
+            Next::Finish(reason) => {
+                let state = EnrollmentState::Finished(*reason);
+                return Ok(ended(enrollment, from, state, taken, now));
+            }
+            Next::Exit => {
+                return Ok(ended(enrollment, from, EnrollmentState::Exited(ExitReason::Rule), taken, now));
+            }
+            Next::GoOn | Next::Wait(..) | Next::Act(_) => match definition.following(position) {
+                Some(id) => id.to_owned(),
+                None => {
+                    let message = format!("nothing follows the step `{}`", step.id);
+                    return Ok(fail(enrollment, Failure { code: "SEQUENCE_NO_END".to_owned(), message }, now));
+                }
+            },
+        };
+        enrollment.step = following;
+        enrollment.visit += 1;
+        match next {
+            Next::Wait(reason, until) => {
+                enrollment.state = EnrollmentState::Waiting(reason);
+                enrollment.due_at = Some(until);
+                return Ok(done(enrollment, from, taken, None));
+            }
+            Next::Act(effect) => return Ok(done(enrollment, from, taken, Some(*effect))),
+            _ => {}
+        }
+    }
+    let message = format!("it took {MAX_STEPS} steps without waiting");
+    Ok(fail(enrollment, Failure { code: "SEQUENCE_LOOP_WITHOUT_WAIT".to_owned(), message }, now))
+}
+
+fn done(enrollment: Enrollment, from: EnrollmentState, taken: Vec<Value>, effect: Option<Effect>) -> Decision<Advance> {
+    let fact = enrollment
+        .fact("enrollment.advanced")
+        .moved(from, enrollment.state)
+        .with("taken", taken)
+        .with("effect", effect.as_ref().map(Effect::name))
+        .with("due_at", enrollment.due_at);
+    enrollment.timed(fact).map(|enrollment| Advance { enrollment, effect })
+}
+
+fn ended(
+    enrollment: Enrollment,
+    from: EnrollmentState,
+    state: EnrollmentState,
+    taken: Vec<Value>,
+    now: DateTime<Utc>,
+) -> Decision<Advance> {
+    let mut decision = close(Enrollment { state: from, ..enrollment }, state, now);
+    for fact in &mut decision.facts {
+        fact.detail.insert("taken".to_owned(), Value::Array(taken.clone()));
+    }
+    decision.map(alone)
+}

@@ -1,0 +1,37 @@
+//! `branch`: one of two ways, by a condition.
+
+use super::{Failure, Kind, Next, Run};
+use crate::sequence::validate::Check;
+use serde::{Deserialize, Serialize};
+
+/// The settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The condition, in CEL.
+    pub when: String,
+    /// The step to go to where it holds.
+    pub then: String,
+    /// The step to go to where it does not.
+    #[serde(rename = "else")]
+    pub otherwise: String,
+}
+
+impl Kind for Config {
+    fn check(&self, check: &mut Check<'_, '_>) {
+        check.expression("when", &self.when);
+    }
+
+    fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
+        let target = if run.holds(&self.when)? { &self.then } else { &self.otherwise };
+        Ok(Next::GoTo(target.clone()))
+    }
+
+    fn targets(&self) -> Vec<(&'static str, &str)> {
+        vec![("then", &self.then), ("else", &self.otherwise)]
+    }
+
+    fn goes_on(&self) -> bool {
+        false
+    }
+}

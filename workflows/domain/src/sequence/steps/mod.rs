@@ -1,0 +1,213 @@
+//! The kinds of steps: one file each. A new kind is a file and one line in the list below.
+//!
+//! A kind is a module with a `Config` (its settings, as written in the definition) that implements [`Kind`].
+
+use super::definition::Step;
+use super::enrollment::{Enrollment, FinishReason, WaitReason};
+use super::stepper::Context;
+use super::validate::Check;
+use crate::expression::{self, Expression};
+use crate::sequence::template::{self, Form};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Makes the list of kinds: their modules, the enum of their settings, and its ways into each of them.
+macro_rules! kinds {
+    ($($variant:ident = $module:ident),+ $(,)?) => {
+        $(pub mod $module;)+
+
+        /// What a step does, with its settings.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        pub enum StepKind { $(
+            #[doc = concat!("See [`", stringify!($module), "`].")]
+            $variant($module::Config),
+        )+ }
+
+        /// The names of the kinds, as written in a definition.
+        pub const NAMES: &[&str] = &[$(stringify!($module)),+];
+
+        impl StepKind {
+            /// The name of the kind, as written in a definition.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => stringify!($module)),+ }
+            }
+
+            /// Reads the settings of the kind `name`; none if there is no such kind, else they or the inner path and
+            /// the message of what is wrong with them.
+            pub(crate) fn decode(name: &str, settings: Value) -> Option<Result<Self, (String, String)>> {
+                $(if name == stringify!($module) {
+                    let decoded = serde_path_to_error::deserialize::<_, $module::Config>(settings);
+                    return Some(decoded.map(Self::$variant).map_err(|e| (e.path().to_string(), e.inner().to_string())));
+                })+
+                None
+            }
+
+            fn kind(&self) -> &dyn Kind {
+                match self { $(Self::$variant(config) => config),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    SendEmail = send_email,
+    Wait = wait,
+    Branch = branch,
+    CreateTask = create_task,
+    SetField = set_field,
+    End = end,
+}
+
+/// What every kind of step can do.
+pub trait Kind {
+    /// Reports everything that is wrong with the settings.
+    fn check(&self, check: &mut Check<'_, '_>);
+
+    /// Decides what the step does now. It must give the same for the same run.
+    fn plan(&self, run: &Run<'_>) -> Result<Next, Failure>;
+
+    /// The steps that the settings name, each with the field that names it.
+    fn targets(&self) -> Vec<(&'static str, &str)> {
+        Vec::new()
+    }
+
+    /// Whether the enrolment goes on to the next step of the list, or to `next`.
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    /// Whether time passes in the step, so that a loop through it is harmless.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Whether the enrolment ends in the step.
+    fn ends(&self) -> bool {
+        false
+    }
+}
+
+/// What a step sees when it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The enrolment, at this step and visit.
+    pub enrollment: &'a Enrollment,
+    /// The step.
+    pub step: &'a Step,
+    /// Everything about the subject.
+    pub context: &'a Context<'a>,
+    /// The moment.
+    pub now: DateTime<Utc>,
+}
+
+impl Run<'_> {
+    /// Whether a condition holds for the subject.
+    pub fn holds(&self, condition: &str) -> Result<bool, Failure> {
+        Ok(Expression::parse(condition)?.holds(self.context.data)?)
+    }
+
+    /// A template filled with the subject's data.
+    pub fn render(&self, source: &str, form: Form) -> Result<String, Failure> {
+        Ok(template::render(source, form, self.context.data)?)
+    }
+}
+
+/// What follows from a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// The following step, at once.
+    GoOn,
+    /// The step of that id, at once.
+    GoTo(String),
+    /// The following step, not before a moment.
+    Wait(WaitReason, DateTime<Utc>),
+    /// Something must happen; then the following step.
+    Act(Box<Effect>),
+    /// The end, as finished.
+    Finish(FinishReason),
+    /// The end, as exited by a rule.
+    Exit,
+}
+
+/// Something that must happen because of a step. (enrollment, step, visit) names it uniquely, for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// An e-mail to plan.
+    SendEmail(send_email::PlannedEmail),
+    /// A task to create.
+    CreateTask(create_task::PlannedTask),
+    /// A custom field to set.
+    SetField(set_field::PlannedField),
+}
+
+impl Effect {
+    /// Whether it reaches the person, so that consent must be known for it.
+    pub const fn reaches_the_person(&self) -> bool {
+        matches!(self, Self::SendEmail(_))
+    }
+
+    /// The kind of step that it comes from.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SendEmail(_) => "send_email",
+            Self::CreateTask(_) => "create_task",
+            Self::SetField(_) => "set_field",
+        }
+    }
+}
+
+/// Why a step could not be taken: the enrolment fails with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The stable code.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+}
+
+impl From<expression::Refusal> for Failure {
+    fn from(refusal: expression::Refusal) -> Self {
+        Self { code: refusal.code().to_owned(), message: refusal.to_string() }
+    }
+}
+
+impl From<template::Refusal> for Failure {
+    fn from(refusal: template::Refusal) -> Self {
+        Self { code: refusal.code().to_owned(), message: refusal.to_string() }
+    }
+}
+
+impl StepKind {
+    /// See [`Kind::check`].
+    pub fn check(&self, check: &mut Check<'_, '_>) {
+        self.kind().check(check);
+    }
+
+    /// See [`Kind::plan`].
+    pub fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
+        self.kind().plan(run)
+    }
+
+    /// See [`Kind::targets`].
+    pub fn targets(&self) -> Vec<(&'static str, &str)> {
+        self.kind().targets()
+    }
+
+    /// See [`Kind::goes_on`].
+    pub fn goes_on(&self) -> bool {
+        self.kind().goes_on()
+    }
+
+    /// See [`Kind::waits`].
+    pub fn waits(&self) -> bool {
+        self.kind().waits()
+    }
+
+    /// See [`Kind::ends`].
+    pub fn ends(&self) -> bool {
+        self.kind().ends()
+    }
+}

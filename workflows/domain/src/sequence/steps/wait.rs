@@ -1,0 +1,141 @@
+//! `wait`: nothing happens for a while, or until a weekday and a time of day where the contact lives.
+
+use super::{Failure, Kind, Next, Run};
+use crate::sequence::enrollment::WaitReason;
+use crate::sequence::span::{Span, TimeOfDay};
+use crate::sequence::validate::{Check, Rule};
+use chrono::{DateTime, Datelike, Days, NaiveDateTime, TimeDelta, TimeZone, Utc, Weekday};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+/// The settings: exactly one of the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Span>,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+}
+
+/// A time of day on some weekdays, in the contact's zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Until {
+    /// The weekdays that count; without them, every day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weekdays: Vec<Day>,
+    /// The time of day.
+    pub time: TimeOfDay,
+}
+
+/// A weekday, written `mon` to `sun`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+impl Day {
+    const fn weekday(self) -> Weekday {
+        match self {
+            Self::Mon => Weekday::Mon,
+            Self::Tue => Weekday::Tue,
+            Self::Wed => Weekday::Wed,
+            Self::Thu => Weekday::Thu,
+            Self::Fri => Weekday::Fri,
+            Self::Sat => Weekday::Sat,
+            Self::Sun => Weekday::Sun,
+        }
+    }
+}
+
+impl Until {
+    /// The first such moment after `now`. Where the clocks skip it, the first minute that exists after it; where they
+    /// repeat it, the earlier.
+    pub fn after(&self, now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+        let today = now.with_timezone(&zone).date_naive();
+        (0..=8)
+            .filter_map(|days| today.checked_add_days(Days::new(days)))
+            .filter(|day| self.weekdays.is_empty() || self.weekdays.iter().any(|d| d.weekday() == day.weekday()))
+            .filter_map(|day| existing(day.and_time(self.time.0), zone))
+            .find(|moment| *moment > now)
+            // Eight days always hold the weekday; only the end of the calendar could be in the way.
+            .unwrap_or_else(|| now + TimeDelta::days(7))
+    }
+}
+
+fn existing(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
+    // The longest gap that a zone ever had is a day.
+    (0..=24 * 60)
+        .find_map(|minutes| zone.from_local_datetime(&(local + TimeDelta::minutes(minutes))).earliest())
+        .map(|moment| moment.with_timezone(&Utc))
+}
+
+impl Kind for Config {
+    fn check(&self, check: &mut Check<'_, '_>) {
+        if self.duration.is_some() == self.until.is_some() {
+            check.problem("", Rule::Shape, "a wait needs either `duration` or `until`");
+        }
+    }
+
+    fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
+        let until = match (&self.duration, &self.until) {
+            (Some(duration), _) => run.now + duration.delta(),
+            (None, Some(until)) => until.after(run.now, run.context.zone),
+            (None, None) => run.now,
+        };
+        Ok(Next::Wait(WaitReason::Time, until))
+    }
+
+    fn waits(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(days: &[Day], time: &str) -> Until {
+        Until { weekdays: days.to_vec(), time: time.parse().unwrap() }
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_next_weekday_and_time_is_taken_in_the_contacts_zone() {
+        let workdays = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri];
+        // A Friday evening in Berlin: Monday at nine is 08:00 in UTC.
+        let friday = at("2026-01-09T19:00:00Z");
+        assert_eq!(until(&workdays, "09:00").after(friday, Tz::Europe__Berlin), at("2026-01-12T08:00:00Z"));
+        // The same moment is already Saturday in Tokyo.
+        assert_eq!(until(&[Day::Fri], "09:00").after(friday, Tz::Asia__Tokyo), at("2026-01-16T00:00:00Z"));
+        assert_eq!(until(&[], "21:00").after(friday, Tz::Europe__Berlin), at("2026-01-09T20:00:00Z"));
+    }
+
+    #[test]
+    fn the_moment_itself_is_not_after_itself() {
+        let monday = at("2026-01-12T09:00:00Z");
+        assert_eq!(until(&[Day::Mon], "09:00").after(monday, Tz::UTC), at("2026-01-19T09:00:00Z"));
+    }
+
+    #[test]
+    fn a_time_that_the_clocks_skip_becomes_the_first_that_exists() {
+        let before = at("2026-03-28T12:00:00Z");
+        assert_eq!(until(&[], "02:30").after(before, Tz::Europe__Berlin), at("2026-03-29T01:00:00Z"));
+        let autumn = at("2026-10-24T12:00:00Z");
+        assert_eq!(until(&[], "02:30").after(autumn, Tz::Europe__Berlin), at("2026-10-25T00:30:00Z"));
+    }
+}

@@ -1,0 +1,361 @@
+//! Templates of e-mails, titles and field values: Jinja's expressions, conditions and loops.
+//!
+//! A template comes from a person and is filled with data from other persons. So: an undefined variable is an error
+//! (nobody gets "Dear ,"), HTML is escaped without a way to switch that off, nothing can be assigned, included or
+//! called, and the time and the size of the result are bounded.
+
+use crate::expression::with_stack;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
+use serde_json::Value;
+use std::io::Write;
+
+/// The longest template, in bytes.
+pub const MAX_SOURCE: usize = 64 * 1024;
+/// The longest result, in bytes.
+pub const MAX_OUTPUT: usize = 256 * 1024;
+/// The most instructions for one result.
+const FUEL: u64 = 50_000;
+/// The statements that are allowed.
+const STATEMENTS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
+
+/// The filters that are allowed.
+const FILTERS: [&str; 11] =
+    ["upper", "lower", "title", "capitalize", "trim", "default", "length", "first", "last", "round", "join"];
+/// The tests that are allowed, after `is` or `is not`.
+const TESTS: [&str; 3] = ["defined", "undefined", "none"];
+
+/// What a result is for, which decides how values are escaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Plain text of several lines: nothing is escaped.
+    Text,
+    /// One line, such as a subject: line breaks and control characters in values become spaces.
+    Line,
+    /// HTML: values are escaped.
+    Html,
+}
+
+/// Why a template is refused, or could not be filled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not a template, or is larger than allowed.
+    #[error("the template is not valid at line {line}: {message}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// It reads something that is not there.
+    #[error(
+        "`{variable}` in line {line} has no value; guard it with `{{% if {variable} is defined %}}` or `| default(\"...\")`"
+    )]
+    Undefined {
+        /// The variable, as written.
+        variable: String,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// It cannot be filled with these data, or grows too large.
+    #[error("the template cannot be filled at line {line}: {message}")]
+    Failed {
+        /// Counted from 1.
+        line: usize,
+        /// What went wrong.
+        message: String,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "TEMPLATE_SYNTAX",
+            Self::Undefined { .. } => "TEMPLATE_UNDEFINED",
+            Self::Failed { .. } => "TEMPLATE_FAILED",
+        }
+    }
+
+    /// The input field concerned: a template is always part of something larger that knows its own name.
+    pub const fn field(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The line within the template, counted from 1.
+    pub const fn line(&self) -> usize {
+        match self {
+            Self::Syntax { line, .. } | Self::Undefined { line, .. } | Self::Failed { line, .. } => *line,
+        }
+    }
+}
+
+/// Checks a template without data: its syntax, and that its top-level variables are among `known`.
+pub fn check(source: &str, form: Form, known: &[&str]) -> Result<(), Refusal> {
+    scan(source)?;
+    let verdict = with_stack(|| {
+        let environment = environment(form);
+        let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
+        let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+        names.sort_unstable();
+        match names.into_iter().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(variable) => {
+                let before = source.find(variable.as_str()).map_or("", |at| &source[..at]);
+                Err(Refusal::Undefined { line: before.matches('\n').count() + 1, variable })
+            }
+        }
+    });
+    verdict.unwrap_or_else(broken_off)
+}
+
+/// Fills a template. `data` is a JSON object whose top-level keys are the variables.
+pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal> {
+    scan(source)?;
+    let filled = with_stack(|| {
+        let environment = environment(form);
+        let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
+        let mut output = Bounded { bytes: Vec::new(), full: false };
+        match template.render_captured_to(data, &mut output) {
+            Ok(_) => Ok(String::from_utf8_lossy(&output.bytes).into_owned()),
+            Err(_) if output.full => {
+                Err(Refusal::Failed { line: 1, message: format!("the result is larger than {MAX_OUTPUT} bytes") })
+            }
+            Err(error) => Err(refusal(source, &error)),
+        }
+    });
+    let text = filled.unwrap_or_else(broken_off)?;
+    Ok(match form {
+        Form::Line => text
+            .split(|c: char| c.is_control() || c.is_whitespace())
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
+        Form::Text | Form::Html => text,
+    })
+}
+
+fn broken_off<T>() -> Result<T, Refusal> {
+    Err(Refusal::Failed { line: 1, message: "it broke off".to_owned() })
+}
+
+/// Only what cannot grow without bound: no assignments, macros, inclusions, nor filters that multiply.
+fn environment(form: Form) -> Environment<'static> {
+    use minijinja::filters;
+    let mut environment = Environment::empty();
+    environment.set_debug(true);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(50);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let escape = if form == Form::Html { AutoEscape::Html } else { AutoEscape::None };
+    environment.set_auto_escape_callback(move |_| escape);
+    environment.add_filter("upper", filters::upper);
+    environment.add_filter("lower", filters::lower);
+    environment.add_filter("title", filters::title);
+    environment.add_filter("capitalize", filters::capitalize);
+    environment.add_filter("trim", filters::trim);
+    environment.add_filter("default", filters::default);
+    environment.add_filter("length", filters::length);
+    environment.add_filter("first", filters::first);
+    environment.add_filter("last", filters::last);
+    environment.add_filter("round", filters::round);
+    environment.add_filter("join", join);
+    environment.add_test("defined", minijinja::tests::is_defined);
+    environment.add_test("undefined", minijinja::tests::is_undefined);
+    environment.add_test("none", minijinja::tests::is_none);
+    environment
+}
+
+/// The parts with a separator between them; bounded, since both may come from data.
+fn join(parts: Jinja, separator: Option<String>) -> Result<String, Error> {
+    let separator = separator.unwrap_or_default();
+    let mut joined = String::new();
+    for (at, part) in parts.try_iter()?.enumerate() {
+        if at > 0 {
+            joined.push_str(&separator);
+        }
+        joined.push_str(&part.to_string());
+        if joined.len() > MAX_OUTPUT {
+            return Err(Error::new(ErrorKind::InvalidOperation, "the joined text is too large"));
+        }
+    }
+    Ok(joined)
+}
+
+struct Bounded {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + part.len() > MAX_OUTPUT {
+            self.full = true;
+            return Err(std::io::Error::other("full"));
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn refusal(source: &str, error: &Error) -> Refusal {
+    // The cause that a nested evaluation wraps knows the place better.
+    let line = error.line().unwrap_or(1);
+    let message: String =
+        error.detail().map_or_else(|| error.kind().to_string(), str::to_owned).chars().take(200).collect();
+    match error.kind() {
+        ErrorKind::UndefinedError => {
+            let variable = error.range().and_then(|range| source.get(range)).unwrap_or("a variable");
+            Refusal::Undefined { variable: variable.trim().chars().take(80).collect(), line }
+        }
+        ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
+            Refusal::Syntax { line, message }
+        }
+        _ => Refusal::Failed { line, message },
+    }
+}
+
+/// Bounds the size, and lets only conditions and loops through.
+fn scan(source: &str) -> Result<(), Refusal> {
+    if source.len() > MAX_SOURCE {
+        return Err(Refusal::Syntax { line: 1, message: format!("it is larger than {MAX_SOURCE} bytes") });
+    }
+    let mut rest = source;
+    let line = |rest: &str| source[..source.len() - rest.len()].matches('\n').count() + 1;
+    while let Some(at) = rest.find('{') {
+        rest = &rest[at..];
+        if let Some(inside) = rest.strip_prefix("{#") {
+            rest = inside.find("#}").map_or("", |end| &inside[end + 2..]);
+        } else if let Some(inside) = rest.strip_prefix("{%") {
+            let word = inside.trim_start_matches(['-', '+']).trim_start();
+            let word: String = word.chars().take_while(|c| c.is_alphanumeric() || *c == '_').take(40).collect();
+            if !STATEMENTS.contains(&word.as_str()) {
+                let message = format!("`{{% {word} %}}` is not allowed; only if and for are");
+                return Err(Refusal::Syntax { line: line(rest), message });
+            }
+            check_tag(inside).map_err(|message| Refusal::Syntax { line: line(rest), message })?;
+            rest = inside;
+        } else if let Some(inside) = rest.strip_prefix("{{") {
+            check_tag(inside).map_err(|message| Refusal::Syntax { line: line(rest), message })?;
+            rest = inside;
+        } else {
+            rest = &rest[1..];
+        }
+    }
+    Ok(())
+}
+
+/// Checks the names of filters and tests from the beginning of a tag to its end: the engine looks them up only when
+/// it comes to them, which may be months after the definition was published.
+fn check_tag(inside: &str) -> Result<(), String> {
+    let mut rest = inside;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        if rest.starts_with("}}") || rest.starts_with("%}") {
+            break;
+        }
+        let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        rest = match c {
+            '"' | '\'' => {
+                let mut escaped = false;
+                let end = after.find(|d: char| {
+                    let closes = d == c && !escaped;
+                    escaped = d == '\\' && !escaped;
+                    closes
+                });
+                end.map_or("", |end| &after[end + 1..])
+            }
+            '|' => {
+                let name = word(after.trim_start());
+                if !FILTERS.contains(&name.as_str()) {
+                    return Err(format!("there is no filter `{name}`; there are {}", FILTERS.join(", ")));
+                }
+                after
+            }
+            _ if c.is_alphabetic() || c == '_' => {
+                let name = word(rest);
+                let after = &rest[name.len()..];
+                if name == "is" {
+                    let tested = after.trim_start();
+                    let tested = tested.strip_prefix("not ").map_or(tested, str::trim_start);
+                    let test = word(tested);
+                    if !TESTS.contains(&test.as_str()) {
+                        return Err(format!("there is no test `{test}`; there are {}", TESTS.join(", ")));
+                    }
+                }
+                after
+            }
+            _ => after,
+        };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn text(source: &str, data: &Value) -> Result<String, Refusal> {
+        render(source, Form::Text, data)
+    }
+
+    #[test]
+    fn values_are_filled_in_and_html_is_escaped() {
+        let data = json!({"contact": {"first_name": "A<b>", "tags": ["x", "y"]}});
+        assert_eq!(text("Hi {{ contact.first_name }}!", &data).unwrap(), "Hi A<b>!");
+        assert_eq!(render("<p>{{ contact.first_name }}</p>", Form::Html, &data).unwrap(), "<p>A&lt;b&gt;</p>");
+        assert_eq!(text("{% for t in contact.tags %}{{ t|upper }}{% endfor %}", &data).unwrap(), "XY");
+        assert_eq!(text("{{ contact.tags|join(', ') }}", &data).unwrap(), "x, y");
+        assert_eq!(text("{{ contact.phone|default('none') }}", &data).unwrap(), "none");
+        assert_eq!(text("{% if contact.phone is defined %}y{% else %}n{% endif %}", &data).unwrap(), "n");
+    }
+
+    #[test]
+    fn a_line_break_in_a_value_cannot_forge_a_header() {
+        let data = json!({"contact": {"first_name": "A\r\nBcc: all@example.com"}});
+        let subject = render("Hi {{ contact.first_name }}", Form::Line, &data).unwrap();
+        assert_eq!(subject, "Hi A Bcc: all@example.com");
+    }
+
+    #[test]
+    fn an_undefined_variable_is_named_with_its_line() {
+        let refusal = text("Hi\n{{ contact.fist_name }}", &json!({"contact": {}})).unwrap_err();
+        assert_eq!(refusal, Refusal::Undefined { variable: "contact.fist_name".to_owned(), line: 2 });
+        let refusal = check("Hi\n{{ contcat.first_name }}", Form::Text, &["contact"]).unwrap_err();
+        assert_eq!(refusal, Refusal::Undefined { variable: "contcat".to_owned(), line: 2 });
+    }
+
+    #[test]
+    fn what_is_not_a_template_is_refused() {
+        for source in [
+            "{{ contact",
+            "{% if a %}",
+            "{{ a|nosuch }}",
+            "{% set a = 1 %}",
+            "{% include 'x' %}",
+            "{{ a|safe }}",
+            "{% macro m() %}{% endmacro %}",
+        ] {
+            let refusal = text(source, &json!({"a": 1, "contact": 1})).unwrap_err();
+            assert_eq!(refusal.code(), "TEMPLATE_SYNTAX", "{source}: {refusal}");
+            assert_eq!(check(source, Form::Text, &["a", "contact"]).unwrap_err().code(), "TEMPLATE_SYNTAX", "{source}");
+        }
+        assert_eq!(check("{{ f() }}", Form::Text, &["a"]).unwrap_err().code(), "TEMPLATE_UNDEFINED");
+    }
+
+    #[test]
+    fn time_and_size_are_bounded() {
+        let data = json!({"list": (0..1000).collect::<Vec<_>>(), "long": "x".repeat(5000)});
+        let twice = "{% for a in list %}{% for b in list %}{{ a }}{% endfor %}{% endfor %}";
+        assert_eq!(text(twice, &data).unwrap_err().code(), "TEMPLATE_FAILED");
+        assert_eq!(text("{% for a in list %}{{ long }}{% endfor %}", &data).unwrap_err().code(), "TEMPLATE_FAILED");
+        assert_eq!(text("{{ list|join(long) }}", &data).unwrap_err().code(), "TEMPLATE_FAILED");
+        assert_eq!(text(&"x".repeat(MAX_SOURCE + 1), &data).unwrap_err().code(), "TEMPLATE_SYNTAX");
+        assert!(text(&format!("{{{{ {} }}}}", "(".repeat(30_000)), &data).is_err());
+        assert!(text(&"{% if 1 %}".repeat(6_000), &data).is_err());
+    }
+}

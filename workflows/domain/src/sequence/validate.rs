@@ -1,0 +1,410 @@
+//! Reading and checking a definition. Every problem is found in one go, and each names the place, the rule and the line.
+
+use super::definition::{Definition, Header, Step, VARIABLES, is_name};
+use super::steps::{self, StepKind};
+use super::template::{self, Form};
+use super::tree::Tree;
+use crate::codes;
+use crate::expression::{self, Expression};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The largest source, in bytes.
+pub const MAX_SOURCE: usize = 256 * 1024;
+/// The most steps.
+pub const MAX_STEPS: usize = 200;
+
+codes! {
+    /// The rules of a definition.
+    pub enum Rule("sequence rule") {
+        /// The source is not YAML.
+        Yaml = "SEQUENCE_YAML",
+        /// A value is missing, unknown or of the wrong kind.
+        Shape = "SEQUENCE_SHAPE",
+        /// Something is larger than allowed.
+        TooLarge = "SEQUENCE_TOO_LARGE",
+        /// A key or step id is not of the form.
+        NameInvalid = "SEQUENCE_NAME_INVALID",
+        /// Two steps have the same id.
+        StepDuplicate = "SEQUENCE_STEP_DUPLICATE",
+        /// A step goes to one that does not exist.
+        StepUnknown = "SEQUENCE_STEP_UNKNOWN",
+        /// No way leads to the step.
+        StepUnreachable = "SEQUENCE_STEP_UNREACHABLE",
+        /// A loop would run without ever waiting.
+        LoopWithoutWait = "SEQUENCE_LOOP_WITHOUT_WAIT",
+        /// The way does not come to an end.
+        NoEnd = "SEQUENCE_NO_END",
+        /// A template is not valid.
+        TemplateSyntax = "TEMPLATE_SYNTAX",
+        /// A template reads a variable that does not exist.
+        TemplateUndefined = "TEMPLATE_UNDEFINED",
+        /// A condition is not valid.
+        ExpressionSyntax = "EXPRESSION_SYNTAX",
+        /// A condition reads a variable that does not exist.
+        ExpressionUndefined = "EXPRESSION_UNDEFINED",
+    }
+}
+
+/// One thing that is wrong with a definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where, e.g. `steps[3].template.subject`; empty for the document as a whole.
+    pub path: String,
+    /// Which rule.
+    pub rule: Rule,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// The line of the source, counted from 1, where it is known.
+    pub line: Option<usize>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        let path = if self.path.is_empty() { "the document" } else { &self.path };
+        write!(f, "{path}: {} [{}]", self.message, self.rule)
+    }
+}
+
+/// Reads a definition from YAML (or JSON) and checks every rule. Gives all problems, in the order of the document.
+pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
+    let whole = |rule, message: String, line| vec![Problem { path: String::new(), rule, message, line }];
+    if source.len() > MAX_SOURCE {
+        return Err(whole(Rule::TooLarge, format!("it is larger than {MAX_SOURCE} bytes"), None));
+    }
+    // On a stack of its own: nested collections recurse, here and in the YAML reader.
+    let parsed =
+        expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).map_err(|error| yaml_problem(&error)));
+    let tree = match parsed {
+        Some(Ok(tree)) => tree,
+        Some(Err((message, line))) => return Err(whole(Rule::Yaml, message, line)),
+        None => return Err(whole(Rule::Yaml, "it cannot be read".to_owned(), None)),
+    };
+    let mut problems = Problems { source, tree: &tree, found: Vec::new() };
+    let definition = decode(&tree, &mut problems);
+    if let Some(definition) = &definition {
+        check_header(&definition.header, &mut problems);
+        check_steps(&definition.steps, &mut problems);
+        // The ways between steps say something only once all steps could be read.
+        if problems.found.iter().all(|problem| !matches!(problem.rule, Rule::Shape)) {
+            check_ways(definition, &mut problems);
+        }
+    }
+    let mut found = problems.found;
+    found.sort_by_key(|problem| problem.line);
+    match definition {
+        Some(definition) if found.is_empty() => Ok(definition),
+        _ => Err(found),
+    }
+}
+
+fn yaml_problem(error: &serde_saphyr::Error) -> (String, Option<usize>) {
+    let line = error.location().and_then(|at| usize::try_from(at.line()).ok()).filter(|line| *line > 0);
+    // The reader's own message goes on with an excerpt; its first line says what is wrong.
+    let message: String = error.to_string().lines().next().unwrap_or_default().chars().take(300).collect();
+    (message.strip_prefix("error: ").map_or_else(|| message.clone(), str::to_owned), line)
+}
+
+/// What was found so far.
+struct Problems<'a> {
+    source: &'a str,
+    tree: &'a Tree,
+    found: Vec<Problem>,
+}
+
+impl Problems<'_> {
+    fn add(&mut self, path: String, rule: Rule, message: impl Into<String>) {
+        let line = Some(self.tree.line_of(&path));
+        self.found.push(Problem { path, rule, message: message.into(), line });
+    }
+
+    /// A problem in line `inner` of the text at `path`.
+    fn add_inside(&mut self, path: String, inner: usize, rule: Rule, message: String) {
+        let first = self.tree.line_of(&path);
+        let opening = self.source.lines().nth(first - 1).unwrap_or_default().trim_end();
+        // A block text (`text: |`) begins in the line after its sign.
+        let sign = opening.trim_end_matches(|c: char| c == '-' || c == '+' || c.is_ascii_digit());
+        let block = sign.strip_suffix(['|', '>']).is_some_and(|before| before.trim_end().ends_with(':'));
+        let line = first + inner - usize::from(!block);
+        self.found.push(Problem { path, rule, message, line: Some(line) });
+    }
+}
+
+fn join(path: &str, field: &str) -> String {
+    match (path.is_empty(), field) {
+        (_, "" | ".") => path.to_owned(),
+        (true, _) => field.to_owned(),
+        (false, _) if field.starts_with('[') => format!("{path}{field}"),
+        (false, _) => format!("{path}.{field}"),
+    }
+}
+
+/// Decodes one part, so that an error in it does not hide the errors in others.
+fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems<'_>) -> Option<T> {
+    match serde_path_to_error::deserialize::<_, T>(value) {
+        Ok(part) => Some(part),
+        Err(error) => {
+            let inner = error.path().to_string();
+            let message = error.inner().to_string();
+            problems.add(join(path, &inner), Rule::Shape, message);
+            None
+        }
+    }
+}
+
+fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
+    let Value::Object(mut document) = tree.value() else {
+        problems.add(String::new(), Rule::Shape, "a map with key, name, subject and steps is expected");
+        return None;
+    };
+    let listed = document.remove("steps");
+    let header: Option<Header> = part(Value::Object(document), "", problems);
+    let items = match listed {
+        Some(Value::Array(items)) if !items.is_empty() => items,
+        _ => {
+            problems.add("steps".to_owned(), Rule::Shape, "a list of at least one step is expected");
+            return None;
+        }
+    };
+    if items.len() > MAX_STEPS {
+        problems.add("steps".to_owned(), Rule::TooLarge, format!("a sequence has at most {MAX_STEPS} steps"));
+        return None;
+    }
+    let count = items.len();
+    let steps: Vec<Step> = items
+        .into_iter()
+        .enumerate()
+        .filter_map(|(at, item)| decode_step(item, &format!("steps[{at}]"), problems))
+        .collect();
+    // A broken header still lets the steps be judged, and the other way round.
+    match header {
+        Some(header) if steps.len() == count => Some(Definition { header, steps }),
+        Some(header) => {
+            check_header(&header, problems);
+            None
+        }
+        None => {
+            check_steps(&steps, problems);
+            None
+        }
+    }
+}
+
+fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<Step> {
+    let Value::Object(mut item) = item else {
+        problems.add(path.to_owned(), Rule::Shape, "a step is a map with id and kind");
+        return None;
+    };
+    let mut text = |item: &mut Map<String, Value>, field: &str, needed: bool| match item.remove(field) {
+        Some(Value::String(text)) => Some(text),
+        None if !needed => None,
+        None => {
+            problems.add(path.to_owned(), Rule::Shape, format!("missing field `{field}`"));
+            None
+        }
+        Some(_) => {
+            problems.add(join(path, field), Rule::Shape, "a text is expected");
+            None
+        }
+    };
+    let id = text(&mut item, "id", true);
+    let next = text(&mut item, "next", false);
+    let kind = text(&mut item, "kind", true)?;
+    let decoded = StepKind::decode(&kind, Value::Object(item));
+    let kind = match decoded {
+        Some(Ok(kind)) => kind,
+        Some(Err((inner, message))) => {
+            problems.add(join(path, &inner), Rule::Shape, message);
+            return None;
+        }
+        None => {
+            let known = steps::NAMES.join(", ");
+            problems.add(
+                join(path, "kind"),
+                Rule::Shape,
+                format!("`{kind}` is not a kind of step; one of {known} is expected"),
+            );
+            return None;
+        }
+    };
+    Some(Step { id: id?, next, kind })
+}
+
+fn check_header(header: &Header, problems: &mut Problems<'_>) {
+    if !is_name(&header.key) {
+        let message = "a key is 1 to 60 lower-case letters, digits and `_`, a letter first";
+        problems.add("key".to_owned(), Rule::NameInvalid, message);
+    }
+    if header.name.trim().is_empty() || header.name.chars().count() > 200 {
+        problems.add("name".to_owned(), Rule::NameInvalid, "a name has 1 to 200 characters");
+    }
+    let mut check = Check { path: String::new(), problems };
+    for (field, condition) in [("entry", &header.entry), ("goal", &header.goal), ("exit", &header.exit)] {
+        if let Some(condition) = condition {
+            check.expression(field, condition);
+        }
+    }
+    if let Some(key) = &header.reentry.key {
+        check.expression("reentry.key", key);
+    }
+}
+
+fn check_steps(steps: &[Step], problems: &mut Problems<'_>) {
+    let mut seen = BTreeSet::new();
+    for (at, step) in steps.iter().enumerate() {
+        let path = format!("steps[{at}]");
+        if !is_name(&step.id) {
+            let message = "an id is 1 to 60 lower-case letters, digits and `_`, a letter first";
+            problems.add(join(&path, "id"), Rule::NameInvalid, message);
+        } else if !seen.insert(step.id.as_str()) {
+            problems.add(join(&path, "id"), Rule::StepDuplicate, format!("another step has the id `{}`", step.id));
+        }
+        step.kind.check(&mut Check { path, problems });
+    }
+}
+
+/// Where each step may go, as positions; unknown targets and missing ends are reported on the way.
+fn check_ways(definition: &Definition, problems: &mut Problems<'_>) {
+    let steps = &definition.steps;
+    let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, step) in steps.iter().enumerate() {
+        positions.entry(&step.id).or_insert(at);
+    }
+    let mut ways: Vec<Vec<usize>> = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let path = format!("steps[{at}]");
+        let mut targets: Vec<(&str, &str)> = step.kind.targets();
+        if let Some(next) = step.next.as_deref() {
+            if step.kind.goes_on() {
+                targets.push(("next", next));
+            } else {
+                let message = format!("a step of kind {} has no next; take it away", step.kind.name());
+                problems.add(join(&path, "next"), Rule::Shape, message);
+            }
+        } else if step.kind.goes_on() && at + 1 == steps.len() {
+            problems.add(path.clone(), Rule::NoEnd, "nothing follows this step; add a step of kind end after it");
+        }
+        let mut to = Vec::new();
+        for (field, target) in targets {
+            match positions.get(target) {
+                Some(position) => to.push(*position),
+                None => problems.add(join(&path, field), Rule::StepUnknown, format!("there is no step `{target}`")),
+            }
+        }
+        if step.kind.goes_on() && step.next.is_none() && at + 1 < steps.len() {
+            to.push(at + 1);
+        }
+        ways.push(to);
+    }
+    let reached = reachable(&ways, &[0]);
+    for (at, step) in steps.iter().enumerate().filter(|(at, _)| !reached.contains(at)) {
+        let message = format!("no way leads to the step `{}`; go to it from another step, or take it away", step.id);
+        problems.add(format!("steps[{at}]"), Rule::StepUnreachable, message);
+    }
+    // Backwards from the ends: what is not met there can never end by itself.
+    let mut back = vec![Vec::new(); steps.len()];
+    for (from, to) in ways.iter().enumerate() {
+        to.iter().for_each(|to| back[*to].push(from));
+    }
+    let ends: Vec<usize> = (0..steps.len()).filter(|at| steps[*at].kind.ends()).collect();
+    let ending = reachable(&back, &ends);
+    if let Some(at) = (0..steps.len()).find(|at| reached.contains(at) && !ending.contains(at)) {
+        let message = "from here no way leads to a step of kind end; add one";
+        if !problems.found.iter().any(|problem| problem.rule == Rule::NoEnd) {
+            problems.add(format!("steps[{at}]"), Rule::NoEnd, message);
+        }
+    }
+    for at in hot_loops(steps, &ways) {
+        let message =
+            format!("a loop through the step `{}` never waits; put a step of kind wait into it", steps[at].id);
+        problems.add(format!("steps[{at}]"), Rule::LoopWithoutWait, message);
+    }
+}
+
+fn reachable(ways: &[Vec<usize>], from: &[usize]) -> BTreeSet<usize> {
+    let (mut reached, mut open) = (BTreeSet::new(), from.to_vec());
+    while let Some(at) = open.pop() {
+        if reached.insert(at) {
+            open.extend(&ways[at]);
+        }
+    }
+    reached
+}
+
+/// The first step of each loop that has no waiting step in it.
+fn hot_loops(steps: &[Step], ways: &[Vec<usize>]) -> Vec<usize> {
+    let hot = |at: &usize| !steps[*at].kind.waits();
+    let mut left: BTreeSet<usize> = (0..steps.len()).filter(hot).collect();
+    let mut found = Vec::new();
+    for at in 0..steps.len() {
+        if !left.contains(&at) {
+            continue;
+        }
+        let inner: Vec<Vec<usize>> =
+            ways.iter().map(|to| to.iter().copied().filter(|to| left.contains(to)).collect()).collect();
+        if reachable(&inner, &inner[at]).contains(&at) {
+            found.push(at);
+        }
+        // Every loop through this step is reported by now.
+        left.remove(&at);
+    }
+    found
+}
+
+/// What a kind of step checks its own settings with.
+pub struct Check<'a, 'b> {
+    path: String,
+    problems: &'a mut Problems<'b>,
+}
+
+impl Check<'_, '_> {
+    /// Reports a problem at `field` of this step.
+    pub fn problem(&mut self, field: &str, rule: Rule, message: impl Into<String>) {
+        self.problems.add(join(&self.path, field), rule, message);
+    }
+
+    /// Checks a CEL expression.
+    pub fn expression(&mut self, field: &str, source: &str) {
+        let path = join(&self.path, field);
+        match Expression::parse(source) {
+            Err(refusal) => {
+                let inner = refusal.line().unwrap_or(1);
+                self.problems.add_inside(path, inner, Rule::ExpressionSyntax, refusal.to_string());
+            }
+            Ok(expression) => {
+                for name in expression.variables().iter().filter(|name| !VARIABLES.contains(&name.as_str())) {
+                    let message = format!("there is no variable `{name}`; there are {}", VARIABLES.join(", "));
+                    self.problems.add(path.clone(), Rule::ExpressionUndefined, message);
+                }
+            }
+        }
+    }
+
+    /// Checks a template that may read `extra` variables beside the usual ones, and is at most `chars` long.
+    pub fn template(&mut self, field: &str, source: &str, form: Form, extra: &[&str], chars: usize) {
+        if source.trim().is_empty() {
+            self.problem(field, Rule::Shape, "it is empty");
+        } else if source.chars().count() > chars {
+            self.problem(field, Rule::TooLarge, format!("it is longer than {chars} characters"));
+        }
+        let known: Vec<&str> = VARIABLES.iter().chain(extra).copied().collect();
+        if let Err(refusal) = template::check(source, form, &known) {
+            let rule = match refusal {
+                template::Refusal::Undefined { .. } => Rule::TemplateUndefined,
+                _ => Rule::TemplateSyntax,
+            };
+            let message = match &refusal {
+                template::Refusal::Undefined { variable, .. } => {
+                    format!("there is no variable `{variable}`; there are {}", known.join(", "))
+                }
+                other => other.to_string(),
+            };
+            self.problems.add_inside(join(&self.path, field), refusal.line(), rule, message);
+        }
+    }
+}
