@@ -7,6 +7,7 @@ pub mod columns;
 mod m0001_core;
 mod m0002_access;
 mod m0003_target_list;
+mod m0009_sequence;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -17,6 +18,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_core::Migration), Box::new(m0002_access::Migration), Box::new(m0003_target_list::Migration)]
+        vec![
+            Box::new(m0001_core::Migration),
+            Box::new(m0002_access::Migration),
+            Box::new(m0003_target_list::Migration),
+            Box::new(m0009_sequence::Migration),
+        ]
     }
 }

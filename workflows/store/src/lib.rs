@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod ledger;
 pub mod page;
+pub mod sequence;
 mod stored;
 pub mod target_list;
 mod tx;

@@ -1,0 +1,176 @@
+//! Sequences, their versions, and enrolments.
+
+pub mod sequence_row {
+    //! The sequence's row.
+    use crate::stored::stored;
+    use tandem_domain::sequence::Sequence;
+    stored!(Sequence, "Sequence", "sequence", |sequence| {
+        key: String = sequence.key.clone(),
+        state: String = sequence.state.to_string(),
+    });
+}
+
+pub mod version_row {
+    //! The version's row, which is written once.
+    use crate::stored::stored;
+    use tandem_domain::sequence::SequenceVersion;
+    stored!(SequenceVersion, "SequenceVersion", "sequence_version", |version| {
+        sequence_id: Uuid = version.sequence.into(),
+        number: i32 = i32::try_from(version.number).unwrap_or(i32::MAX),
+        hash: String = version.hash.clone(),
+    });
+}
+
+pub mod enrollment_row {
+    //! The enrolment's row.
+    use crate::stored::stored;
+    use tandem_domain::sequence::Enrollment;
+    stored!(Enrollment, "Enrollment", "enrollment", |enrollment| {
+        sequence_id: Uuid = enrollment.sequence.into(),
+        version_id: Uuid = enrollment.version.into(),
+        contact_id: Uuid = enrollment.contact.into(),
+        lead_id: Option<Uuid> = enrollment.lead.map(Into::into),
+        account_id: Option<Uuid> = enrollment.account.map(Into::into),
+        subject_id: Uuid = enrollment.subject_id(),
+        reentry_key: String = enrollment.reentry_key.clone(),
+        state: String = enrollment.state.kind().to_string(),
+        reason: Option<String> = enrollment.state.reason().map(str::to_owned),
+        live: bool = enrollment.state.is_live(),
+        due_at: Option<i64> = enrollment.due_at.map(crate::ms),
+    });
+}
+
+use crate::page::{Page, PageOf};
+use crate::{Result, Store, Tx};
+use enrollment_row::row as enrollment;
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use sequence_row::row as sequence;
+use std::collections::BTreeMap;
+use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use tandem_domain::sequence::enrollment::{PauseReason, StateKind};
+use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SequenceVersion};
+use uuid::Uuid;
+use version_row::row as version;
+
+/// Which enrolments to read. Every condition given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct EnrollmentFilter {
+    /// In this sequence.
+    pub sequence: Option<SequenceId>,
+    /// In this version.
+    pub version: Option<SequenceVersionId>,
+    /// Of this person.
+    pub contact: Option<ContactId>,
+    /// Of this lead.
+    pub lead: Option<LeadId>,
+    /// Of people at this company.
+    pub account: Option<AccountId>,
+    /// In one of these states; empty means any.
+    pub states: Vec<StateKind>,
+}
+
+#[derive(FromQueryResult)]
+struct Counted {
+    state: String,
+    count: i64,
+}
+
+impl Tx {
+    /// The sequence with this key, locked.
+    pub async fn sequence_with_key(&self, key: &str) -> Result<Option<Sequence>> {
+        Ok(self.select(sequence::Entity::find().filter(sequence::Column::Key.eq(key))).await?.pop())
+    }
+
+    /// The newest enrolment of a subject (the id of a contact or a lead) in a sequence under a re-entry key.
+    pub async fn newest_enrollment(&self, of: SequenceId, subject: Uuid, key: &str) -> Result<Option<Enrollment>> {
+        let query = enrollment::Entity::find()
+            .filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
+            .filter(enrollment::Column::SubjectId.eq(subject))
+            .filter(enrollment::Column::ReentryKey.eq(key))
+            .order_by_desc(enrollment::Column::Id)
+            .limit(1);
+        Ok(self.read(query).await?.pop())
+    }
+
+    /// Up to `limit` enrolments that paused because their sequence did, locked, oldest first.
+    pub async fn enrollments_paused_with(&self, of: SequenceId, limit: u64) -> Result<Vec<Enrollment>> {
+        let query = enrollment::Entity::find()
+            .filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
+            .filter(enrollment::Column::State.eq(StateKind::Paused.as_str()))
+            .filter(enrollment::Column::Reason.eq(PauseReason::Sequence.as_str()))
+            .order_by_asc(enrollment::Column::Id)
+            .limit(limit);
+        self.select(query).await
+    }
+
+    /// The live enrolments of a person in all sequences, locked, oldest first.
+    pub async fn live_enrollments_of(&self, contact: ContactId) -> Result<Vec<Enrollment>> {
+        let query = enrollment::Entity::find()
+            .filter(enrollment::Column::ContactId.eq(Uuid::from(contact)))
+            .filter(enrollment::Column::Live.eq(true))
+            .order_by_asc(enrollment::Column::Id);
+        self.select(query).await
+    }
+
+    /// Whether an enrolment is live; false where there is none.
+    pub async fn enrollment_is_live(&self, id: EnrollmentId) -> Result<bool> {
+        Ok(self.peek::<Enrollment>(id).await?.is_some_and(|enrollment| enrollment.state.is_live()))
+    }
+}
+
+impl Store {
+    /// The sequence with this key.
+    pub async fn sequence_by_key(&self, key: &str) -> Result<Option<Sequence>> {
+        Ok(self.all(sequence::Entity::find().filter(sequence::Column::Key.eq(key))).await?.pop())
+    }
+
+    /// A page of sequences, in these states; empty means any.
+    pub async fn sequence_page(&self, states: &[SequenceState], page: &Page<Uuid>) -> Result<PageOf<Sequence>> {
+        let mut query = sequence::Entity::find();
+        if !states.is_empty() {
+            query = query.filter(sequence::Column::State.is_in(states.iter().map(|state| state.as_str())));
+        }
+        self.page(query, page).await
+    }
+
+    /// A page of a sequence's versions.
+    pub async fn sequence_version_page(&self, of: SequenceId, page: &Page<Uuid>) -> Result<PageOf<SequenceVersion>> {
+        self.page(version::Entity::find().filter(version::Column::SequenceId.eq(Uuid::from(of))), page).await
+    }
+
+    /// A page of enrolments.
+    pub async fn enrollment_page(&self, filter: &EnrollmentFilter, page: &Page<Uuid>) -> Result<PageOf<Enrollment>> {
+        use enrollment::Column;
+        let mut query = enrollment::Entity::find();
+        let conditions = [
+            (Column::SequenceId, filter.sequence.map(Uuid::from)),
+            (Column::VersionId, filter.version.map(Uuid::from)),
+            (Column::ContactId, filter.contact.map(Uuid::from)),
+            (Column::LeadId, filter.lead.map(Uuid::from)),
+            (Column::AccountId, filter.account.map(Uuid::from)),
+        ];
+        for (column, id) in conditions {
+            if let Some(id) = id {
+                query = query.filter(column.eq(id));
+            }
+        }
+        if !filter.states.is_empty() {
+            query = query.filter(Column::State.is_in(filter.states.iter().map(|state| state.as_str())));
+        }
+        self.page(query, page).await
+    }
+
+    /// How many enrolments of a sequence (or of all) are in each state; states without any are left out.
+    pub async fn enrollment_counts(&self, of: Option<SequenceId>) -> Result<BTreeMap<StateKind, i64>> {
+        let mut query = enrollment::Entity::find()
+            .select_only()
+            .column(enrollment::Column::State)
+            .column_as(enrollment::Column::Id.count(), "count")
+            .group_by(enrollment::Column::State);
+        if let Some(of) = of {
+            query = query.filter(enrollment::Column::SequenceId.eq(Uuid::from(of)));
+        }
+        let counted = query.into_model::<Counted>().all(self.reader()).await?;
+        Ok(counted.into_iter().filter_map(|row| Some((row.state.parse().ok()?, row.count))).collect())
+    }
+}
