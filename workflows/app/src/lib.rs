@@ -6,6 +6,7 @@
 mod access;
 pub mod actor;
 mod command;
+pub mod email;
 pub mod env;
 pub mod error;
 pub mod import;

@@ -1,0 +1,3 @@
+//! E-mail: planning, the three beats of sending, and what people decide about it.
+
+pub mod port;
