@@ -86,6 +86,8 @@ impl Actor {
 
 const ADMIN: &[Role] = &[Role::Admin];
 const NOBODY: &[Role] = &[];
+/// Whoever hears of it may see to it that a person is left alone.
+const EVERYBODY: &[Role] = Role::ALL;
 /// Both sides of a list, and those who look after it. A key is turned only by somebody with a side: the domain refuses
 /// the others by name. Machines hold none.
 const LIST_PARTIES: &[Role] = &[Role::Marketing, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
@@ -98,6 +100,10 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("teamCreate", ADMIN),
     ("accessTokenIssue", ADMIN),
     ("accessTokenRevoke", ADMIN),
+    // e-mail
+    ("emailResolve", &[Role::SalesOps, Role::Admin]),
+    ("suppressionAdd", EVERYBODY),
+    ("suppressionLift", &[Role::SalesOps, Role::Admin]),
     // target-account lists
     ("targetListCreate", &[Role::Marketing, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("changeRequestPropose", LIST_PARTIES),

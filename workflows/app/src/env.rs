@@ -1,5 +1,6 @@
 //! What commands take from the world, each behind a port: time, ids, chance.
 
+use crate::email::Mail;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -38,6 +39,8 @@ pub struct Env {
     pub ids: Arc<dyn Ids>,
     /// Chance.
     pub chance: Arc<dyn Chance>,
+    /// E-mail: who sends, under which name, with which links.
+    pub mail: Arc<Mail>,
 }
 
 impl Env {

@@ -89,4 +89,10 @@ macro_rules! refusals {
         }
     )+ };
 }
-refusals!(tandem_domain::access::Refusal, tandem_domain::target_list::Refusal);
+refusals!(
+    tandem_domain::access::Refusal,
+    tandem_domain::email::Refusal,
+    tandem_domain::link::Refusal,
+    tandem_domain::suppression::Refusal,
+    tandem_domain::target_list::Refusal,
+);

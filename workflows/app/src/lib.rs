@@ -16,6 +16,10 @@ mod virtual_env;
 pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserChange, UserCreate};
 pub use actor::Actor;
 pub use command::{App, Batch, Call, Command};
+pub use email::{
+    EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Links, Mail, NoMailer, SuppressionAdd,
+    SuppressionLift,
+};
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
 pub use target_list::{

@@ -82,6 +82,20 @@ pub struct Depth {
     pub oldest_due: Option<DateTime<Utc>>,
 }
 
+/// Fails unless the lease still holds; locks the job's row on PostgreSQL.
+pub(crate) async fn check(connection: &impl ConnectionTrait, postgres: bool, lease: &Lease) -> Result<()> {
+    use sea_orm::QuerySelect;
+    let query = row::Entity::find()
+        .filter(row::Column::Id.eq(lease.job))
+        .filter(row::Column::Attempt.eq(lease.attempt))
+        .filter(row::Column::Dead.eq(false));
+    let query = if postgres { query.lock_exclusive() } else { query };
+    match query.one(connection).await? {
+        Some(_) => Ok(()),
+        None => Err(StoreError::LeaseLost { job: lease.job }),
+    }
+}
+
 /// Adds planned jobs, each under the stamp of its decision, due when they say.
 pub(crate) async fn insert(
     connection: &impl ConnectionTrait,

@@ -6,6 +6,7 @@
 mod access;
 mod checkpoint;
 mod connect;
+pub mod email;
 mod error;
 pub mod idempotency;
 pub mod jobs;
@@ -13,6 +14,7 @@ pub mod ledger;
 pub mod page;
 pub mod sequence;
 mod stored;
+pub mod suppression;
 pub mod target_list;
 mod tx;
 pub mod views;

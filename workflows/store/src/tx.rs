@@ -104,6 +104,12 @@ impl Tx {
         Ok(())
     }
 
+    /// Fails with [`StoreError::LeaseLost`] unless the lease still holds, without spending it: for the first beat of
+    /// an effect, whose job ends with the last. On PostgreSQL nobody can take the job over until the commit.
+    pub async fn check_lease(&self, lease: &Lease) -> Result<()> {
+        jobs::check(&self.inner, self.is_postgres(), lease).await
+    }
+
     /// The answer that was given to this idempotency key in the last 24 hours, if any.
     pub async fn recall(&self, stamp: &Stamp) -> Result<Option<Answer>> {
         idempotency::recall(&self.inner, stamp).await

@@ -7,9 +7,11 @@
     reason = "a test that cannot set up its world fails"
 )]
 
+mod mailer;
 mod postgres;
 mod world;
 
+pub use mailer::FakeMailer;
 pub use postgres::Cluster;
 pub use world::World;
 

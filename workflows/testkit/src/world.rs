@@ -1,13 +1,14 @@
 //! One test's world.
 
-use crate::Cluster;
+use crate::{Cluster, FakeMailer};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, Database};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tandem_app::{Actor, App, Call, Env, SeededChance, SeededIds, UserCreate, VirtualClock};
+use tandem_app::{Actor, App, Call, Env, Links, Mail, SeededChance, SeededIds, UserCreate, VirtualClock};
 use tandem_domain::access::{Role, Side, User};
+use tandem_domain::email::Mailbox;
 use tandem_jobs::{Runner, Settings as RunnerSettings};
 use tandem_store::ledger::{Filter, Link};
 use tandem_store::{Page, Settings, Store};
@@ -23,6 +24,8 @@ pub struct World {
     pub app: App,
     /// The clock.
     pub clock: Arc<VirtualClock>,
+    /// Keeps the e-mails that are sent, and answers as it is told.
+    pub mailer: Arc<FakeMailer>,
     /// Runs jobs when the test says so.
     pub runner: Runner,
     /// The address of the database.
@@ -82,11 +85,22 @@ impl World {
     async fn over(url: String, dir: TempDir) -> Self {
         let store = Store::connect(&settings(url.clone())).await.unwrap();
         let clock = Arc::new(VirtualClock::new(START_MS));
-        let env =
-            Env { clock: clock.clone(), ids: Arc::new(SeededIds::new(7)), chance: Arc::new(SeededChance::new(7)) };
+        let mailer = Arc::new(FakeMailer::default());
+        let mail = Mail {
+            mailer: mailer.clone(),
+            links: Links::new("https://tandem.example", &[7; 32]).unwrap(),
+            from: Mailbox::named("Tandem", "tandem@example.com"),
+            reply_to: None,
+        };
+        let env = Env {
+            clock: clock.clone(),
+            ids: Arc::new(SeededIds::new(7)),
+            chance: Arc::new(SeededChance::new(7)),
+            mail: Arc::new(mail),
+        };
         let app = App::new(store, env);
         let runner = Runner::new(app.clone(), "test", RunnerSettings::default());
-        Self { app, clock, runner, url, _dir: dir }
+        Self { app, clock, mailer, runner, url, _dir: dir }
     }
 
     /// Now, by the world's clock.

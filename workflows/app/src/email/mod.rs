@@ -1,3 +1,64 @@
-//! E-mail: planning, the three beats of sending, and what people decide about it.
+//! E-mail: planning, the three beats of sending, what people decide about it, and who is never written to.
+//!
+//! A delivery is `EmailBegin` (a transaction), the mailer (none), `EmailSettle` (a transaction). Between the two the
+//! process may die; the next run of the job then finds the e-mail begun and calls it UNKNOWN.
 
+mod commands;
+mod links;
 pub mod port;
+mod suppression;
+
+pub use commands::{EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, plan_email, standing_of};
+pub use links::{LinkError, Links};
+pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift};
+
+use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture};
+use std::sync::Arc;
+use tandem_domain::email::Email;
+
+/// Everything that e-mail needs of its surroundings.
+#[derive(Clone)]
+pub struct Mail {
+    /// Sends.
+    pub mailer: Arc<dyn Mailer>,
+    /// Makes and checks the links in e-mails.
+    pub links: Links,
+    /// The sender where a step names none.
+    pub from: Mailbox,
+    /// Where answers go where a step names nobody; none for the sender.
+    pub reply_to: Option<Mailbox>,
+}
+
+impl Mail {
+    /// The e-mail as the mailer wants it.
+    pub fn outgoing(&self, email: &Email) -> OutgoingEmail {
+        let answers = email.reply_to.as_ref().unwrap_or(&email.from);
+        OutgoingEmail {
+            message_id: email.message_id.clone(),
+            date: email.begun_at.unwrap_or(email.planned_at),
+            from: email.from.clone(),
+            reply_to: email.reply_to.clone(),
+            to: email.to.clone(),
+            subject: email.subject.clone(),
+            text: email.text.clone(),
+            html: email.html.clone(),
+            unsubscribe: Some(self.links.unsubscribe(email.id, email.contact, &answers.address)),
+        }
+    }
+}
+
+/// Stands in where nothing can be sent: every e-mail waits and is tried again later.
+#[derive(Debug, Clone, Copy)]
+pub struct NoMailer;
+
+const NO_SERVER: &str = "no mail server is configured; set smtp.host";
+
+impl Mailer for NoMailer {
+    fn send(&self, _message: OutgoingEmail) -> PortFuture<'_, Delivery> {
+        Box::pin(async { Delivery::Unreached { error: NO_SERVER.to_owned() } })
+    }
+
+    fn check(&self) -> PortFuture<'_, Result<String, String>> {
+        Box::pin(async { Err(NO_SERVER.to_owned()) })
+    }
+}

@@ -22,28 +22,13 @@ use pool::{Leased, Pool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tandem_app::NoMailer;
 use tandem_app::email::port::{Delivery, Mailer, OutgoingEmail, PortFuture};
 use tokio::time::timeout;
 
 /// The mailer that the settings ask for: SMTP, or, without a host, one that leaves every e-mail waiting.
 pub fn mailer(settings: SmtpSettings) -> Result<Arc<dyn Mailer>, SettingsError> {
-    if settings.host.trim().is_empty() { Ok(Arc::new(NoServer)) } else { Ok(Arc::new(SmtpMailer::new(settings)?)) }
-}
-
-/// Stands in where no mail server is configured: nothing is lost, everything is tried again later.
-#[derive(Debug, Clone, Copy)]
-pub struct NoServer;
-
-const NO_SERVER: &str = "no mail server is configured; set smtp.host";
-
-impl Mailer for NoServer {
-    fn send(&self, _message: OutgoingEmail) -> PortFuture<'_, Delivery> {
-        Box::pin(async { Delivery::Unreached { error: NO_SERVER.to_owned() } })
-    }
-
-    fn check(&self) -> PortFuture<'_, Result<String, String>> {
-        Box::pin(async { Err(NO_SERVER.to_owned()) })
-    }
+    if settings.host.trim().is_empty() { Ok(Arc::new(NoMailer)) } else { Ok(Arc::new(SmtpMailer::new(settings)?)) }
 }
 
 /// Sends over SMTP, with a small pool of open connections.

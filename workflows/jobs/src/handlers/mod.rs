@@ -1,5 +1,6 @@
 //! One handler a job kind. A handler runs commands under the job's lease; the last one's commit finishes the job.
 
+mod deliver_email;
 mod end_suspension;
 mod expire_change_request;
 
@@ -10,9 +11,8 @@ use tandem_domain::decision::Job;
 /// Hands a job to its handler.
 pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition, AppError> {
     match job {
-        Job::EndSuspension { list, account, revision } => {
-            end_suspension::run(app, call, list, account, revision).await
-        }
+        Job::DeliverEmail { email } => deliver_email::run(app, call, email).await,
+        Job::EndSuspension { list, account, revision } => end_suspension::run(app, call, list, account, revision).await,
         Job::ExpireChangeRequest { request } => expire_change_request::run(app, call, request).await,
         other => Ok(Disposition::Dead { error: format!("no handler for {}", other.kind()) }),
     }

@@ -1,0 +1,80 @@
+//! E-mails.
+
+use crate::page::{Page, PageOf};
+use crate::stored::stored;
+use crate::{Result, Store, Tx, ms};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use std::collections::BTreeMap;
+use tandem_domain::email::{Email, EmailState};
+use tandem_domain::id::{ContactId, EnrollmentId, LeadId};
+use uuid::Uuid;
+
+stored!(Email, "Email", "email", |email| {
+    enrollment_id: Option<Uuid> = email.enrollment.map(Into::into),
+    step: String = email.step.clone(),
+    visit: i32 = i32::try_from(email.visit).unwrap_or(i32::MAX),
+    contact_id: Uuid = email.contact.into(),
+    lead_id: Option<Uuid> = email.lead.map(Into::into),
+    state: String = email.state.to_string(),
+    planned_at: i64 = ms(email.planned_at),
+});
+
+/// Which e-mails to read. Every condition given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct EmailFilter {
+    /// In one of these states; empty means any.
+    pub states: Vec<EmailState>,
+    /// To this person.
+    pub contact: Option<ContactId>,
+    /// About this lead.
+    pub lead: Option<LeadId>,
+    /// Planned by this enrolment.
+    pub enrollment: Option<EnrollmentId>,
+}
+
+impl Tx {
+    /// The e-mail that a step of an enrolment planned on a visit, locked.
+    pub async fn email_of_visit(&self, enrollment: EnrollmentId, step: &str, visit: u32) -> Result<Option<Email>> {
+        use row::{Column, Entity};
+        let query = Entity::find()
+            .filter(Column::EnrollmentId.eq(Uuid::from(enrollment)))
+            .filter(Column::Step.eq(step))
+            .filter(Column::Visit.eq(i32::try_from(visit).unwrap_or(i32::MAX)));
+        Ok(self.select(query).await?.pop())
+    }
+}
+
+impl Store {
+    /// A page of e-mails.
+    pub async fn email_page(&self, filter: &EmailFilter, page: &Page<Uuid>) -> Result<PageOf<Email>> {
+        use row::{Column, Entity};
+        let mut query = Entity::find();
+        if !filter.states.is_empty() {
+            query = query.filter(Column::State.is_in(filter.states.iter().map(|state| state.as_str())));
+        }
+        if let Some(contact) = filter.contact {
+            query = query.filter(Column::ContactId.eq(Uuid::from(contact)));
+        }
+        if let Some(lead) = filter.lead {
+            query = query.filter(Column::LeadId.eq(Uuid::from(lead)));
+        }
+        if let Some(enrollment) = filter.enrollment {
+            query = query.filter(Column::EnrollmentId.eq(Uuid::from(enrollment)));
+        }
+        self.page(query, page).await
+    }
+
+    /// How many e-mails are in each state; a state without any is left out.
+    pub async fn email_counts(&self) -> Result<BTreeMap<EmailState, i64>> {
+        use row::{Column, Entity};
+        let rows: Vec<(String, i64)> = Entity::find()
+            .select_only()
+            .column(Column::State)
+            .column_as(Column::Id.count(), "count")
+            .group_by(Column::State)
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        Ok(rows.into_iter().filter_map(|(state, count)| Some((state.parse().ok()?, count))).collect())
+    }
+}

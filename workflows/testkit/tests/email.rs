@@ -1,0 +1,284 @@
+//! E-mail and suppression through the commands and the jobs, on both databases.
+
+use chrono::TimeDelta;
+use std::sync::Arc;
+use tandem_app::email::port::{Delivery, Mailbox};
+use tandem_app::{
+    App, Call, EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Mail, SuppressionAdd,
+    SuppressionLift,
+};
+use tandem_connectors::sink::{Script, Sink, SinkOptions};
+use tandem_connectors::smtp::{SmtpMailer, SmtpSettings, TlsMode};
+use tandem_domain::access::Role;
+use tandem_domain::email::{Email, EmailState, Obstacle, Resolution};
+use tandem_domain::id::EmailId;
+use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
+use tandem_jobs::{Runner, Settings};
+use tandem_store::StoreError;
+use tandem_testkit::{World, on_both_databases};
+
+fn letter(world: &World, to: &str) -> EmailPlan {
+    EmailPlan {
+        purpose: "test".into(),
+        contact: world.app.env.id(world.now()),
+        lead: None,
+        account: None,
+        to: Mailbox::bare(to),
+        subject: "Good day".into(),
+        text: "Hello.".into(),
+        html: None,
+    }
+}
+
+async fn planned(world: &World, to: &str) -> Email {
+    world.app.run(&world.system(), letter(world, to)).await.unwrap()
+}
+
+async fn now(world: &World, id: EmailId) -> Email {
+    world.app.store.find(id).await.unwrap().unwrap()
+}
+
+fn suppress(kind: SuppressionKind, value: &str) -> SuppressionAdd {
+    SuppressionAdd { kind, value: value.into(), reason: SuppressionReason::Manual, source: "test".into() }
+}
+
+on_both_databases! {
+    async fn a_planned_email_is_begun_sent_and_settled(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        assert_eq!(world.job_kinds().await, ["deliver_email"]);
+        assert_eq!(world.run_due_jobs().await, 1);
+        let sent = now(&world, email.id).await;
+        assert_eq!((sent.state, sent.attempts), (EmailState::Sent, 1));
+        let [out] = world.mailer.sent().try_into().unwrap();
+        assert_eq!((out.message_id, out.to), (email.message_id, Mailbox::bare("ann@example.org")));
+        assert!(out.unsubscribe.unwrap().url.starts_with("https://tandem.example/u/"));
+        assert_eq!(world.ledger_kinds().await, ["email.planned", "email.begun", "email.sent"]);
+        assert!(world.job_kinds().await.is_empty());
+    }
+
+    async fn later_is_tried_later_with_the_same_message_id(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        world.mailer.answer([
+            Delivery::Deferred { code: 451, response: "later".into() },
+            Delivery::Unreached { error: "no route".into() },
+        ]);
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Deferred);
+        assert_eq!(world.pass(TimeDelta::minutes(4)).await, 0);
+        assert_eq!(world.pass(TimeDelta::minutes(1)).await, 1);
+        assert_eq!(world.pass(TimeDelta::minutes(2)).await, 1);
+        let sent = now(&world, email.id).await;
+        assert_eq!((sent.state, sent.attempts, sent.error), (EmailState::Sent, 3, None));
+        assert!(world.mailer.sent().iter().all(|out| out.message_id == email.message_id));
+    }
+
+    async fn a_mailbox_that_is_gone_is_suppressed_and_nothing_more_is_sent_there(world: World) {
+        let first = planned(&world, "gone@example.org").await;
+        let second = planned(&world, "Gone@example.org").await;
+        world.mailer.answer([Delivery::Rejected { code: 550, response: "5.1.1 no such user".into(), recipient: true }]);
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, first.id).await.state, EmailState::Bounced);
+        let second = now(&world, second.id).await;
+        assert_eq!((second.state, second.obstacle), (EmailState::Refused, Some(Obstacle::Suppressed)));
+        assert_eq!(world.mailer.sent().len(), 1);
+        let refused = world.app.run(&world.system(), letter(&world, "gone@example.org")).await.unwrap_err();
+        assert_eq!(refused.code(), "EMAIL_MAY_NOT_WRITE");
+    }
+
+    async fn a_suppression_that_lands_between_planning_and_sending_is_obeyed(world: World) {
+        for (kind, value) in [(SuppressionKind::Email, "ANN@one.example"), (SuppressionKind::Domain, "two.example")] {
+            let email = planned(&world, if kind == SuppressionKind::Email { "ann@one.example" } else { "b@mail.two.example" }).await;
+            world.app.run(&world.system(), suppress(kind, value)).await.unwrap();
+            world.run_due_jobs().await;
+            assert_eq!(now(&world, email.id).await.state, EmailState::Refused);
+        }
+        assert!(world.mailer.sent().is_empty());
+        let refusals = world.ledger().await.into_iter().filter(|link| link.entry.kind == "email.refused").count();
+        assert_eq!(refusals, 2);
+    }
+
+    async fn an_email_found_begun_becomes_unknown_and_is_only_sent_again_on_a_persons_word(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        // The process dies after the first beat.
+        let begun = world.app.run(&world.system(), EmailBegin { email: email.id, lease: None }).await.unwrap();
+        assert_eq!(begun.state, EmailState::Sending);
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Unknown);
+        world.pass(TimeDelta::days(30)).await;
+        assert!(world.mailer.sent().is_empty());
+        let resolve = EmailResolve { email: email.id, resolution: Resolution::Resend };
+        let (_, rep) = world.user("rep", Role::Sdr, None).await;
+        assert_eq!(world.app.run(&rep, resolve.clone()).await.unwrap_err().code(), "FORBIDDEN");
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        world.app.run(&ops, resolve.clone()).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Sent);
+        assert_eq!(world.mailer.sent().len(), 1);
+        assert_eq!(world.app.run(&ops, resolve).await.unwrap_err().code(), "EMAIL_NOT_UNKNOWN");
+    }
+
+    async fn a_resent_email_passes_the_gate_like_any_other(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        world.mailer.answer([Delivery::Unknown { error: "reset".into() }]);
+        world.run_due_jobs().await;
+        world.app.run(&world.system(), suppress(SuppressionKind::Email, "ann@example.org")).await.unwrap();
+        let resolve = EmailResolve { email: email.id, resolution: Resolution::Resend };
+        world.app.run(&world.system(), resolve).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Refused);
+        assert_eq!(world.mailer.sent().len(), 1);
+    }
+
+    async fn a_worker_that_lost_its_lease_cannot_begin_and_one_that_lives_on_settles_the_truth(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        let claim = || async {
+            let later = world.now() + TimeDelta::seconds(30);
+            world.app.store.claim_jobs("other", later, TimeDelta::seconds(30), 1).await.unwrap().remove(0).lease
+        };
+        let slow = claim().await;
+        let begun = world.app.run(&world.system(), EmailBegin { email: email.id, lease: Some(slow.clone()) }).await.unwrap();
+        world.clock.advance(TimeDelta::seconds(60));
+        let fast = claim().await;
+        let begin = EmailBegin { email: email.id, lease: Some(slow.clone()) };
+        let lost = world.app.run(&world.system(), begin).await.unwrap_err();
+        assert!(matches!(lost, tandem_app::AppError::Store(StoreError::LeaseLost { .. })));
+        let begin = EmailBegin { email: email.id, lease: Some(fast) };
+        assert_eq!(world.app.run(&world.system(), begin).await.unwrap().state, EmailState::Unknown);
+        let settle = EmailSettle { email: email.id, attempt: begun.attempts, delivery: Delivery::Accepted { response: "ok".into() } };
+        let fenced = world.app.run(&world.system().for_job(slow), settle.clone()).await.unwrap_err();
+        assert!(matches!(fenced, tandem_app::AppError::Store(StoreError::LeaseLost { .. })));
+        world.app.run(&world.system(), settle.clone()).await.unwrap();
+        assert_eq!(now(&world, email.id).await.state, EmailState::Sent);
+        assert_eq!(world.app.run(&world.system(), settle).await.unwrap_err().code(), "EMAIL_NOT_SENDING");
+    }
+
+    async fn unsubscribing_twice_is_one_suppression(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        world.run_due_jobs().await;
+        let wish = EmailUnsubscribe { email: email.id, contact: email.contact };
+        let kept = world.app.run(&world.system(), wish.clone()).await.unwrap();
+        assert_eq!((kept.reason, kept.value.as_str()), (SuppressionReason::Unsubscribed, "ann@example.org"));
+        assert_eq!(world.app.run(&world.system(), wish).await.unwrap_err().code(), "SUPPRESSION_EXISTS");
+        let stranger = EmailUnsubscribe { email: email.id, contact: world.app.env.id(world.now()) };
+        assert_eq!(world.app.run(&world.system(), stranger).await.unwrap_err().code(), "NOT_FOUND");
+        let added = world.ledger().await.into_iter().filter(|link| link.entry.kind == "suppression.added").count();
+        assert_eq!(added, 1);
+    }
+
+    async fn a_suppression_is_lifted_with_a_reason_by_sales_ops_and_revived_under_its_id(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let (_, rep) = world.user("rep", Role::Sdr, None).await;
+        let first = world.app.run(&rep, suppress(SuppressionKind::Email, " Ann@Example.org ")).await.unwrap();
+        let lift = |because: &str| SuppressionLift { suppression: first.id, because: because.into() };
+        assert_eq!(world.app.run(&rep, lift("asked")).await.unwrap_err().code(), "FORBIDDEN");
+        assert_eq!(world.app.run(&ops, lift(" ")).await.unwrap_err().code(), "SUPPRESSION_LIFT_UNEXPLAINED");
+        world.app.run(&ops, lift("consent form 12")).await.unwrap();
+        planned(&world, "ann@example.org").await;
+        let again = world.app.run(&rep, suppress(SuppressionKind::Email, "ann@example.org")).await.unwrap();
+        assert_eq!(again.id, first.id);
+        world.run_due_jobs().await;
+        assert!(world.mailer.sent().is_empty());
+    }
+
+    // Promise 5 under real concurrency: whoever begins after the suppression's commit is refused.
+    async fn no_email_is_begun_after_a_suppression_committed_beside_it(world: World) {
+        let mut emails = Vec::new();
+        for n in 0..12 {
+            emails.push(planned(&world, &format!("p{n}@example.org")).await);
+        }
+        let (app, call) = (world.app.clone(), world.system());
+        let suppressing = tokio::spawn(async move {
+            app.run(&call, suppress(SuppressionKind::Domain, "example.org")).await.unwrap()
+        });
+        let begins: Vec<_> = emails.iter().map(|email| {
+            let (app, call, email) = (world.app.clone(), world.system(), email.id);
+            tokio::spawn(async move { app.run(&call, EmailBegin { email, lease: None }).await.unwrap() })
+        }).collect();
+        suppressing.await.unwrap();
+        for begin in begins {
+            begin.await.unwrap();
+        }
+        // The ledger is one chain, so it says what came first.
+        let kinds = world.ledger_kinds().await;
+        let landed = kinds.iter().position(|kind| kind == "suppression.added").unwrap();
+        assert!(kinds[landed..].iter().all(|kind| kind != "email.begun"), "{kinds:?}");
+    }
+
+    async fn over_real_smtp_the_failure_of_each_phase_leads_to_its_state(world: World) {
+        let sink = Sink::start(SinkOptions::default()).await.unwrap();
+        let settings = SmtpSettings {
+            host: "127.0.0.1".into(),
+            port: Some(sink.address().port()),
+            tls: TlsMode::None,
+            message_timeout_seconds: 1,
+            ..SmtpSettings::default()
+        };
+        let mut app: App = world.app.clone();
+        app.env.mail = Arc::new(Mail { mailer: Arc::new(SmtpMailer::new(settings).unwrap()), ..(*app.env.mail).clone() });
+        let runner = Runner::new(app.clone(), "smtp", Settings::default());
+        for (script, state) in [
+            (Script::Accept, EmailState::Sent),
+            (Script::AnswerRcpt(450, "4.2.0 greylisted".into()), EmailState::Deferred),
+            (Script::AnswerRcpt(550, "5.7.1 policy".into()), EmailState::Bounced),
+            (Script::AnswerMessage(554, "5.6.0 content".into()), EmailState::Bounced),
+            (Script::DropBeforeData, EmailState::Deferred),
+            (Script::DropAfterMessage { keep: true }, EmailState::Unknown),
+        ] {
+            sink.script([script.clone()]);
+            let email = planned(&world, "ann@example.org").await;
+            runner.run_due().await.unwrap();
+            assert_eq!(now(&world, email.id).await.state, state, "{script:?}");
+        }
+        assert_eq!(sink.count(), 2);
+        world.clock.advance(TimeDelta::days(1));
+        runner.run_due().await.unwrap();
+        assert_eq!(sink.count(), 4, "the two deferred ones arrive, the unknown one is left alone");
+        let mut ids: Vec<_> = sink.messages().into_iter().map(|kept| kept.message_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 4, "nobody got the same e-mail twice");
+    }
+
+    async fn one_visit_of_a_step_plans_one_email(world: World) {
+        let draft = |world: &World| tandem_domain::email::Draft {
+            id: world.app.env.id(world.now()),
+            origin: (Some(tandem_domain::id::EnrollmentId(uuid::Uuid::from_u128(5))), "hello".into(), 1),
+            contact: tandem_domain::id::ContactId(uuid::Uuid::from_u128(6)),
+            lead: None,
+            account: None,
+            to: Mailbox::bare("ann@example.org"),
+            from: Mailbox::bare("tandem@example.com"),
+            reply_to: None,
+            subject: "Good day".into(),
+            text: "Hello.".into(),
+            html: None,
+        };
+        world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap();
+        let twice = world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap_err();
+        assert_eq!(twice.code(), "DUPLICATE");
+        assert_eq!(world.job_kinds().await, ["deliver_email"]);
+    }
+}
+
+/// Plans a draft the way a step of an enrolment does.
+struct PlanOne(tandem_domain::email::Draft);
+
+impl serde::Serialize for PlanOne {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl tandem_app::Command for PlanOne {
+    const NAME: &'static str = "planOne";
+    type Output = Email;
+
+    async fn decide(
+        &self,
+        tx: &tandem_store::Tx,
+        call: &Call,
+        env: &tandem_app::Env,
+    ) -> tandem_app::error::Result<tandem_domain::decision::Decision<Email>> {
+        tandem_app::email::plan_email(tx, self.0.clone(), call.now(env)).await
+    }
+}
