@@ -92,6 +92,13 @@ const EVERYBODY: &[Role] = Role::ALL;
 /// the others by name. Machines hold none.
 const LIST_PARTIES: &[Role] = &[Role::Marketing, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
 
+/// Those who look after leads before an SDR has them.
+const TRIAGE: &[Role] = &[Role::Marketing, Role::SalesOps, Role::Admin];
+/// Those who grade and receive leads, machines among them.
+const LEAD_SOURCES: &[Role] = &[Role::Marketing, Role::Sdr, Role::SalesOps, Role::Admin, Role::Integration];
+/// Those who work in the queue. That only the holder of a claim may go on with it is the domain's to refuse.
+const QUEUE: &[Role] = &[Role::Sdr, Role::Admin];
+
 /// The roles that may run a command: by family, one line a command. A command that is not here is Tandem's own.
 pub const RULES: &[(&str, &[Role])] = &[
     // access
@@ -114,6 +121,30 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("listMembershipSuspend", LIST_PARTIES),
     ("listMembershipMakePermanent", LIST_PARTIES),
     ("listMembershipRestore", LIST_PARTIES),
+    // leads
+    ("leadReceive", LEAD_SOURCES),
+    ("leadGrade", LEAD_SOURCES),
+    ("leadQualify", TRIAGE),
+    ("leadPrioritise", &[Role::Marketing, Role::Sdr, Role::SalesOps, Role::Admin]),
+    ("leadDisqualify", TRIAGE),
+    ("leadMarkDuplicate", TRIAGE),
+    ("leadClose", TRIAGE),
+    // the SDR queue
+    ("workItemClaim", QUEUE),
+    ("workItemClaimNext", QUEUE),
+    ("workItemHeartbeat", QUEUE),
+    ("workItemRelease", QUEUE),
+    ("workItemTakeBack", &[Role::SalesManager, Role::SalesOps, Role::Admin]),
+    ("workItemStart", QUEUE),
+    ("workItemWait", QUEUE),
+    ("workItemResume", QUEUE),
+    ("workItemAnswer", QUEUE),
+    ("workItemVerify", QUEUE),
+    ("workItemDisqualify", QUEUE),
+    ("workItemRecycle", QUEUE),
+    ("workItemMarkDuplicate", QUEUE),
+    ("taskCreate", &[Role::Marketing, Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
+    ("taskComplete", QUEUE),
 ];
 
 /// The roles that may run the command of this name.

@@ -1,6 +1,7 @@
 //! What commands take from the world, each behind a port: time, ids, chance.
 
 use crate::email::Mail;
+use crate::QueueRules;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -30,7 +31,7 @@ pub trait Chance: Send + Sync {
     }
 }
 
-/// The ports that commands use. Cheap to clone.
+/// The ports and rules that commands use. Cheap to clone.
 #[derive(Clone)]
 pub struct Env {
     /// The clock.
@@ -41,6 +42,8 @@ pub struct Env {
     pub chance: Arc<dyn Chance>,
     /// E-mail: who sends, under which name, with which links.
     pub mail: Arc<Mail>,
+    /// The rules of the SDR queue.
+    pub queue: Arc<QueueRules>,
 }
 
 impl Env {

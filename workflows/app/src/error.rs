@@ -95,4 +95,7 @@ refusals!(
     tandem_domain::link::Refusal,
     tandem_domain::suppression::Refusal,
     tandem_domain::target_list::Refusal,
+    tandem_domain::lead::Refusal,
+    tandem_domain::work_item::Refusal,
+    tandem_domain::verification::Refusal,
 );

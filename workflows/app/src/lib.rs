@@ -10,6 +10,9 @@ pub mod email;
 pub mod env;
 pub mod error;
 pub mod import;
+pub mod leads;
+pub mod queue;
+mod rules;
 pub mod target_list;
 mod virtual_env;
 
@@ -22,6 +25,15 @@ pub use email::{
 };
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
+pub use leads::{
+    LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,
+};
+pub use queue::{
+    ChecklistAnswer, ClaimExpire, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext,
+    WorkItemDisqualify, WorkItemHeartbeat, WorkItemMarkDuplicate, WorkItemRecycle, WorkItemRelease, WorkItemResume,
+    WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait, WorkItemWake,
+};
+pub use rules::QueueRules;
 pub use target_list::{
     ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,
     ChangeRequestWithdraw, ListMembershipMakePermanent, ListMembershipRestore, ListMembershipSuspend,

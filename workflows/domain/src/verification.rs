@@ -15,7 +15,7 @@ use crate::codes;
 use crate::decision::Decision;
 use crate::id::UserId;
 use crate::lead::{self, Lead, Patience};
-use crate::work_item::{self, Expiry, ItemKind, Lease, Token, Waiting, WorkItem};
+use crate::work_item::{self, ItemKind, Lease, Token, Waiting, WorkItem};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -235,25 +235,15 @@ pub fn take_back(
     unheld(work_item::take_back(item, by)?, lead, policy, now)
 }
 
-/// What the timer of a lease finds, for the item and its lead.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Lapse {
-    /// The lease ran out: both go back to the queue.
-    Lapsed(Box<Decision<Case>>),
-    /// The lease was renewed: look again then.
-    LookAgain(DateTime<Utc>),
-    /// Nothing to do.
-    Obsolete,
-}
-
-/// Ends the claim `fence` if its lease has run out.
-pub fn expire((item, lead): Case, fence: u64, policy: &Policy, now: DateTime<Utc>) -> Result<Lapse, Refusal> {
+/// Ends the claim `fence` if its lease has run out. None where the timer is obsolete.
+pub fn expire(
+    (item, lead): Case,
+    fence: u64,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Result<Option<Decision<Case>>, Refusal> {
     check_case(&item, lead.as_ref())?;
-    Ok(match work_item::expire(item, fence, now) {
-        Expiry::Expired(decision) => Lapse::Lapsed(Box::new(unheld(*decision, lead, policy, now)?)),
-        Expiry::LookAgain(at) => Lapse::LookAgain(at),
-        Expiry::Obsolete => Lapse::Obsolete,
-    })
+    work_item::expire(item, fence, now).map(|expired| unheld(expired, lead, policy, now)).transpose()
 }
 
 /// The holder waits for data or for an agreed time.

@@ -414,7 +414,7 @@ pub fn claim(item: WorkItem, holder: UserId, lease: &Lease, now: DateTime<Utc>) 
     Ok(Decision::new(item, fact).plan(Job::ExpireClaim { item: id, fence }, until))
 }
 
-/// Renews the lease from now. The timer planned by the claim looks again when it fires.
+/// Renews the lease from now, and plans its new end; the timers of the earlier ends become obsolete.
 pub fn heartbeat(
     item: WorkItem,
     token: Token,
@@ -426,7 +426,8 @@ pub fn heartbeat(
     let until = lease.until(now);
     let item = item.with_lease(until);
     let fact = item.fact("work_item.lease_renewed").with("fence", token.fence).with("lease_until", until);
-    Ok(Decision::new(item, fact))
+    let timer = Job::ExpireClaim { item: item.id, fence: token.fence };
+    Ok(Decision::new(item, fact).plan(timer, until))
 }
 
 /// The holder begins: claimed to in progress.
@@ -459,29 +460,12 @@ pub fn take_back(item: WorkItem, by: UserId) -> Result<Decision<WorkItem>, Refus
     Ok(requeued(item, "work_item.taken_back", Some(by)))
 }
 
-/// What the timer of a lease finds.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Expiry {
-    /// The lease ran out: the item goes back to the queue.
-    Expired(Box<Decision<WorkItem>>),
-    /// The lease was renewed: look again then.
-    LookAgain(DateTime<Utc>),
-    /// The claim ended in another way, or waits under a timer of its own.
-    Obsolete,
-}
-
-/// Ends the claim `fence` if its lease has run out.
-pub fn expire(item: WorkItem, fence: u64, now: DateTime<Utc>) -> Expiry {
-    match &item.claim {
-        Some(claim) if claim.fence == fence && item.state != ItemState::Waiting => {
-            if claim.lease_until > now {
-                Expiry::LookAgain(claim.lease_until)
-            } else {
-                Expiry::Expired(Box::new(requeued(item, "work_item.lease_expired", None)))
-            }
-        }
-        _ => Expiry::Obsolete,
-    }
+/// Ends the claim `fence` if its lease has run out. None where the timer is obsolete: the claim was renewed (a later
+/// timer looks after it), ended in another way, or waits under a timer of its own.
+pub fn expire(item: WorkItem, fence: u64, now: DateTime<Utc>) -> Option<Decision<WorkItem>> {
+    let claim = item.claim.as_ref()?;
+    let over = claim.fence == fence && claim.lease_until <= now && item.state != ItemState::Waiting;
+    over.then(|| requeued(item, "work_item.lease_expired", None))
 }
 
 /// The holder waits for data or for an agreed time, and keeps the item meanwhile.

@@ -11,7 +11,7 @@ use tandem_domain::decision::{Decision, Job, Planned};
 use tandem_domain::id::{ContactId, LeadId, UserId, WorkItemId};
 use tandem_domain::lead::{self, NewLead, Owner, Stage};
 use tandem_domain::verification::{
-    self, Aside, Case, Cause, Checklist, Ending, Finding, Judged, Lapse, Policy, Reason, Verdict,
+    self, Aside, Case, Cause, Checklist, Ending, Finding, Judged, Policy, Reason, Verdict,
 };
 use tandem_domain::work_item::{self, ItemState, NewTask, Token, WaitFor, Waiting, WorkItem};
 use uuid::Uuid;
@@ -353,24 +353,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(one, 1..80)
 }
 
-/// What a timer does to the case; a timer that must look again puts itself back.
-fn fire(
-    planned: &Planned,
-    (item, lead): Judged,
-    again: &mut Vec<Planned>,
-    now: DateTime<Utc>,
-) -> Option<Decision<Judged>> {
+/// What a timer does to the case.
+fn fire(planned: &Planned, (item, lead): Judged, now: DateTime<Utc>) -> Option<Decision<Judged>> {
     let (policy, case) = (Policy::default(), (item.clone(), Some(lead.clone())));
     let both = |decision: Decision<Case>| decision.map(|(item, lead)| (item, lead.unwrap()));
     match &planned.job {
-        Job::ExpireClaim { fence, .. } => match verification::expire(case, *fence, &policy, now).unwrap() {
-            Lapse::Lapsed(decision) => Some(both(*decision)),
-            Lapse::LookAgain(due) => {
-                again.push(Planned { job: planned.job.clone(), due });
-                None
-            }
-            Lapse::Obsolete => None,
-        },
+        Job::ExpireClaim { fence, .. } => verification::expire(case, *fence, &policy, now).unwrap().map(both),
         Job::WakeWorkItem { revision, .. } => verification::wake(case, *revision, &policy, now).unwrap().map(both),
         Job::WakeLead { revision, .. } => {
             verification::fall_due(lead, Some(item.clone()), item_id(), *revision, &policy, now)
@@ -393,7 +381,7 @@ proptest! {
             let late = now - TimeDelta::minutes(5);
             let (due, mut later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|planned| planned.due <= late);
             for planned in &due {
-                if let Some(decision) = fire(planned, case.clone(), &mut later, now) {
+                if let Some(decision) = fire(planned, case.clone(), now) {
                     later.extend(decision.jobs);
                     case = decision.next;
                 }

@@ -10,6 +10,7 @@ pub mod email;
 mod error;
 pub mod idempotency;
 pub mod jobs;
+pub mod lead;
 pub mod ledger;
 pub mod page;
 pub mod sequence;
@@ -18,6 +19,7 @@ pub mod suppression;
 pub mod target_list;
 mod tx;
 pub mod views;
+pub mod work_item;
 
 pub use connect::{Settings, Store};
 pub use error::{Result, StoreError};

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, Database};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tandem_app::{Actor, App, Call, Env, Links, Mail, SeededChance, SeededIds, UserCreate, VirtualClock};
+use tandem_app::{Actor, App, Call, Env, Links, Mail, QueueRules, SeededChance, SeededIds, UserCreate, VirtualClock};
 use tandem_domain::access::{Role, Side, User};
 use tandem_domain::email::Mailbox;
 use tandem_jobs::{Runner, Settings as RunnerSettings};
@@ -97,6 +97,7 @@ impl World {
             ids: Arc::new(SeededIds::new(7)),
             chance: Arc::new(SeededChance::new(7)),
             mail: Arc::new(mail),
+            queue: Arc::new(QueueRules::shipped().unwrap()),
         };
         let app = App::new(store, env);
         let runner = Runner::new(app.clone(), "test", RunnerSettings::default());

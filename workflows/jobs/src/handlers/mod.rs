@@ -3,6 +3,9 @@
 mod deliver_email;
 mod end_suspension;
 mod expire_change_request;
+mod expire_claim;
+mod wake_lead;
+mod wake_work_item;
 
 use crate::Disposition;
 use tandem_app::{App, AppError, Call, Command};
@@ -14,6 +17,9 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::DeliverEmail { email } => deliver_email::run(app, call, email).await,
         Job::EndSuspension { list, account, revision } => end_suspension::run(app, call, list, account, revision).await,
         Job::ExpireChangeRequest { request } => expire_change_request::run(app, call, request).await,
+        Job::ExpireClaim { item, fence } => expire_claim::run(app, call, item, fence).await,
+        Job::WakeWorkItem { item, revision } => wake_work_item::run(app, call, item, revision).await,
+        Job::WakeLead { lead, revision } => wake_lead::run(app, call, lead, revision).await,
         other => Ok(Disposition::Dead { error: format!("no handler for {}", other.kind()) }),
     }
 }

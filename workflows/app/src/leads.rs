@@ -1,0 +1,257 @@
+//! Commands on leads, outside their verification.
+
+use crate::{App, AppError, Call, Command, Env, Result};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use tandem_domain::decision::Decision;
+use tandem_domain::id::{AccountId, ContactId, LeadId};
+use tandem_domain::lead::{self, Grade, Lead, NewLead};
+use tandem_domain::verification::{self, Cause, Ending, Judged, Moved, Reason};
+use tandem_domain::work_item::WorkItem;
+use tandem_store::Tx;
+
+/// A lead, and the item that verifies it where it has one, both to be changed.
+///
+/// The item is locked before the lead, here and everywhere, so that no two commands wait for each other.
+pub(crate) async fn lead_and_item(tx: &Tx, lead: LeadId) -> Result<(Lead, Option<WorkItem>)> {
+    let item = tx.verification_of(lead).await?;
+    let lead = tx.get(lead).await?.ok_or(AppError::NotFound { what: "Lead", id: lead.into() })?;
+    Ok((lead, item))
+}
+
+/// A lead comes in.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadReceive {
+    /// The person.
+    pub contact: ContactId,
+    /// The company; by default the person's.
+    pub account: Option<AccountId>,
+    /// Where it came from, 1 to 80 characters in any case.
+    pub source: String,
+    /// The id that the source gave it; unique per source.
+    pub external_id: Option<String>,
+    /// Fit by intent, where the source knows it.
+    pub grade: Option<Grade>,
+    /// 0 to 100; by default 50.
+    pub priority: Option<u8>,
+    /// Free labels.
+    pub tags: BTreeSet<String>,
+    /// Values of custom fields, by key.
+    pub custom: BTreeMap<String, Value>,
+}
+
+impl Command for LeadReceive {
+    const NAME: &'static str = "leadReceive";
+    type Output = Lead;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Lead>> {
+        let now = call.now(env);
+        let source = lead::normalise_source(&self.source)?;
+        let external_id = self.external_id.as_deref().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
+        if let Some(id) = &external_id
+            && let Some(known) = tx.lead_by_external_id(&source, id).await?
+        {
+            let message = format!("the source {source} already gave the lead {} this id; use that lead", known.id);
+            return Err(AppError::refused("LEAD_EXISTS", message, Some("externalId")));
+        }
+        let new = NewLead {
+            id: env.id(now),
+            contact: self.contact,
+            account: self.account,
+            source,
+            external_id,
+            grade: self.grade,
+            priority: self.priority.unwrap_or(50),
+            tags: self.tags.clone(),
+            custom: self.custom.clone(),
+        };
+        Ok(lead::receive(new, &env.queue.policy.patience, now)?)
+    }
+}
+
+/// Marketing qualifies a lead (MQL): it enters the SDR queue.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadQualify {
+    /// The lead.
+    pub lead: LeadId,
+    /// Its grade, where it is graded with this.
+    pub grade: Option<Grade>,
+    /// Its priority, 0 to 100, where it changes with this.
+    pub priority: Option<u8>,
+}
+
+impl Command for LeadQualify {
+    const NAME: &'static str = "leadQualify";
+    type Output = Judged;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Judged>> {
+        let now = call.now(env);
+        let (mut lead, item) = lead_and_item(tx, self.lead).await?;
+        let mut facts = Vec::new();
+        if let Some(grade) = self.grade {
+            let graded = lead::grade(lead, grade, "manual")?;
+            facts.extend(graded.facts);
+            lead = graded.next;
+        }
+        if let Some(priority) = self.priority {
+            let prioritised = lead::prioritise(lead, priority)?;
+            facts.extend(prioritised.facts);
+            lead = prioritised.next;
+        }
+        let mut decision =
+            verification::enqueue(lead, item, env.id(now), Cause::Qualified, None, &env.queue.policy, now)?;
+        decision.facts.splice(0..0, facts);
+        Ok(decision)
+    }
+}
+
+/// Grades a lead. A better grade brings a recycled lead back into the queue.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadGrade {
+    /// The lead.
+    pub lead: LeadId,
+    /// Fit by intent.
+    pub grade: Grade,
+    /// The version of the rule that graded it, e.g. `scoring:default@3`; `manual` where a person did.
+    pub rule: String,
+}
+
+impl Command for LeadGrade {
+    const NAME: &'static str = "leadGrade";
+    type Output = Moved;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Moved>> {
+        let now = call.now(env);
+        let (lead, item) = lead_and_item(tx, self.lead).await?;
+        let new = env.id(now);
+        Ok(verification::regrade(lead, item, new, self.grade, &self.rule, &env.queue.policy, now)?)
+    }
+}
+
+/// Changes how urgent a lead is; its queued item takes its new place.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadPrioritise {
+    /// The lead.
+    pub lead: LeadId,
+    /// 0 (least urgent) to 100.
+    pub priority: u8,
+}
+
+impl Command for LeadPrioritise {
+    const NAME: &'static str = "leadPrioritise";
+    type Output = Moved;
+
+    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<Moved>> {
+        let (lead, item) = lead_and_item(tx, self.lead).await?;
+        let decision = lead::prioritise(lead, self.priority)?;
+        let item = item.filter(|item| item.state.is_open()).map(|item| WorkItem { priority: self.priority, ..item });
+        Ok(decision.map(|lead| (item, lead)))
+    }
+}
+
+/// Marketing finds that a lead is not one. A lead that an SDR holds is the SDR's to judge.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadDisqualify {
+    /// The lead.
+    pub lead: LeadId,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Command for LeadDisqualify {
+    const NAME: &'static str = "leadDisqualify";
+    type Output = Moved;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Moved>> {
+        let (lead, item) = lead_and_item(tx, self.lead).await?;
+        Ok(verification::end(lead, item, Ending::Disqualified(self.reason), call.now(env))?)
+    }
+}
+
+/// Marketing finds that a lead repeats another one, which goes on.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadMarkDuplicate {
+    /// The lead that ends.
+    pub lead: LeadId,
+    /// The lead that goes on.
+    pub duplicate_of: LeadId,
+}
+
+impl Command for LeadMarkDuplicate {
+    const NAME: &'static str = "leadMarkDuplicate";
+    type Output = Moved;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Moved>> {
+        check_other(tx, self.duplicate_of).await?;
+        let (lead, item) = lead_and_item(tx, self.lead).await?;
+        Ok(verification::end(lead, item, Ending::DuplicateOf(self.duplicate_of), call.now(env))?)
+    }
+}
+
+/// Refuses unless the lead that shall go on exists.
+pub(crate) async fn check_other(tx: &Tx, lead: LeadId) -> Result<()> {
+    if tx.lead_exists(lead).await? { Ok(()) } else { Err(AppError::NotFound { what: "Lead", id: lead.into() }) }
+}
+
+/// Ends a lead for a reason that is none of the other ends.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadClose {
+    /// The lead.
+    pub lead: LeadId,
+    /// A reason code.
+    pub reason: String,
+}
+
+impl Command for LeadClose {
+    const NAME: &'static str = "leadClose";
+    type Output = Moved;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Moved>> {
+        let (lead, item) = lead_and_item(tx, self.lead).await?;
+        Ok(verification::end(lead, item, Ending::Closed(self.reason.trim().to_owned()), call.now(env))?)
+    }
+}
+
+/// A lead's own timer fires: nothing stays where it is for ever.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadFallDue {
+    /// The lead.
+    pub lead: LeadId,
+    /// The revision that the timer was planned under.
+    pub revision: u32,
+}
+
+impl Command for LeadFallDue {
+    const NAME: &'static str = "leadFallDue";
+    type Output = Moved;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Moved>> {
+        let now = call.now(env);
+        let (lead, item) = lead_and_item(tx, self.lead).await?;
+        verification::fall_due(lead, item, env.id(now), self.revision, &env.queue.policy, now)?.ok_or_else(obsolete)
+    }
+}
+
+/// What a timer answers whose moment has passed: the runner takes the job for done.
+pub(crate) fn obsolete() -> AppError {
+    AppError::refused("TIMER_OBSOLETE", "the state moved on since this timer was set; nothing is to be done", None)
+}
+
+impl App {
+    /// Moves up to `limit` leads that are overdue by more than an hour although their timer should have moved them
+    /// (its job was given up, or deleted by hand). Gives how many moved.
+    pub async fn sweep_overdue_leads(&self, call: &Call, limit: u64) -> Result<usize> {
+        let before = call.now(&self.env) - chrono::TimeDelta::hours(1);
+        let mut moved = 0;
+        for lead in self.store.overdue_leads(before, limit).await? {
+            match self.run(call, LeadFallDue { lead: lead.id, revision: lead.revision }).await {
+                Ok(_) => moved += 1,
+                // Under the timer of a claim or of a handoff, or moved by somebody since it was read.
+                Err(AppError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(moved)
+    }
+}
