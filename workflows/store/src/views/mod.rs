@@ -1,1 +1,3 @@
 //! Read models that join several aggregates.
+
+mod counts;
