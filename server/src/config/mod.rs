@@ -131,8 +131,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), ConfigError> {
         let url = self.database.url.reveal();
-        if !["sqlite://", "sqlite::memory:", "postgres://", "postgresql://"].iter().any(|known| url.starts_with(known))
-        {
+        if !["sqlite://", "postgres://", "postgresql://"].iter().any(|known| url.starts_with(known)) {
             // The value is not repeated: it may hold a password.
             return Err(ConfigError::invalid("database.url", "must begin with sqlite:// or postgres://"));
         }

@@ -52,8 +52,8 @@ pub struct Database {
     pub url: Secret,
     /// The most connections of this process.
     pub max_connections: NonZeroU32,
-    /// Seconds.
-    pub acquire_timeout_seconds: NonZeroU64,
+    /// SQLite: whether every commit waits for the disk.
+    pub sync_every_commit: bool,
 }
 
 /// `[log]`
@@ -88,8 +88,6 @@ pub struct Jobs {
     pub lease_seconds: NonZeroU32,
     /// Milliseconds.
     pub poll_ms: NonZeroU64,
-    /// Attempts before a job is set aside.
-    pub max_attempts: NonZeroU32,
 }
 
 /// `[smtp]`
@@ -114,15 +112,21 @@ pub struct Smtp {
     pub reply_to: String,
     /// PEM of a private authority; empty: the public ones.
     pub ca_file: String,
-    /// Connections kept open.
-    pub pool_size: NonZeroU32,
+    /// Connections at once.
+    pub pool_size: NonZeroUsize,
+    /// The name in EHLO.
+    pub hello_name: String,
     /// Seconds.
-    pub timeout_seconds: NonZeroU64,
+    pub connect_timeout_seconds: NonZeroU64,
+    /// Seconds.
+    pub command_timeout_seconds: NonZeroU64,
+    /// Seconds.
+    pub message_timeout_seconds: NonZeroU64,
     /// Empty: no signature.
     pub dkim_selector: String,
     /// Empty: the domain of `from`.
     pub dkim_domain: String,
-    /// PEM (RSA) or base64 (Ed25519).
+    /// PEM: RSA or Ed25519.
     pub dkim_key: Secret,
 }
 
@@ -132,6 +136,8 @@ pub struct Smtp {
 pub enum SmtpTls {
     /// Not at all.
     None,
+    /// By STARTTLS where the server offers it; else not at all, and then without logging in.
+    Opportunistic,
     /// By STARTTLS, which is required.
     Starttls,
     /// From the first byte.

@@ -60,8 +60,17 @@ impl Refused {
     }
 }
 
-/// Checks a document, and says what kind of operation would run.
-pub fn check(document: &str, operation: Option<&str>) -> Result<OperationType, Refused> {
+/// What a document that passed would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// The kind of the operation that would run.
+    pub kind: OperationType,
+    /// Whether it asks about the schema alone, which is no secret.
+    pub introspective: bool,
+}
+
+/// Checks a document, and says what would run.
+pub fn check(document: &str, operation: Option<&str>) -> Result<Checked, Refused> {
     if document.len() > MAX_DOCUMENT {
         return Err(Refused::Document);
     }
@@ -78,7 +87,22 @@ pub fn check(document: &str, operation: Option<&str>) -> Result<OperationType, R
             _ => return Err(Refused::Operation("the document has several operations; choose one by operationName")),
         },
     };
-    Ok(chosen.1.node.ty)
+    let operation = &chosen.1.node;
+    let introspective = is_introspective(&parsed, &operation.selection_set.node);
+    Ok(Checked { kind: operation.ty, introspective })
+}
+
+/// Whether every field that a selection has at its top is one of the language's own (`__schema`, `__typename`).
+/// Fragments that spread themselves have been refused by then.
+fn is_introspective(document: &ExecutableDocument, set: &SelectionSet) -> bool {
+    set.items.iter().all(|item| match &item.node {
+        Selection::Field(field) => field.node.name.node.starts_with("__"),
+        Selection::InlineFragment(fragment) => is_introspective(document, &fragment.node.selection_set.node),
+        Selection::FragmentSpread(spread) => document
+            .fragments
+            .get(&spread.node.fragment_name.node)
+            .is_none_or(|fragment| is_introspective(document, &fragment.node.selection_set.node)),
+    })
 }
 
 /// A parser's report is a drawing; its last line is the sentence.
@@ -220,7 +244,7 @@ mod tests {
     fn brackets_in_strings_and_comments_do_not_count() {
         let open = "[".repeat(100);
         let document = format!("# {open}\n{{ a(b: \"{open}\\\"{open}\", c: \"\"\"{open} \\\"\"\" {open}\"\"\") }}");
-        assert_eq!(check(&document, None), Ok(OperationType::Query));
+        assert!(check(&document, None).is_ok());
     }
 
     #[test]
@@ -234,11 +258,21 @@ mod tests {
 
     #[test]
     fn the_operation_that_would_run_is_named() {
-        assert_eq!(check("query A { a } mutation B { b }", Some("B")), Ok(OperationType::Mutation));
+        let checked = check("query A { a } mutation B { b }", Some("B")).unwrap();
+        assert_eq!(checked, Checked { kind: OperationType::Mutation, introspective: false });
         assert!(matches!(check("query A { a } mutation B { b }", None), Err(Refused::Operation(_))));
         assert!(matches!(check("query A { a }", Some("C")), Err(Refused::Operation(_))));
         assert!(matches!(check("{ a", None), Err(Refused::Syntax(_))));
         assert!(matches!(check("", None), Err(Refused::Syntax(_))));
+    }
+
+    #[test]
+    fn only_a_document_that_asks_for_the_schema_alone_is_introspective() {
+        let introspective = |document: &str| check(document, None).unwrap().introspective;
+        assert!(introspective(
+            "{ __typename __schema { types { name } } ... { ...F } } fragment F on Query { __typename }"
+        ));
+        assert!(!introspective("{ __typename ... { ...F } } fragment F on Query { viewer { email } }"));
     }
 
     #[test]

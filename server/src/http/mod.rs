@@ -1,5 +1,12 @@
 //! HTTP: the way into the process. Owns routing, limits, request ids and the shape of errors; decides nothing.
 
 pub mod error;
+mod graphql;
 pub mod guard;
+mod health;
+pub mod media;
 pub mod request;
+mod router;
+mod websocket;
+
+pub use router::{Http, router};

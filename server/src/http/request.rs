@@ -76,3 +76,58 @@ fn with_headers_of(original: &Response, mut rendered: Response) -> Response {
     }
     rendered
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    fn router() -> Router {
+        let frame_state = Frame { make_id: Arc::new(|| "made".to_owned()), timeout: Duration::from_secs(5) };
+        Router::new()
+            .route("/good", get(async || "good"))
+            .route("/panic", get(async || -> &'static str { panic!("the secret cause") }))
+            .route("/slow", get(async || std::future::pending::<&'static str>().await))
+            .layer(axum::middleware::from_fn_with_state(frame_state, frame))
+    }
+
+    async fn ask(path: &str, id: Option<&str>) -> (StatusCode, String, String) {
+        let mut request = axum::http::Request::get(path);
+        if let Some(id) = id {
+            request = request.header(REQUEST_ID, id);
+        }
+        let response = router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let id = response.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, id, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_sane_request_id_is_kept_and_another_is_replaced() {
+        assert_eq!(ask("/good", Some("abc-1.2_3:4")).await.1, "abc-1.2_3:4");
+        assert_eq!(ask("/good", None).await.1, "made");
+        for wrong in ["", "with space", "line\u{e9}", &"x".repeat(65), "<script>"] {
+            assert_eq!(ask("/good", Some(wrong)).await.1, "made", "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_gives_an_opaque_answer_with_the_request_id() {
+        let (status, _, body) = ask("/panic", Some("r1")).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains("\"code\":\"INTERNAL\"") && body.contains("\"requestId\":\"r1\""), "{body}");
+        assert!(!body.contains("secret cause"), "{body}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_takes_too_long_is_given_up() {
+        let (status, _, body) = ask("/slow", Some("r2")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("\"code\":\"TIMEOUT\"") && body.contains("\"requestId\":\"r2\""), "{body}");
+    }
+}

@@ -26,4 +26,16 @@ impl Store {
         self.writer().execute_raw(statement).await?;
         Ok(())
     }
+
+    /// Saves under a name unless something is there already, and gives what is there: of several processes that make
+    /// something at once, all get the same.
+    pub async fn keep_first_checkpoint(&self, name: &str, body: &str) -> Result<String> {
+        let statement = Statement::from_sql_and_values(
+            self.writer().get_database_backend(),
+            "INSERT INTO checkpoint (name, body) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+            [name.into(), body.into()],
+        );
+        self.writer().execute_raw(statement).await?;
+        Ok(self.checkpoint(name).await?.unwrap_or_else(|| body.to_owned()))
+    }
 }

@@ -2,10 +2,11 @@
 
 use crate::page::{Page, PageOf};
 use crate::{Result, StoreError, Stored, Tx, jobs::Lease};
+use chrono::{DateTime, Utc};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    QueryOrder, QuerySelect, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -112,6 +113,18 @@ impl Store {
     pub async fn check_migrated(&self) -> Result<()> {
         let pending = Migrator::get_pending_migrations(&self.writer).await?.len();
         if pending == 0 { Ok(()) } else { Err(StoreError::NotMigrated { pending }) }
+    }
+
+    /// What time it is by the database's clock, to the millisecond.
+    pub async fn database_time(&self) -> Result<DateTime<Utc>> {
+        let sql = if self.is_sqlite() {
+            "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS ms"
+        } else {
+            "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS ms"
+        };
+        let row = self.reader.query_one_raw(Statement::from_string(self.reader.get_database_backend(), sql)).await?;
+        let ms: Option<i64> = row.map(|row| row.try_get("", "ms")).transpose()?;
+        Ok(ms.and_then(DateTime::from_timestamp_millis).unwrap_or_default())
     }
 
     /// Fails unless the database answers.

@@ -1,0 +1,114 @@
+//! The command line: one file per command. Commands read options, call the application and print; they decide nothing.
+
+mod doctor;
+mod ledger;
+mod migrate;
+mod schema;
+mod serve;
+mod token;
+mod worker;
+
+use crate::config::{ConfigError, Settings};
+use crate::telemetry;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Tandem: marketing and sales working on the same accounts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tandem",
+    version,
+    about = "Tandem: target-account lists, nurture sequences, lead verification and dispatch that marketing and sales own together",
+    after_help = "Settings come from built-in defaults, then --config FILE, then TANDEM__SECTION__KEY in the \
+                  environment.\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration.",
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// The configuration file; only the keys that differ from the defaults need to be in it
+    #[arg(long, global = true, value_name = "FILE", env = "TANDEM_CONFIG")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the API and the workers in one process
+    Serve(serve::Args),
+    /// Run workers alone, beside any number of `serve` and `worker` on one PostgreSQL
+    Worker(worker::Args),
+    /// Bring the tables up to date, or show what is missing
+    Migrate(migrate::Args),
+    /// Print the GraphQL schema (SDL)
+    Schema,
+    /// Make access tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Verify or export the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// Check configuration, database, clock, mail server and queue
+    Doctor,
+}
+
+/// How a command ended, where it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// Exit code 1; the reason has been printed.
+    Failed,
+}
+
+impl Cli {
+    /// Runs the command.
+    pub async fn run(self) -> ExitCode {
+        let ended = self.dispatch().await;
+        match ended {
+            Ok(Outcome::Done) => ExitCode::SUCCESS,
+            Ok(Outcome::Failed) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                if error.downcast_ref::<ConfigError>().is_some() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            }
+        }
+    }
+
+    async fn dispatch(self) -> anyhow::Result<Outcome> {
+        // An empty TANDEM_CONFIG is how some shells and service files say "none".
+        let file = self.config.filter(|path| !path.as_os_str().is_empty());
+        let load = || Settings::load(file.as_deref(), environment());
+        match self.command {
+            Command::Schema => schema::run(),
+            Command::Doctor => doctor::run(load()).await,
+            Command::Serve(args) => serve::run(logged(load()?), args).await,
+            Command::Worker(args) => worker::run(logged(load()?), args).await,
+            Command::Migrate(args) => migrate::run(&logged(load()?), args).await,
+            Command::Token(command) => token::run(&logged(load()?), command).await,
+            Command::Ledger(command) => ledger::run(&logged(load()?), command).await,
+        }
+    }
+}
+
+fn logged(settings: Settings) -> Settings {
+    telemetry::start(&settings.log);
+    settings
+}
+
+/// The environment, as far as it is text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

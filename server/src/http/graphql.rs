@@ -1,0 +1,338 @@
+//! GraphQL over HTTP: takes a request apart, checks it before the library sees it, authenticates, executes, and gives
+//! the answer the shape and status that the specification asks for.
+
+use super::error::HttpError;
+use super::guard;
+use super::media::Media;
+use super::request::RequestId;
+use super::router::Http;
+use async_graphql::http::GraphiQLSource;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, ServerError, Value, Variables};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use tandem_api::Caller;
+use tandem_app::{Actor, App, AppError};
+
+/// The longest query string, in bytes.
+const MAX_URL: usize = 16 * 1024;
+
+/// Why a request is not executed.
+#[derive(Debug)]
+struct Fault {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    header: Option<(HeaderName, HeaderValue)>,
+    /// Whether the request is well-formed GraphQL over HTTP: then `application/json` answers it with 200.
+    well_formed: bool,
+}
+
+impl Fault {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), header: None, well_formed: false }
+    }
+
+    fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message)
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    fn well_formed(mut self) -> Self {
+        self.well_formed = true;
+        self
+    }
+}
+
+/// Answers `/graphql`.
+pub(super) async fn handle(State(http): State<Http>, request: Request) -> Response {
+    if http.limits.graphiql && wants_editor(&request) {
+        return editor();
+    }
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let Some(media) = Media::negotiate(request.headers()) else {
+        let message = "this address answers application/json and application/graphql-response+json";
+        return refuse(Media::Json, &Fault::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message), &id);
+    };
+    match answer(&http, request, &id).await {
+        Ok(response) => reply(media, &response),
+        Err(fault) => refuse(media, &fault, &id),
+    }
+}
+
+async fn answer(http: &Http, request: Request, id: &str) -> Result<GraphqlResponse, Fault> {
+    let by_get = request.method() == Method::GET;
+    if !by_get && request.method() != Method::POST {
+        let message = "use POST, or GET for queries";
+        return Err(
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(header::ALLOW, "GET, POST")
+        );
+    }
+    let actor = match bearer(request.headers())? {
+        Some(secret) => Some(authenticate(&http.app, &secret).await?),
+        None => None,
+    };
+    let params = if by_get { from_query(request.uri().query())? } else { from_body(http, request).await? };
+    let checked = guard::check(&params.query, params.operation.as_deref())
+        .map_err(|refused| Fault::new(StatusCode::BAD_REQUEST, refused.code(), refused.to_string()).well_formed())?;
+    match checked.kind {
+        OperationType::Mutation if by_get => {
+            let message = "a mutation needs POST";
+            return Err(
+                Fault::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(header::ALLOW, "POST")
+            );
+        }
+        OperationType::Subscription => {
+            let message = "subscriptions run over the WebSocket at /graphql/ws";
+            return Err(Fault::bad_request(message).well_formed());
+        }
+        _ => {}
+    }
+    let execution = async {
+        match actor {
+            Some(actor) => {
+                let caller = Caller { actor, request_id: id.to_owned() };
+                Ok(tandem_api::execute(&http.schema, &http.app, caller, params.into_request()).await)
+            }
+            None => anonymous(http, params, checked.introspective, id).await,
+        }
+    };
+    let patience = http.limits.graphql_timeout;
+    tokio::time::timeout(patience, execution).await.map_err(|_elapsed| {
+        let message = format!("the operation took longer than {} s; ask for less at a time", patience.as_secs());
+        Fault::new(StatusCode::SERVICE_UNAVAILABLE, "TIMEOUT", message)
+    })?
+}
+
+/// Executes for nobody. The schema is no secret, so nobody may read it, and is told what is wrong with a document; no
+/// resolver of ours runs.
+async fn anonymous(http: &Http, params: Params, introspective: bool, id: &str) -> Result<GraphqlResponse, Fault> {
+    let mut response = http.schema.execute(params.into_request().only_introspection()).await;
+    if introspective || !is_executed(&response) {
+        tandem_api::finish(&mut response, id);
+        return Ok(response);
+    }
+    let message = "this needs a token: send `Authorization: Bearer <token>`";
+    Err(Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).with(header::WWW_AUTHENTICATE, "Bearer"))
+}
+
+/// Whether an operation ran, well or not; otherwise its document or variables were refused.
+fn is_executed(response: &GraphqlResponse) -> bool {
+    response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
+}
+
+/// The secret of `Authorization: Bearer`. Another scheme, or no secret, is a mistake, not an anonymous request.
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let secret = value.to_str().ok().and_then(secret_of);
+    secret.map(|secret| Some(secret.to_owned())).ok_or_else(|| {
+        let message = "the header must be `Authorization: Bearer <token>`";
+        Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).with(header::WWW_AUTHENTICATE, "Bearer")
+    })
+}
+
+/// The secret in `Bearer <secret>`.
+pub(super) fn secret_of(authorization: &str) -> Option<&str> {
+    let (scheme, secret) = authorization.split_once(' ')?;
+    let secret = secret.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty()).then_some(secret)
+}
+
+async fn authenticate(app: &App, secret: &str) -> Result<Actor, Fault> {
+    let unauthenticated = |message: String| {
+        Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message)
+            .with(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
+    };
+    match app.authenticate(secret).await {
+        Ok(Some(actor)) => Ok(actor),
+        Ok(None) => Err(unauthenticated("this token is not known; ask an administrator for one".to_owned())),
+        Err(refused @ AppError::Refused { .. }) => Err(unauthenticated(refused.to_string())),
+        Err(failure) => {
+            tracing::error!(error = %failure, "a token could not be checked");
+            Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the token could not be checked"))
+        }
+    }
+}
+
+/// The parameters of a request, whichever way they came.
+#[derive(Debug, Default)]
+struct Params {
+    query: String,
+    operation: Option<String>,
+    variables: Json,
+    extensions: Json,
+}
+
+impl Params {
+    fn from_json(body: Json) -> Result<Self, Fault> {
+        let Json::Object(mut body) = body else {
+            return Err(Fault::bad_request("the body must be one JSON object; batches are not supported"));
+        };
+        let mut take = |name: &str| body.remove(name).filter(|value| !value.is_null());
+        let query = match take("query") {
+            Some(Json::String(query)) => query,
+            Some(_) => return Err(Fault::bad_request("`query` must be a string")),
+            None => return Err(Fault::bad_request("`query` is missing")),
+        };
+        let operation = match take("operationName") {
+            None => None,
+            Some(Json::String(name)) => Some(name).filter(|name| !name.is_empty()),
+            Some(_) => return Err(Fault::bad_request("`operationName` must be a string")),
+        };
+        let mut object = |name: &str| match take(name) {
+            None => Ok(json!({})),
+            Some(value) if value.is_object() => Ok(value),
+            Some(_) => Err(Fault::bad_request(format!("`{name}` must be an object"))),
+        };
+        Ok(Self { query, operation, variables: object("variables")?, extensions: object("extensions")? })
+    }
+
+    fn into_request(self) -> GraphqlRequest {
+        let mut request = GraphqlRequest::new(self.query).variables(Variables::from_json(self.variables));
+        if let Some(operation) = self.operation {
+            request = request.operation_name(operation);
+        }
+        if let Json::Object(extensions) = self.extensions {
+            for (name, value) in extensions {
+                if let Ok(value) = Value::from_json(value) {
+                    request.extensions.insert(name, value);
+                }
+            }
+        }
+        request
+    }
+}
+
+fn from_query(query: Option<&str>) -> Result<Params, Fault> {
+    let query = query.unwrap_or_default();
+    if query.len() > MAX_URL {
+        let message = format!("the query string is longer than {MAX_URL} bytes; use POST");
+        return Err(Fault::new(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", message));
+    }
+    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri_of(query)?)
+        .map_err(|_rejected| Fault::bad_request("the query string is not form-encoded"))?;
+    let mut body = serde_json::Map::new();
+    for (name, text) in pairs.0 {
+        let value = match name.as_str() {
+            "query" | "operationName" => Json::String(text),
+            "variables" | "extensions" if text.is_empty() => Json::Null,
+            "variables" | "extensions" => serde_json::from_str(&text)
+                .map_err(|_error| Fault::bad_request(format!("`{name}` must be a JSON object")))?,
+            _ => continue,
+        };
+        body.insert(name, value);
+    }
+    Params::from_json(Json::Object(body))
+}
+
+fn uri_of(query: &str) -> Result<axum::http::Uri, Fault> {
+    format!("/?{query}").parse().map_err(|_error| Fault::bad_request("the query string is not form-encoded"))
+}
+
+async fn from_body(http: &Http, request: Request) -> Result<Params, Fault> {
+    if !is_json(request.headers()) {
+        // Also the guard against forged cross-site requests: a form cannot send this type.
+        let message = "Content-Type must be application/json";
+        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+    }
+    let limit = http.limits.max_body;
+    let bytes = to_bytes(request.into_body(), limit).await.map_err(|_error| {
+        let message = format!("the body is larger than {limit} bytes; ask in parts");
+        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+    })?;
+    let body = serde_json::from_slice(&bytes).map_err(|_error| Fault::bad_request("the body is not valid JSON"))?;
+    Params::from_json(body)
+}
+
+/// Whether the body is `application/json` in UTF-8.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    is_json
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => {
+                charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
+fn reply(media: Media, response: &GraphqlResponse) -> Response {
+    if !is_executed(response) && !response.errors.is_empty() {
+        let status = if media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+        return finish(media, status, json!({ "errors": response.errors }).to_string());
+    }
+    // Written as it stands: its order is that of the document, which a JSON map would lose.
+    let Ok(mut body) = serde_json::to_string(&Shown { data: &response.data, errors: &response.errors }) else {
+        return HttpError::internal().into_response();
+    };
+    if !response.extensions.is_empty()
+        && let Ok(extensions) = serde_json::to_string(&response.extensions)
+    {
+        body.truncate(body.len() - 1);
+        body.push_str(",\"extensions\":");
+        body.push_str(&extensions);
+        body.push('}');
+    }
+    finish(media, StatusCode::OK, body)
+}
+
+/// The body of an answer to an operation that ran.
+#[derive(Serialize)]
+struct Shown<'r> {
+    data: &'r Value,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'r [ServerError],
+}
+
+fn refuse(media: Media, fault: &Fault, id: &str) -> Response {
+    let mut error = json!({ "message": fault.message, "extensions": { "code": fault.code } });
+    if fault.status.is_server_error() {
+        error["extensions"]["requestId"] = id.into();
+    }
+    let status = if fault.well_formed && media == Media::Json { StatusCode::OK } else { fault.status };
+    let mut response = finish(media, status, json!({ "errors": [error] }).to_string());
+    if let Some((name, value)) = fault.header.clone() {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn finish(media: Media, status: StatusCode, body: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media.content_type()),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Accept, Authorization"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, Body::from(body)).into_response()
+}
+
+/// A browser that opens the address, without a query, wants the editor.
+fn wants_editor(request: &Request) -> bool {
+    let accepts_html = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let asks = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("query=")));
+    request.method() == Method::GET && accepts_html && !asks
+}
+
+fn editor() -> Response {
+    let page = GraphiQLSource::build()
+        .endpoint("/graphql")
+        .subscription_endpoint("/graphql/ws")
+        .title("Tandem: GraphQL")
+        .finish();
+    ([(header::CACHE_CONTROL, "no-store"), (header::VARY, "Accept, Authorization")], Html(page)).into_response()
+}

@@ -1,0 +1,188 @@
+//! The one place with the machine's clock, its randomness and its ids, where everything is put together.
+
+use crate::config::{Settings, SmtpTls};
+use crate::shutdown::Shutdown;
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_app::email::port::{Mailbox, Mailer};
+use tandem_app::{App, Chance, Clock, Env, Ids, Links, Mail};
+use tandem_connectors::smtp::{DkimSettings, SmtpSettings, TlsMode};
+use tandem_jobs::Runner;
+use tandem_store::Store;
+use uuid::Uuid;
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        #[expect(clippy::disallowed_methods, reason = "the one place where the machine is asked")]
+        Utc::now()
+    }
+}
+
+/// Ids of version 7: their order is the order of creation, within one millisecond by chance.
+#[derive(Debug, Clone, Copy)]
+struct TimeOrderedIds;
+
+impl Ids for TimeOrderedIds {
+    fn next(&self, now: DateTime<Utc>) -> Uuid {
+        let mut random = [0; 10];
+        SystemChance.fill(&mut random);
+        let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    }
+}
+
+/// The operating system's randomness, through a generator fit for secrets.
+#[derive(Debug, Clone, Copy)]
+struct SystemChance;
+
+impl Chance for SystemChance {
+    fn fill(&self, bytes: &mut [u8]) {
+        #[expect(clippy::disallowed_methods, reason = "the one place where the machine is asked")]
+        rand::RngCore::fill_bytes(&mut rand::rng(), bytes);
+    }
+}
+
+/// Now, by the machine's clock.
+pub fn now() -> DateTime<Utc> {
+    SystemClock.now()
+}
+
+/// What sends e-mail: SMTP where a mail server is configured.
+pub fn mailer(settings: &Settings) -> anyhow::Result<Arc<dyn Mailer>> {
+    let smtp = &settings.smtp;
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let dkim = (!smtp.dkim_key.is_empty()).then(|| DkimSettings {
+        domain: some(&smtp.dkim_domain).or_else(|| smtp.from.rsplit('@').next().map(str::to_owned)).unwrap_or_default(),
+        selector: smtp.dkim_selector.clone(),
+        private_key: smtp.dkim_key.reveal().to_owned(),
+    });
+    let settings = SmtpSettings {
+        host: smtp.host.clone(),
+        port: Some(smtp.port.get()),
+        tls: match smtp.tls {
+            SmtpTls::None => TlsMode::None,
+            SmtpTls::Opportunistic => TlsMode::Opportunistic,
+            SmtpTls::Starttls => TlsMode::Starttls,
+            SmtpTls::Tls => TlsMode::Implicit,
+        },
+        ca_file: some(&smtp.ca_file).map(Into::into),
+        username: some(&smtp.user),
+        password: some(smtp.password.reveal()),
+        hello_name: smtp.hello_name.clone(),
+        connect_timeout_seconds: smtp.connect_timeout_seconds.get(),
+        command_timeout_seconds: smtp.command_timeout_seconds.get(),
+        message_timeout_seconds: smtp.message_timeout_seconds.get(),
+        max_connections: smtp.pool_size.get(),
+        dkim,
+        ..SmtpSettings::default()
+    };
+    Ok(tandem_connectors::smtp::mailer(settings)?)
+}
+
+/// Everything that e-mail needs.
+pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
+    let smtp = &settings.smtp;
+    let named = |address: &str, name: &str| Mailbox {
+        address: address.to_owned(),
+        name: (!name.is_empty()).then(|| name.to_owned()),
+    };
+    // Without a mail server nothing is sent, and the sender of what is planned meanwhile is a placeholder.
+    let from = if smtp.from.is_empty() { "tandem@localhost" } else { &smtp.from };
+    let secret = link_secret(settings, store).await?;
+    Ok(Mail {
+        mailer: mailer(settings)?,
+        links: Links::new(&settings.server.base_url(), secret.as_bytes())?,
+        from: named(from, &smtp.from_name),
+        reply_to: (!smtp.reply_to.is_empty()).then(|| named(&smtp.reply_to, "")),
+    })
+}
+
+/// The real clock, ids and chance, and the mail server.
+pub async fn env(settings: &Settings, store: &Store) -> anyhow::Result<Env> {
+    let mail = Arc::new(mail(settings, store).await?);
+    Ok(Env { clock: Arc::new(SystemClock), ids: Arc::new(TimeOrderedIds), chance: Arc::new(SystemChance), mail })
+}
+
+/// When to bring the tables up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrate {
+    /// On SQLite, which has one process; on PostgreSQL the operator chooses the moment.
+    WhereSafe,
+    /// In any case.
+    Always,
+}
+
+/// Connects, and looks no further.
+pub async fn connect(settings: &Settings) -> anyhow::Result<Store> {
+    let database = tandem_store::Settings {
+        url: settings.database.url.reveal().to_owned(),
+        max_connections: settings.database.max_connections.get(),
+        sync_every_commit: settings.database.sync_every_commit,
+    };
+    // The address itself is not repeated: it may hold a password.
+    Store::connect(&database).await.context("cannot open the database named by database.url")
+}
+
+/// Connects, and makes sure that the tables are those that this program needs.
+pub async fn open(settings: &Settings, migrate: Migrate) -> anyhow::Result<Store> {
+    let store = connect(settings).await?;
+    if migrate == Migrate::Always || store.is_sqlite() {
+        store.migrate().await.context("cannot bring the tables up to date")?;
+    } else {
+        store.check_migrated().await?;
+    }
+    Ok(store)
+}
+
+/// The application over a store, with the real clock, ids and chance.
+pub async fn app(settings: &Settings, store: Store) -> anyhow::Result<App> {
+    let env = env(settings, &store).await?;
+    Ok(App::new(store, env))
+}
+
+/// The key that signs links: the configured one, or one made once and kept in the database, the same for all nodes.
+pub async fn link_secret(settings: &Settings, store: &Store) -> anyhow::Result<String> {
+    if !settings.links.secret.is_empty() {
+        return Ok(settings.links.secret.reveal().to_owned());
+    }
+    let mut bytes = [0; 32];
+    SystemChance.fill(&mut bytes);
+    let kept = store.keep_first_checkpoint("links.secret", &URL_SAFE_NO_PAD.encode(bytes)).await?;
+    if kept.len() < 32 {
+        bail!("the link key kept in the database is damaged; set links.secret");
+    }
+    Ok(kept)
+}
+
+/// What makes request ids: the random part of them is short enough to be read aloud.
+pub fn request_ids(env: &Env) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let chance = env.chance.clone();
+    Arc::new(move || {
+        let mut bytes = [0; 12];
+        chance.fill(&mut bytes);
+        URL_SAFE_NO_PAD.encode(bytes)
+    })
+}
+
+/// Runs the workers of this process until the shutdown, and then until what is in hand is finished or given back.
+pub async fn work(settings: &Settings, app: App, shutdown: Shutdown) {
+    let workers = tandem_jobs::Settings {
+        concurrency: settings.jobs.concurrency.get(),
+        lease_seconds: settings.jobs.lease_seconds.get(),
+        poll_ms: settings.jobs.poll_ms.get(),
+    };
+    // A name of its own for every process: another one's leases must not be taken for ours.
+    let node = format!("{}-{}", std::process::id(), app.env.id::<Uuid>(app.env.now()));
+    let grace = Duration::from_secs(settings.server.shutdown_grace_seconds);
+    tracing::info!(node, concurrency = workers.concurrency, "workers started");
+    tandem_jobs::run_workers(Runner::new(app, node, workers), shutdown.receiver(), grace).await;
+    tracing::info!("workers stopped");
+}

@@ -1,0 +1,73 @@
+//! The real program: started, asked, stopped.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod process;
+
+use process::{Process, tandem};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_program_serves_and_stops_cleanly_at_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tandem.db").display());
+    let made = tandem(&database, &["token", "create", "--user", "ops@example.com", "--role", "ADMIN"]).await;
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    assert!(token.starts_with("tdm_"), "{token}");
+
+    let mut server = Process::serve(&database, &[]).await;
+    assert!(server.get("/readyz").await.starts_with("HTTP/1.1 200"));
+    let query = json!({ "query": "{ viewer { email } }" }).to_string();
+    let answer = server.post("/graphql", &token, &query).await;
+    assert!(answer.ends_with(r#"{"data":{"viewer":{"email":"ops@example.com"}}}"#), "{answer}");
+    assert_eq!(server.terminate().await.code(), Some(0));
+
+    let verified = tandem(&database, &["ledger", "verify"]).await;
+    assert_eq!(verified.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&verified.stdout).starts_with("the ledger holds: 2 entries"));
+    let exported = tandem(&database, &["ledger", "export"]).await;
+    assert_eq!(exported.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 2);
+}
+
+#[tokio::test]
+async fn a_second_user_needs_to_be_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tandem.db").display());
+    let create = ["token", "create", "--role", "SDR", "--user"];
+    let first = tandem(&database, &[&create[..], &["a@example.com"]].concat()).await;
+    assert_eq!(first.status.code(), Some(0));
+    let second = tandem(&database, &[&create[..], &["b@example.com"]].concat()).await;
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("--create-user"));
+    let asked = tandem(&database, &[&create[..], &["b@example.com", "--create-user", "B"]].concat()).await;
+    assert_eq!(asked.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn wrong_usage_and_wrong_configuration_exit_with_2() {
+    let usage =
+        tandem("sqlite://never-opened.db", &["token", "create", "--user", "a@example.com", "--role", "KING"]).await;
+    assert_eq!(usage.status.code(), Some(2));
+    let unknown = process::command("sqlite://never-opened.db", &["migrate", "status"])
+        .env("TANDEM__SERVER__LISTN", "127.0.0.1:0")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("TANDEM__SERVER__LISTEN"));
+}
+
+#[tokio::test]
+async fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tandem.db").display());
+    let before = tandem(&database, &["doctor"]).await;
+    let text = String::from_utf8(before.stdout).unwrap();
+    assert_eq!(before.status.code(), Some(1));
+    assert!(text.contains("FAIL  database") && text.contains("hint: "), "{text}");
+    assert!(!folder.path().join("tandem.db").exists());
+    assert_eq!(tandem(&database, &["migrate"]).await.status.code(), Some(0));
+    let after = tandem(&database, &["doctor"]).await;
+    assert_eq!(after.status.code(), Some(0), "{}", String::from_utf8_lossy(&after.stdout));
+}

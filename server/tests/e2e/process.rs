@@ -1,0 +1,83 @@
+//! A `tandem` process of a test's own.
+
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Nothing a test waits for takes this long, unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command line with a database and without the settings of whoever runs the test.
+pub fn command(database: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TANDEM_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).env("TANDEM__DATABASE__URL", database).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end.
+pub async fn tandem(database: &str, arguments: &[&str]) -> Output {
+    timeout(PATIENCE, command(database, arguments).output()).await.unwrap().unwrap()
+}
+
+/// A running server.
+pub struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts `tandem serve` on a free port and waits until it listens.
+    pub async fn serve(database: &str, arguments: &[&str]) -> Self {
+        let mut child = command(database, &[&["serve"], arguments].concat())
+            .env("TANDEM__SERVER__LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let address = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
+        Self { child, address }
+    }
+
+    /// The whole answer to a GET, head included.
+    pub async fn get(&self, path: &str) -> String {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    }
+
+    /// The whole answer to a POST of JSON, head included.
+    pub async fn post(&self, path: &str, token: &str, body: &str) -> String {
+        let length = body.len();
+        self.exchange(&format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+        .await
+    }
+
+    async fn exchange(&self, request: &str) -> String {
+        let talk = async {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        timeout(PATIENCE, talk).await.unwrap()
+    }
+
+    /// Asks the process to stop, and waits until it has.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP surface in process: the real router over a world with a manual clock.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod auth;
+mod graphql;
+mod health;
+mod plain;
+mod server;

@@ -1,0 +1,91 @@
+//! A router over a world, and requests to it.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header, request::Builder};
+use serde_json::{Value, json};
+use tandem_app::{AccessTokenIssue, IssuedToken};
+use tandem_domain::access::{Role, Side, User};
+use tandem_server::config::Settings;
+use tandem_server::http::{Http, router};
+use tandem_server::shutdown::{self, Trigger};
+use tandem_testkit::World;
+use tower::ServiceExt;
+
+/// The HTTP surface over a world.
+pub struct Server {
+    pub world: World,
+    pub trigger: Trigger,
+    router: Router,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub fn header(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The `extensions.code` of the first GraphQL error.
+    pub fn code(&self) -> String {
+        self.json()["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Server {
+    pub async fn sqlite() -> Self {
+        Self::over(World::sqlite().await)
+    }
+
+    pub fn over(world: World) -> Self {
+        let (trigger, shutdown) = shutdown::channel();
+        let settings = Settings::defaults().unwrap();
+        let router = router(Http::new(&settings, world.app.clone(), shutdown));
+        Self { world, trigger, router }
+    }
+
+    pub async fn send(&self, request: Builder, body: impl Into<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), 10_000_000).await.unwrap();
+        Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path), Body::empty()).await
+    }
+
+    /// A query by POST, with or without a token.
+    pub async fn query(&self, token: Option<&str>, query: &str) -> Answer {
+        let mut request = post();
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.send(request, json!({ "query": query }).to_string()).await
+    }
+
+    /// A user with one role and a token.
+    pub async fn token(&self, name: &str, role: Role, side: Option<Side>) -> (User, IssuedToken) {
+        let (user, _) = self.world.user(name, role, side).await;
+        let issue = AccessTokenIssue::new(user.id, "test", role);
+        let issued = self.world.app.issue_token(&self.world.system(), issue).await.unwrap();
+        (user, issued)
+    }
+}
+
+/// A POST to `/graphql` with the headers of a good client.
+pub fn post() -> Builder {
+    Request::post("/graphql")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "application/graphql-response+json")
+}
