@@ -9,8 +9,11 @@ use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_app::email::port::{Mailbox, Mailer};
-use tandem_app::{App, Chance, Clock, Env, Ids, Links, Mail};
+use tandem_app::{App, Chance, Clock, Env, Ids, Links, Mail, QueueRules};
 use tandem_connectors::smtp::{DkimSettings, SmtpSettings, TlsMode};
+use tandem_domain::lead::Patience;
+use tandem_domain::verification::{Checklist, Policy};
+use tandem_domain::work_item::Lease;
 use tandem_jobs::Runner;
 use tandem_store::Store;
 use uuid::Uuid;
@@ -105,10 +108,34 @@ pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
     })
 }
 
-/// The real clock, ids and chance, and the mail server.
+/// The rules of the SDR queue, with the configured checklist.
+pub fn queue_rules(settings: &Settings) -> anyhow::Result<QueueRules> {
+    let (leads, queue) = (&settings.leads, &settings.queue);
+    let patience = Patience {
+        triage_hours: leads.triage_hours.get(),
+        queue_hours: leads.queue_hours.get(),
+        dispatch_hours: leads.dispatch_hours.get(),
+        recycle_days: leads.recycle_days.get(),
+        moves_by_timer: leads.moves_by_timer.get(),
+    };
+    let lease =
+        Lease { minutes: queue.claim_lease_minutes.get(), longest_wait_days: queue.longest_wait_days.get() };
+    let checklist = if queue.checklist_file.is_empty() {
+        Checklist::from_yaml(Checklist::SHIPPED)?
+    } else {
+        let named = || format!("the checklist {} (queue.checklist_file)", queue.checklist_file);
+        let text = std::fs::read_to_string(&queue.checklist_file).with_context(named)?;
+        Checklist::from_yaml(&text).with_context(named)?
+    };
+    Ok(QueueRules { checklist, policy: Policy { patience, lease } })
+}
+
+/// The real clock, ids and chance, the mail server, and the rules.
 pub async fn env(settings: &Settings, store: &Store) -> anyhow::Result<Env> {
     let mail = Arc::new(mail(settings, store).await?);
-    Ok(Env { clock: Arc::new(SystemClock), ids: Arc::new(TimeOrderedIds), chance: Arc::new(SystemChance), mail })
+    let queue = Arc::new(queue_rules(settings)?);
+    let (clock, ids, chance) = (Arc::new(SystemClock), Arc::new(TimeOrderedIds), Arc::new(SystemChance));
+    Ok(Env { clock, ids, chance, mail, queue })
 }
 
 /// When to bring the tables up to date.

@@ -8,7 +8,7 @@ mod secret;
 mod sections;
 
 pub use secret::Secret;
-pub use sections::{Database, Jobs, Links, Log, LogFormat, Server, Settings, Smtp, SmtpTls};
+pub use sections::{Database, Jobs, Leads, Links, Log, LogFormat, Queue, Server, Settings, Smtp, SmtpTls};
 
 use layers::Layers;
 use std::path::{Path, PathBuf};

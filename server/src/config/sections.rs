@@ -22,6 +22,10 @@ pub struct Settings {
     pub smtp: Smtp,
     /// Signed links.
     pub links: Links,
+    /// How long leads may stay where they are.
+    pub leads: Leads,
+    /// The SDR queue.
+    pub queue: Queue,
 }
 
 /// `[server]`
@@ -150,6 +154,34 @@ pub enum SmtpTls {
 pub struct Links {
     /// Signs links; empty: made once and kept in the database.
     pub secret: Secret,
+}
+
+/// `[leads]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leads {
+    /// Hours.
+    pub triage_hours: NonZeroU32,
+    /// Hours.
+    pub queue_hours: NonZeroU32,
+    /// Hours.
+    pub dispatch_hours: NonZeroU32,
+    /// Days.
+    pub recycle_days: NonZeroU32,
+    /// How often in a row a timer may move a lead.
+    pub moves_by_timer: NonZeroU32,
+}
+
+/// `[queue]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Minutes.
+    pub claim_lease_minutes: NonZeroU32,
+    /// Days.
+    pub longest_wait_days: NonZeroU32,
+    /// A YAML file; empty: the shipped checklist.
+    pub checklist_file: String,
 }
 
 impl Server {
