@@ -102,6 +102,75 @@ user_error_codes! {
     UserWithoutRole = "USER_WITHOUT_ROLE",
     /// The token would end in the past.
     TokenExpiryPassed = "TOKEN_EXPIRY_PASSED",
+    // target-account lists
+    /// The key of a list has another form.
+    ListBadKey = "LIST_BAD_KEY",
+    /// Another list has this key.
+    ListKeyTaken = "LIST_KEY_TAKEN",
+    /// A list needs a name of 1 to 120 characters.
+    ListBadName = "LIST_BAD_NAME",
+    /// The life of change requests is out of range.
+    ListBadRequestDays = "LIST_BAD_REQUEST_DAYS",
+    /// The length of suspensions is out of range.
+    ListBadSuspensionHours = "LIST_BAD_SUSPENSION_HOURS",
+    /// Nothing was named.
+    ListEmptyCommand = "LIST_EMPTY_COMMAND",
+    /// Too many accounts or requests for one command.
+    ListTooMany = "LIST_TOO_MANY",
+    /// An account is named twice.
+    ListAccountTwice = "LIST_ACCOUNT_TWICE",
+    /// A request is named twice.
+    ListRequestTwice = "LIST_REQUEST_TWICE",
+    /// The request belongs to another list.
+    ListOtherList = "LIST_OTHER_LIST",
+    /// A change needs a reason.
+    ListNoReason = "LIST_NO_REASON",
+    /// The evidence is too much, too long, or its address is none.
+    ListBadEvidence = "LIST_BAD_EVIDENCE",
+    /// Too many words.
+    ListTextTooLong = "LIST_TEXT_TOO_LONG",
+    /// The tier is missing.
+    ListNoTier = "LIST_NO_TIER",
+    /// A removal takes no tier.
+    ListTierNotWanted = "LIST_TIER_NOT_WANTED",
+    /// The account has this tier already.
+    ListSameTier = "LIST_SAME_TIER",
+    /// The account is on the list.
+    ListAlreadyListed = "LIST_ALREADY_LISTED",
+    /// The account is not on the list.
+    ListNotListed = "LIST_NOT_LISTED",
+    /// Another request about the account is open.
+    ListRequestOpen = "LIST_REQUEST_OPEN",
+    /// The account is suspended.
+    ListSuspended = "LIST_SUSPENDED",
+    /// The account is not active.
+    ListNotActive = "LIST_NOT_ACTIVE",
+    /// The account is not suspended.
+    ListNotSuspended = "LIST_NOT_SUSPENDED",
+    /// The suspension is permanent already.
+    ListAlreadyPermanent = "LIST_ALREADY_PERMANENT",
+    /// The suspension has run out.
+    ListSuspensionOver = "LIST_SUSPENSION_OVER",
+    /// The suspension would end too late or in the past.
+    ListBadSuspensionEnd = "LIST_BAD_SUSPENSION_END",
+    /// The request was decided before.
+    ListRequestClosed = "LIST_REQUEST_CLOSED",
+    /// The request ran out.
+    ListRequestExpired = "LIST_REQUEST_EXPIRED",
+    /// It was changed since it was read.
+    ListStaleRevision = "LIST_STALE_REVISION",
+    /// The caller holds no key.
+    ListNoSide = "LIST_NO_SIDE",
+    /// The key of this side has been turned.
+    ListSameSide = "LIST_SAME_SIDE",
+    /// The caller has turned the other side's key.
+    ListSamePerson = "LIST_SAME_PERSON",
+    /// The proposer cannot approve for the other side.
+    ListProposerOtherSide = "LIST_PROPOSER_OTHER_SIDE",
+    /// Nobody rejects an own proposal.
+    ListOwnRequest = "LIST_OWN_REQUEST",
+    /// Only the proposer's side withdraws a proposal.
+    ListNotProposer = "LIST_NOT_PROPOSER",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

@@ -10,6 +10,7 @@ mod context;
 mod error;
 mod ids;
 pub mod ledger;
+pub mod lists;
 mod loaders;
 mod node;
 mod payload;
@@ -22,11 +23,11 @@ use tandem_app::App;
 
 /// Reads.
 #[derive(MergedObject, Default)]
-pub struct Query(node::NodeQuery, access::AccessQuery, ledger::LedgerQuery);
+pub struct Query(node::NodeQuery, access::AccessQuery, ledger::LedgerQuery, lists::ListQuery);
 
 /// Changes: each is one command.
 #[derive(MergedObject, Default)]
-pub struct Mutation(access::AccessMutation);
+pub struct Mutation(access::AccessMutation, lists::ListMutation);
 
 /// The schema over an application.
 pub type TandemSchema = Schema<Query, Mutation, EmptySubscription>;

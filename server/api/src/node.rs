@@ -4,6 +4,7 @@ use crate::access::{AccessTokenNode, TeamNode, UserNode};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids;
+use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use async_graphql::{Context, ID, Interface, Object};
 use tandem_app::AppError;
 use uuid::Uuid;
@@ -18,6 +19,14 @@ pub enum Node {
     Team(TeamNode),
     /// A bearer token.
     AccessToken(AccessTokenNode),
+    /// A list of accounts that marketing and sales own together.
+    TargetAccountList(TargetAccountListNode),
+    /// One candidacy of one account for one list.
+    ListMembership(ListMembershipNode),
+    /// A request to change a list for one account.
+    ChangeRequest(ChangeRequestNode),
+    /// One agreed state of a list.
+    ListVersion(ListVersionNode),
 }
 
 /// Finds things by their global ids.
@@ -57,6 +66,10 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "AccessToken" if ctx.actor().may_administer().is_ok() => {
             ctx.load(id).await?.map(|token| Node::AccessToken(AccessTokenNode(token)))
         }
+        "TargetAccountList" => ctx.load(id).await?.map(|list| Node::TargetAccountList(TargetAccountListNode(list))),
+        "ListMembership" => ctx.load(id).await?.map(|member| Node::ListMembership(ListMembershipNode(member))),
+        "ChangeRequest" => ctx.load(id).await?.map(|request| Node::ChangeRequest(ChangeRequestNode(request))),
+        "ListVersion" => ctx.load(id).await?.map(|version| Node::ListVersion(ListVersionNode(version))),
         _ => None,
     })
 }

@@ -1,0 +1,11 @@
+//! Target-account lists: memberships, change requests, versions.
+
+pub mod mutation;
+pub mod query;
+pub mod types;
+pub mod version_types;
+
+pub use mutation::ListMutation;
+pub use query::ListQuery;
+pub use types::{ChangeRequestNode, ListMembershipNode, TargetAccountListNode};
+pub use version_types::ListVersionNode;
