@@ -7,6 +7,7 @@ pub mod columns;
 mod m0001_core;
 mod m0002_access;
 mod m0003_target_list;
+mod m0004_account;
 mod m0005_leads;
 mod m0008_email;
 mod m0009_sequence;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_core::Migration),
             Box::new(m0002_access::Migration),
             Box::new(m0003_target_list::Migration),
+            Box::new(m0004_account::Migration),
             Box::new(m0005_leads::Migration),
             Box::new(m0008_email::Migration),
             Box::new(m0009_sequence::Migration),

@@ -86,8 +86,14 @@ impl Actor {
 
 const ADMIN: &[Role] = &[Role::Admin];
 const NOBODY: &[Role] = &[];
-/// Whoever hears of it may see to it that a person is left alone.
+/// Every role. Whoever hears of it may see to it that a person is left alone.
 const EVERYBODY: &[Role] = Role::ALL;
+/// Those who define what everybody works with.
+const DEFINERS: &[Role] = &[Role::SalesOps, Role::Admin];
+/// Everybody who works with accounts and contacts.
+const PEOPLE: &[Role] = &[Role::Marketing, Role::Sdr, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
+/// Those who bring in many records at once.
+const IMPORTERS: &[Role] = &[Role::Marketing, Role::SalesOps, Role::Admin, Role::Integration];
 /// Both sides of a list, and those who look after it. A key is turned only by somebody with a side: the domain refuses
 /// the others by name. Machines hold none.
 const LIST_PARTIES: &[Role] = &[Role::Marketing, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
@@ -111,6 +117,22 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("emailResolve", &[Role::SalesOps, Role::Admin]),
     ("suppressionAdd", EVERYBODY),
     ("suppressionLift", &[Role::SalesOps, Role::Admin]),
+    // accounts, contacts, and what they are described by
+    ("accountCreate", EVERYBODY),
+    ("accountChange", PEOPLE),
+    ("accountUpsert", EVERYBODY),
+    ("accountUpsertMany", IMPORTERS),
+    ("accountTag", PEOPLE),
+    ("contactCreate", EVERYBODY),
+    ("contactChange", PEOPLE),
+    ("contactUpsert", EVERYBODY),
+    ("contactUpsertMany", IMPORTERS),
+    ("contactTag", PEOPLE),
+    ("contactSetConsent", EVERYBODY),
+    ("customFieldDefine", DEFINERS),
+    ("customFieldChange", DEFINERS),
+    ("taxonomyTermSave", DEFINERS),
+    ("taxonomyLibraryInstall", DEFINERS),
     // target-account lists
     ("targetListCreate", &[Role::Marketing, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("changeRequestPropose", LIST_PARTIES),

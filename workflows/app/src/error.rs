@@ -91,11 +91,16 @@ macro_rules! refusals {
 }
 refusals!(
     tandem_domain::access::Refusal,
+    tandem_domain::account::Refusal,
+    tandem_domain::contact::Refusal,
+    tandem_domain::custom_field::Refusal,
     tandem_domain::email::Refusal,
+    tandem_domain::lead::Refusal,
     tandem_domain::link::Refusal,
+    tandem_domain::normalise::Refusal,
     tandem_domain::suppression::Refusal,
     tandem_domain::target_list::Refusal,
-    tandem_domain::lead::Refusal,
-    tandem_domain::work_item::Refusal,
+    tandem_domain::taxonomy::Refusal,
     tandem_domain::verification::Refusal,
+    tandem_domain::work_item::Refusal,
 );

@@ -4,8 +4,12 @@
 //! is the same for all of them: who may, idempotency keys, the stamp on the record, and trying again after a lost race.
 
 mod access;
+pub mod accounts;
 pub mod actor;
+pub mod book;
 mod command;
+pub mod contacts;
+pub mod custom_fields;
 pub mod email;
 pub mod env;
 pub mod error;
@@ -14,11 +18,18 @@ pub mod leads;
 pub mod queue;
 mod rules;
 pub mod target_list;
+pub mod taxonomy;
 mod virtual_env;
+pub mod written;
 
 pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, UserChange, UserCreate};
+pub use accounts::{AccountChange, AccountCreate, AccountTag, AccountUpsert, AccountUpsertMany};
 pub use actor::Actor;
 pub use command::{App, Batch, Call, Command};
+pub use contacts::{
+    ContactChange, ContactCreate, ContactRow, ContactSetConsent, ContactTag, ContactUpsert, ContactUpsertMany,
+};
+pub use custom_fields::{CustomFieldChange, CustomFieldDefine};
 pub use email::{
     EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Links, Mail, NoMailer, SuppressionAdd,
     SuppressionLift,
@@ -39,4 +50,6 @@ pub use target_list::{
     ChangeRequestWithdraw, ListMembershipMakePermanent, ListMembershipRestore, ListMembershipSuspend,
     ListSuspensionEnd, TargetListCreate,
 };
+pub use taxonomy::{TaxonomyLibraryInstall, TaxonomyTermSave};
 pub use virtual_env::{SeededChance, SeededIds, VirtualClock};
+pub use written::{Outcome, RowRefusal, RowResult, Rows, Written};

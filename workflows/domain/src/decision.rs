@@ -270,6 +270,12 @@ impl<T> Decision<T> {
         Self { next, facts: vec![fact], jobs: Vec::new() }
     }
 
+    /// No change and so no fact: for a command that finds everything as it was asked to be. What it gives back must
+    /// write nothing.
+    pub fn unchanged(next: T) -> Self {
+        Self { next, facts: Vec::new(), jobs: Vec::new() }
+    }
+
     /// Adds a fact.
     pub fn record(mut self, fact: Fact) -> Self {
         self.facts.push(fact);

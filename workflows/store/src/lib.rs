@@ -4,11 +4,13 @@
 //! transaction with [`Tx::commit`], which writes rows, ledger, jobs and the answer to a repeated request together.
 
 mod access;
+pub mod account;
 mod checkpoint;
 mod connect;
 pub mod email;
 mod error;
 pub mod idempotency;
+pub mod identity;
 pub mod jobs;
 pub mod lead;
 pub mod ledger;
@@ -19,6 +21,7 @@ pub mod suppression;
 pub mod target_list;
 mod tx;
 pub mod views;
+pub mod vocabulary;
 pub mod work_item;
 
 pub use connect::{Settings, Store};

@@ -110,6 +110,28 @@ impl Tx {
         jobs::check(&self.inner, self.is_postgres(), lease).await
     }
 
+    /// Writes many aggregates: those this transaction has not seen in few statements, the others one by one.
+    pub(crate) async fn write_many<T: Stored>(&self, values: &[T]) -> Result<()> {
+        let (seen, new): (Vec<&T>, Vec<&T>) = values.iter().partition(|value| self.was_seen(*value));
+        for value in seen {
+            self.write(value).await?;
+        }
+        for values in new.chunks(200) {
+            let rows = values.iter().map(|value| value.row(0)).collect::<Result<Vec<_>>>()?;
+            T::Row::insert_many(rows)
+                .exec_without_returning(&self.inner)
+                .await
+                .map_err(|error| StoreError::writing(error, T::KIND))?;
+            self.versions().extend(values.iter().map(|value| ((T::KIND, value.key()), 0)));
+        }
+        Ok(())
+    }
+
+    /// Whether this transaction loaded or wrote the aggregate before.
+    pub(crate) fn was_seen<T: Stored>(&self, value: &T) -> bool {
+        self.versions().contains_key(&(T::KIND, value.key()))
+    }
+
     /// The answer that was given to this idempotency key in the last 24 hours, if any.
     pub async fn recall(&self, stamp: &Stamp) -> Result<Option<Answer>> {
         idempotency::recall(&self.inner, stamp).await
