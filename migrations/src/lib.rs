@@ -9,6 +9,7 @@ mod m0002_access;
 mod m0003_target_list;
 mod m0004_account;
 mod m0005_leads;
+mod m0007_dispatch;
 mod m0008_email;
 mod m0009_sequence;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_target_list::Migration),
             Box::new(m0004_account::Migration),
             Box::new(m0005_leads::Migration),
+            Box::new(m0007_dispatch::Migration),
             Box::new(m0008_email::Migration),
             Box::new(m0009_sequence::Migration),
         ]

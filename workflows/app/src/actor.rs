@@ -94,6 +94,10 @@ const DEFINERS: &[Role] = &[Role::SalesOps, Role::Admin];
 const PEOPLE: &[Role] = &[Role::Marketing, Role::Sdr, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
 /// Those who bring in many records at once.
 const IMPORTERS: &[Role] = &[Role::Marketing, Role::SalesOps, Role::Admin, Role::Integration];
+const OPS: &[Role] = &[Role::SalesOps, Role::Admin];
+/// People who may hold an offer; whether this one is theirs is the domain's to say.
+const SELLERS: &[Role] = &[Role::Sales, Role::SalesManager, Role::Admin];
+const SALES_MANAGERS: &[Role] = &[Role::SalesManager, Role::Admin];
 /// Both sides of a list, and those who look after it. A key is turned only by somebody with a side: the domain refuses
 /// the others by name. Machines hold none.
 const LIST_PARTIES: &[Role] = &[Role::Marketing, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
@@ -167,6 +171,22 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("workItemMarkDuplicate", QUEUE),
     ("taskCreate", &[Role::Marketing, Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("taskComplete", QUEUE),
+    // dispatch and return
+    ("workingCalendarSave", OPS),
+    ("poolSave", OPS),
+    ("routingTableSave", OPS),
+    ("outOfOfficeSet", &[Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin]),
+    ("opportunityDispatch", &[Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
+    ("handoffAccept", SELLERS),
+    ("handoffReject", SELLERS),
+    ("handoffStart", SELLERS),
+    ("handoffProgress", SELLERS),
+    ("handoffConvert", SELLERS),
+    ("handoffLose", SELLERS),
+    ("handoffReturn", SELLERS),
+    ("handoffReviewReturn", SALES_MANAGERS),
+    ("handoffReclaim", SALES_MANAGERS),
+    ("handoffAssign", SALES_MANAGERS),
 ];
 
 /// The roles that may run the command of this name.

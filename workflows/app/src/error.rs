@@ -103,4 +103,8 @@ refusals!(
     tandem_domain::taxonomy::Refusal,
     tandem_domain::verification::Refusal,
     tandem_domain::work_item::Refusal,
+    tandem_domain::calendar::Refusal,
+    tandem_domain::routing::Refusal,
+    tandem_domain::opportunity::Refusal,
+    tandem_domain::handoff::Refusal,
 );

@@ -10,6 +10,7 @@ pub mod book;
 mod command;
 pub mod contacts;
 pub mod custom_fields;
+pub mod dispatch;
 pub mod email;
 pub mod env;
 pub mod error;
@@ -33,6 +34,11 @@ pub use custom_fields::{CustomFieldChange, CustomFieldDefine};
 pub use email::{
     EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Links, Mail, NoMailer, SuppressionAdd,
     SuppressionLift,
+};
+pub use dispatch::{
+    HandoffAccept, HandoffAssign, HandoffCheckSla, HandoffConvert, HandoffExpireOffer, HandoffLose, HandoffMatch,
+    HandoffMoved, HandoffProgress, HandoffReclaim, HandoffReject, HandoffReturn, HandoffReviewReturn, HandoffStart,
+    OpportunityDispatch, OutOfOfficeSet, PoolSave, RoutingTableSave, WorkingCalendarSave,
 };
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};

@@ -1,4 +1,5 @@
 //! The laws of routing: turns in proportion to weights, skipped people keep theirs, and every choice explains itself.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;

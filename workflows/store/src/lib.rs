@@ -7,6 +7,7 @@ mod access;
 pub mod account;
 mod checkpoint;
 mod connect;
+pub mod dispatch;
 pub mod email;
 mod error;
 pub mod idempotency;

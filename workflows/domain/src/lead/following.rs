@@ -58,7 +58,7 @@ pub fn follow_handoff(lead: Lead, step: &HandoffStep, now: DateTime<Utc>) -> Res
         }
         HandoffStep::Accepted { .. } => (Accepted, &[Dispatched], "lead.accepted"),
         HandoffStep::Working { .. } => (Working, &[Accepted, Working, Returned], "lead.worked"),
-        HandoffStep::Returned { .. } => (Returned, &[Accepted, Working], "lead.returned"),
+        HandoffStep::Returned { .. } => (Returned, &[Accepted, Working, Returned], "lead.returned"),
         HandoffStep::Won { .. } => (Won, &[Accepted, Working], "lead.won"),
         HandoffStep::Lost { .. } => (Lost, &[Accepted, Working], "lead.lost"),
     };

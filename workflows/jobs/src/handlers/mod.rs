@@ -6,9 +6,10 @@ mod expire_change_request;
 mod expire_claim;
 mod wake_lead;
 mod wake_work_item;
+mod handoff;
 
 use crate::Disposition;
-use tandem_app::{App, AppError, Call, Command};
+use tandem_app::{App, AppError, Call, Command, HandoffCheckSla, HandoffExpireOffer, HandoffMatch};
 use tandem_domain::decision::Job;
 
 /// Hands a job to its handler.
@@ -20,6 +21,11 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::ExpireClaim { item, fence } => expire_claim::run(app, call, item, fence).await,
         Job::WakeWorkItem { item, revision } => wake_work_item::run(app, call, item, revision).await,
         Job::WakeLead { lead, revision } => wake_lead::run(app, call, lead, revision).await,
+        Job::MatchHandoff { handoff, attempt } => handoff::run(app, call, HandoffMatch { handoff, attempt }).await,
+        Job::ExpireOffer { handoff, attempt } => handoff::run(app, call, HandoffExpireOffer { handoff, attempt }).await,
+        Job::CheckHandoffSla { handoff, revision } => {
+            handoff::run(app, call, HandoffCheckSla { handoff, revision }).await
+        }
         other => Ok(Disposition::Dead { error: format!("no handler for {}", other.kind()) }),
     }
 }
