@@ -94,7 +94,6 @@ const DEFINERS: &[Role] = &[Role::SalesOps, Role::Admin];
 const PEOPLE: &[Role] = &[Role::Marketing, Role::Sdr, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
 /// Those who bring in many records at once.
 const IMPORTERS: &[Role] = &[Role::Marketing, Role::SalesOps, Role::Admin, Role::Integration];
-const OPS: &[Role] = &[Role::SalesOps, Role::Admin];
 /// People who may hold an offer; whether this one is theirs is the domain's to say.
 const SELLERS: &[Role] = &[Role::Sales, Role::SalesManager, Role::Admin];
 const SALES_MANAGERS: &[Role] = &[Role::SalesManager, Role::Admin];
@@ -172,9 +171,9 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("taskCreate", &[Role::Marketing, Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("taskComplete", QUEUE),
     // dispatch and return
-    ("workingCalendarSave", OPS),
-    ("poolSave", OPS),
-    ("routingTableSave", OPS),
+    ("workingCalendarSave", DEFINERS),
+    ("poolSave", DEFINERS),
+    ("routingTableSave", DEFINERS),
     ("outOfOfficeSet", &[Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("opportunityDispatch", &[Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("handoffAccept", SELLERS),
