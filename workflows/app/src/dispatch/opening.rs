@@ -6,6 +6,7 @@ use crate::{AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use serde_json::json;
 use tandem_domain::access::Role;
+use tandem_domain::account::Account;
 use tandem_domain::decision::Decision;
 use tandem_domain::handoff::{self, NewHandoff};
 use tandem_domain::id::{LeadId, OpportunityId, PoolId};
@@ -19,7 +20,7 @@ use tandem_store::Tx;
 pub struct OpportunityDispatch {
     /// The lead, which must be VERIFIED.
     pub lead: LeadId,
-    /// What the opportunity is called; none names it after the lead's source.
+    /// What the opportunity is called; none names it after the company, or the lead's source.
     pub name: Option<String>,
     /// What it is worth, where that is known.
     pub amount: Option<Money>,
@@ -50,7 +51,14 @@ impl Command for OpportunityDispatch {
                 return Err(AppError::Forbidden { needed: "SALES_MANAGER, SALES_OPS, ADMIN to choose the pool".to_owned() });
             }
         }
-        let name = self.name.clone().unwrap_or_else(|| format!("Opportunity from {}", lead.source));
+        let account: Option<Account> = match lead.account {
+            Some(account) => tx.peek(account).await?,
+            None => None,
+        };
+        let name = self.name.clone().unwrap_or_else(|| match &account {
+            Some(account) => account.name.clone(),
+            None => format!("Opportunity from {}", lead.source),
+        });
         let (id, handoff_id) = (env.id::<OpportunityId>(now), env.id(now));
         let opened = opportunity::open(
             NewOpportunity {
@@ -72,7 +80,8 @@ impl Command for OpportunityDispatch {
                     let message = "there is no routing table yet; sales ops must save one before anything is dispatched";
                     AppError::refused("ROUTING_TABLE_MISSING", message, None)
                 })?;
-                let account = account_context(tx, &lead).await?;
+                // An unknown company has no fields: a condition on one does not hold.
+                let account = account.as_ref().map_or_else(|| json!({}), |account| json!(account));
                 table.route(&json!({ "opportunity": opened.next, "lead": lead, "account": account }))
             }
         };
@@ -92,9 +101,4 @@ impl Command for OpportunityDispatch {
         let lead = lead::follow_handoff(lead, &step, now)?;
         Ok(join(both, lead, |moved, lead| HandoffMoved { lead: Some(lead), ..moved }))
     }
-}
-
-/// The company of a lead as the conditions of the routing table see it; empty where it is not known.
-async fn account_context(_tx: &Tx, _lead: &Lead) -> Result<serde_json::Value> {
-    Ok(json!({}))
 }
