@@ -171,6 +171,50 @@ user_error_codes! {
     ListOwnRequest = "LIST_OWN_REQUEST",
     /// Only the proposer's side withdraws a proposal.
     ListNotProposer = "LIST_NOT_PROPOSER",
+    // leads
+    /// The source already gave another lead this id.
+    LeadExists = "LEAD_EXISTS",
+    /// A lead needs a source of 1 to 80 characters.
+    LeadSourceInvalid = "LEAD_SOURCE_INVALID",
+    /// A priority is 0 to 100.
+    LeadPriorityOutOfRange = "LEAD_PRIORITY_OUT_OF_RANGE",
+    /// A grade is `A1` to `D4`.
+    LeadGradeInvalid = "LEAD_GRADE_INVALID",
+    /// The lead's stage does not allow this step.
+    LeadMoveNotAllowed = "LEAD_MOVE_NOT_ALLOWED",
+    /// The lead's life is over.
+    LeadEnded = "LEAD_ENDED",
+    /// The moment has passed.
+    LeadDuePassed = "LEAD_DUE_PASSED",
+    /// A lead cannot repeat itself.
+    LeadDuplicateOfItself = "LEAD_DUPLICATE_OF_ITSELF",
+    /// An end needs a reason.
+    LeadReasonMissing = "LEAD_REASON_MISSING",
+    // the SDR queue
+    /// Nothing waits in the caller's queue.
+    QueueEmpty = "QUEUE_EMPTY",
+    /// The claim that the token stands for is over, or was never the caller's.
+    WorkItemStaleToken = "WORK_ITEM_STALE_TOKEN",
+    /// Somebody holds the item.
+    WorkItemHeld = "WORK_ITEM_HELD",
+    /// The item's state does not allow this step.
+    WorkItemMoveNotAllowed = "WORK_ITEM_MOVE_NOT_ALLOWED",
+    /// The wait would end in the past or too late.
+    WorkItemWaitOutOfRange = "WORK_ITEM_WAIT_OUT_OF_RANGE",
+    /// The item is of another kind.
+    WorkItemWrongKind = "WORK_ITEM_WRONG_KIND",
+    /// A title has 1 to 200 characters.
+    WorkItemTitleInvalid = "WORK_ITEM_TITLE_INVALID",
+    /// Required items of the checklist are not confirmed.
+    VerificationIncomplete = "VERIFICATION_INCOMPLETE",
+    /// The checklist has no such item.
+    VerificationUnknownItem = "VERIFICATION_UNKNOWN_ITEM",
+    /// The reason does not go with this disposition.
+    VerificationReasonNotForThis = "VERIFICATION_REASON_NOT_FOR_THIS",
+    /// The item does not belong to the lead.
+    VerificationMismatch = "VERIFICATION_MISMATCH",
+    /// Not one answer was given.
+    VerificationNoAnswer = "VERIFICATION_NO_ANSWER",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

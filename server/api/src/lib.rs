@@ -9,11 +9,13 @@ mod connection;
 mod context;
 mod error;
 mod ids;
+pub mod leads;
 pub mod ledger;
 pub mod lists;
 mod loaders;
 mod node;
 mod payload;
+pub mod queue;
 mod scalars;
 
 pub use context::Caller;
@@ -23,11 +25,24 @@ use tandem_app::App;
 
 /// Reads.
 #[derive(MergedObject, Default)]
-pub struct Query(node::NodeQuery, access::AccessQuery, ledger::LedgerQuery, lists::ListQuery);
+pub struct Query(
+    node::NodeQuery,
+    access::AccessQuery,
+    ledger::LedgerQuery,
+    lists::ListQuery,
+    leads::LeadQuery,
+    queue::QueueQuery,
+);
 
 /// Changes: each is one command.
 #[derive(MergedObject, Default)]
-pub struct Mutation(access::AccessMutation, lists::ListMutation);
+pub struct Mutation(
+    access::AccessMutation,
+    lists::ListMutation,
+    leads::LeadMutation,
+    queue::QueueMutation,
+    queue::VerdictMutation,
+);
 
 /// The schema over an application.
 pub type TandemSchema = Schema<Query, Mutation, EmptySubscription>;

@@ -5,6 +5,8 @@ use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
+use crate::leads::LeadNode;
+use crate::queue::WorkItemNode;
 use async_graphql::{Context, ID, Interface, Object};
 use tandem_app::AppError;
 use uuid::Uuid;
@@ -27,6 +29,10 @@ pub enum Node {
     ChangeRequest(ChangeRequestNode),
     /// One agreed state of a list.
     ListVersion(ListVersionNode),
+    /// One candidacy of a contact for a purchase.
+    Lead(LeadNode),
+    /// An entry of a human queue.
+    WorkItem(WorkItemNode),
 }
 
 /// Finds things by their global ids.
@@ -70,6 +76,8 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "ListMembership" => ctx.load(id).await?.map(|member| Node::ListMembership(ListMembershipNode(member))),
         "ChangeRequest" => ctx.load(id).await?.map(|request| Node::ChangeRequest(ChangeRequestNode(request))),
         "ListVersion" => ctx.load(id).await?.map(|version| Node::ListVersion(ListVersionNode(version))),
+        "Lead" => ctx.load(id).await?.map(|lead| Node::Lead(LeadNode(lead))),
+        "WorkItem" => ctx.load(id).await?.map(|item| Node::WorkItem(WorkItemNode(item))),
         _ => None,
     })
 }

@@ -1,0 +1,208 @@
+//! Types of leads.
+
+use crate::access::UserNode;
+use crate::context::ContextExt;
+use crate::error::ApiError;
+use crate::ids::global;
+use crate::loaders::{Failed, StoreLoader};
+use crate::queue::WorkItemNode;
+use async_graphql::dataloader::Loader;
+use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use tandem_domain::id::LeadId;
+use tandem_domain::lead;
+use tandem_domain::work_item::WorkItem;
+
+/// Where a lead is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "lead::Stage")]
+pub enum LeadStage {
+    /// It came in; marketing decides what becomes of it.
+    Received,
+    /// A sequence works on it.
+    Nurturing,
+    /// Qualified by marketing (MQL); it waits for an SDR.
+    Queued,
+    /// An SDR holds it, or waits for an answer about it.
+    Verifying,
+    /// Checked and complete; the SDR dispatches it next.
+    Verified,
+    /// Routing looks for somebody in sales.
+    Dispatched,
+    /// Somebody in sales took it (SAL).
+    Accepted,
+    /// Sales works on it (SQL).
+    Working,
+    /// Sales gave it back; the return is under review.
+    Returned,
+    /// Put aside until a date or a better grade.
+    Recycled,
+    /// Sold.
+    Won,
+    /// Worked and not sold.
+    Lost,
+    /// Judged not to be a lead.
+    Disqualified,
+    /// The same candidacy as another lead.
+    Duplicate,
+    /// Ended for another reason.
+    Closed,
+}
+
+/// The kind of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "lead::OwnerKind")]
+pub enum LeadOwnerKind {
+    /// Marketing.
+    Marketing,
+    /// An enrolment in a sequence.
+    Sequence,
+    /// The queue that SDRs take leads from.
+    SdrQueue,
+    /// One SDR.
+    Sdr,
+    /// Routing.
+    Routing,
+    /// One person in sales.
+    Sales,
+    /// Nobody: the lead's life is over.
+    Nobody,
+}
+
+/// How well a lead matches what is wanted; A is best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "lead::FitGrade")]
+pub enum FitGrade {
+    /// An ideal match.
+    A,
+    /// A good match.
+    B,
+    /// A weak match.
+    C,
+    /// No match.
+    D,
+}
+
+/// Fit by intent.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct Grade {
+    /// Both in two characters, `A1` (best) to `D4`.
+    code: String,
+    /// How well it matches.
+    fit: FitGrade,
+    /// How ready it is to buy: 1 (most) to 4.
+    intent: i32,
+}
+
+impl From<lead::Grade> for Grade {
+    fn from(grade: lead::Grade) -> Self {
+        Self { code: grade.to_string(), fit: grade.fit.into(), intent: i32::from(grade.intent as u8) + 1 }
+    }
+}
+
+/// One candidacy of a contact for a purchase, from one source.
+pub struct LeadNode(pub lead::Lead);
+
+#[Object(name = "Lead")]
+impl LeadNode {
+    /// The global id.
+    pub(crate) async fn id(&self) -> ID {
+        global(self.0.id)
+    }
+    /// Where it came from.
+    async fn source(&self) -> &str {
+        &self.0.source
+    }
+    /// The id that the source gave it.
+    async fn external_id(&self) -> Option<&str> {
+        self.0.external_id.as_deref()
+    }
+    /// Where it is in its life.
+    async fn stage(&self) -> LeadStage {
+        self.0.stage.into()
+    }
+    /// Since when it is there.
+    async fn stage_since(&self) -> DateTime<Utc> {
+        self.0.stage_since
+    }
+    /// The kind of whoever must move it next.
+    async fn owner_kind(&self) -> LeadOwnerKind {
+        self.0.owner.kind().into()
+    }
+    /// Who must move it next, where that is a person.
+    async fn owner(&self, ctx: &Context<'_>) -> Option<Result<UserNode, ApiError>> {
+        let user = ctx.load(self.0.owner.user()?).await.map_err(ApiError::from).transpose()?;
+        Some(user.map(UserNode))
+    }
+    /// When a timer moves it if nobody else does; null exactly when its life is over.
+    async fn due_at(&self) -> Option<DateTime<Utc>> {
+        self.0.due_at
+    }
+    /// Fit by intent, once it was graded.
+    async fn grade(&self) -> Option<Grade> {
+        self.0.grade.map(Grade::from)
+    }
+    /// How urgent it is: 0 (least) to 100.
+    async fn priority(&self) -> i32 {
+        i32::from(self.0.priority)
+    }
+    /// Free labels.
+    async fn tags(&self) -> Vec<&str> {
+        self.0.tags.iter().map(String::as_str).collect()
+    }
+    /// The values of its custom fields, by key.
+    async fn custom(&self) -> Json<BTreeMap<String, Value>> {
+        Json(self.0.custom.clone())
+    }
+    /// When it came in.
+    async fn received_at(&self) -> DateTime<Utc> {
+        self.0.received_at
+    }
+    /// The reason code of the last move that had one.
+    async fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
+    }
+    /// The lead that it repeats.
+    async fn duplicate_of(&self, ctx: &Context<'_>) -> Option<Result<LeadNode, ApiError>> {
+        let lead = ctx.load(self.0.duplicate_of?).await.map_err(ApiError::from).transpose()?;
+        Some(lead.map(LeadNode))
+    }
+    /// The SDR who verified it last.
+    async fn verified_by(&self, ctx: &Context<'_>) -> Option<Result<UserNode, ApiError>> {
+        let user = ctx.load(self.0.verified_by?).await.map_err(ApiError::from).transpose()?;
+        Some(user.map(UserNode))
+    }
+    /// The person in sales who took it last.
+    async fn sold_by(&self, ctx: &Context<'_>) -> Option<Result<UserNode, ApiError>> {
+        let user = ctx.load(self.0.sold_by?).await.map_err(ApiError::from).transpose()?;
+        Some(user.map(UserNode))
+    }
+    /// Its work items in the order of the queue: the one that verifies it, and tasks about it.
+    async fn work_items(&self, ctx: &Context<'_>) -> Result<Vec<WorkItemNode>, ApiError> {
+        let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.map_err(Failed::into_app)?;
+        Ok(items.unwrap_or_default().into_iter().map(WorkItemNode).collect())
+    }
+}
+
+/// The key of a lead's work items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ItemsOf(LeadId);
+
+#[async_trait::async_trait]
+impl Loader<ItemsOf> for StoreLoader {
+    type Value = Vec<WorkItem>;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[ItemsOf]) -> Result<HashMap<ItemsOf, Vec<WorkItem>>, Failed> {
+        let leads: Vec<LeadId> = keys.iter().map(|key| key.0).collect();
+        let mut found: HashMap<ItemsOf, Vec<WorkItem>> = HashMap::new();
+        for item in self.store.work_items_of_leads(&leads).await? {
+            if let Some(lead) = item.lead {
+                found.entry(ItemsOf(lead)).or_default().push(item);
+            }
+        }
+        Ok(found)
+    }
+}
