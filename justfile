@@ -23,8 +23,9 @@ lint:
 schema:
     cargo run -- schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 
-# The Markdown and the API documentation.
+# Writes docs/errors anew, and checks the Markdown and the API documentation.
 docs:
+    .ci/error-codes
     .ci/run docs
 
 # Kill -9 at random moments of the demo's month, on both databases; takes long.
