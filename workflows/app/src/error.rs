@@ -98,6 +98,7 @@ refusals!(
     tandem_domain::lead::Refusal,
     tandem_domain::link::Refusal,
     tandem_domain::normalise::Refusal,
+    tandem_domain::sequence::enrollment::Refusal,
     tandem_domain::suppression::Refusal,
     tandem_domain::target_list::Refusal,
     tandem_domain::taxonomy::Refusal,

@@ -48,7 +48,7 @@ codes! {
         ConsentWithdrawn = "CONSENT_WITHDRAWN",
         /// The person opted out.
         OptedOut = "OPTED_OUT",
-        /// The enrolment that planned it has ended or is paused.
+        /// The enrolment that planned it was ended meanwhile.
         EnrollmentEnded = "ENROLLMENT_ENDED",
         /// The contact was merged away, erased or has another address now.
         ContactGone = "CONTACT_GONE",
@@ -174,8 +174,19 @@ pub struct Standing<'a> {
     pub opted_out: bool,
     /// Whether the contact still exists under this address.
     pub contact_current: bool,
-    /// Whether the enrolment is still live; true for an e-mail without enrolment.
-    pub enrollment_live: bool,
+    /// What the enrolment says; [`Gate::Open`] for an e-mail without enrolment.
+    pub enrollment: Gate,
+}
+
+/// What an enrolment says about an e-mail that it planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// It may go out.
+    Open,
+    /// The enrolment is paused: it waits.
+    Held,
+    /// Somebody or something ended the enrolment: it shall not go out any more.
+    Shut,
 }
 
 impl Standing<'_> {
@@ -192,7 +203,7 @@ impl Standing<'_> {
             Some(Obstacle::ConsentWithdrawn)
         } else if !self.contact_current {
             Some(Obstacle::ContactGone)
-        } else if !self.enrollment_live {
+        } else if self.enrollment == Gate::Shut {
             Some(Obstacle::EnrollmentEnded)
         } else {
             None
@@ -442,7 +453,8 @@ pub fn plan(draft: Draft, standing: Standing<'_>, now: DateTime<Utc>) -> Result<
     Ok(Decision::new(email, fact).plan(Job::DeliverEmail { email: id }, now))
 }
 
-/// Begins a try, or refuses the e-mail for good if the person may not be written to: look at the state of the result.
+/// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait for an hour while
+/// its enrolment is paused: look at the state of the result.
 ///
 /// After it, the state is SENDING and the one who began must send and then [`settle`].
 pub fn begin(email: Email, standing: Standing<'_>, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
@@ -451,6 +463,9 @@ pub fn begin(email: Email, standing: Standing<'_>, now: DateTime<Utc>) -> Result
     }
     if let Some(obstacle) = standing.obstacle(&email.to.address) {
         return Ok(refuse(email, obstacle, now));
+    }
+    if standing.enrollment == Gate::Held {
+        return Ok(hold(email, now));
     }
     let begun = Email { attempts: email.attempts.saturating_add(1), begun_at: Some(now), settled_at: None, ..email };
     Ok(begun.turn(EmailState::Sending, "email.begun"))
@@ -461,6 +476,15 @@ fn refuse(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Emai
         Email { obstacle: Some(obstacle), settled_at: Some(now), ..email }.turn(EmailState::Refused, "email.refused");
     decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
     go_on(decision, now)
+}
+
+fn hold(email: Email, now: DateTime<Utc>) -> Decision<Email> {
+    if now - email.planned_at >= GIVE_UP_AFTER {
+        return refuse(email, Obstacle::Expired, now);
+    }
+    let (id, again) = (email.id, now + TimeDelta::hours(1));
+    let fact = email.fact("email.held").with("again_at", again);
+    Decision::new(email, fact).plan(Job::DeliverEmail { email: id }, again)
 }
 
 /// The enrolment takes its next step once the e-mail has come to an end.

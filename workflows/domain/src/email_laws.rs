@@ -32,7 +32,7 @@ fn clear() -> Standing<'static> {
         consent_withdrawn: false,
         opted_out: false,
         contact_current: true,
-        enrollment_live: true,
+        enrollment: Gate::Open,
     }
 }
 
@@ -99,7 +99,7 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
             Outlook::NotSent(Obstacle::ContactGone),
         ),
         (
-            Standing { enrollment_live: false, ..clear() },
+            Standing { enrollment: Gate::Shut, ..clear() },
             Obstacle::EnrollmentEnded,
             Outlook::NotSent(Obstacle::EnrollmentEnded),
         ),
@@ -113,6 +113,16 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
         assert_eq!(decision.facts[0].reason.as_deref(), Some(obstacle.as_str()));
         assert_eq!(advances(&decision), 1);
     }
+}
+
+#[test]
+fn an_email_of_a_paused_enrolment_waits_and_is_refused_after_five_days() {
+    let paused = Standing { enrollment: Gate::Held, ..clear() };
+    let held = begin(planned(), paused, at(1)).unwrap();
+    assert_eq!((held.next.state, held.next.attempts), (EmailState::Planned, 0));
+    assert_eq!(held.jobs[0].due, at(61));
+    let late = begin(held.next, paused, at(5 * 1440)).unwrap().next;
+    assert_eq!((late.state, late.obstacle), (EmailState::Refused, Some(Obstacle::Expired)));
 }
 
 #[test]

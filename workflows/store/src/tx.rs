@@ -9,6 +9,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tandem_domain::decision::{Decision, Fact, Planned};
 use tandem_domain::ledger::Stamp;
@@ -22,12 +23,13 @@ pub struct Tx {
     inner: DatabaseTransaction,
     seen: Mutex<HashMap<(&'static str, Uuid), i32>>,
     job: Option<Lease>,
+    keeps_job: AtomicBool,
     jobs_added: Arc<Notify>,
 }
 
 impl Tx {
     pub(crate) fn new(inner: DatabaseTransaction, job: Option<Lease>, jobs_added: Arc<Notify>) -> Self {
-        Self { inner, seen: Mutex::default(), job, jobs_added }
+        Self { inner, seen: Mutex::default(), job, keeps_job: AtomicBool::new(false), jobs_added }
     }
 
     pub(crate) fn connection(&self) -> &DatabaseTransaction {
@@ -104,10 +106,10 @@ impl Tx {
         Ok(())
     }
 
-    /// Fails with [`StoreError::LeaseLost`] unless the lease still holds, without spending it: for the first beat of
-    /// an effect, whose job ends with the last. On PostgreSQL nobody can take the job over until the commit.
-    pub async fn check_lease(&self, lease: &Lease) -> Result<()> {
-        jobs::check(&self.inner, self.is_postgres(), lease).await
+    /// The commit shall look at the lease and not spend it: for the first beat of an effect, whose job ends with the
+    /// last one.
+    pub fn keep_job(&self) {
+        self.keeps_job.store(true, Ordering::SeqCst);
     }
 
     /// Writes many aggregates: those this transaction has not seen in few statements, the others one by one.
@@ -151,8 +153,12 @@ impl Tx {
             idempotency::remember(&self.inner, stamp, name, input_hash, &next).await?;
         }
         jobs::insert(&self.inner, jobs.iter().map(|job| (stamp, job))).await?;
-        if let Some(lease) = &self.job {
-            jobs::finish(&self.inner, lease).await?;
+        match &self.job {
+            Some(lease) if self.keeps_job.load(Ordering::SeqCst) => {
+                jobs::check(&self.inner, self.is_postgres(), lease).await?;
+            }
+            Some(lease) => jobs::finish(&self.inner, lease).await?,
+            None => {}
         }
         // Last, because the head of the chain is one row that every writer waits for.
         ledger::append(&self.inner, self.is_postgres(), facts.iter().map(|fact| (stamp, fact))).await?;

@@ -100,7 +100,7 @@ on_both_databases! {
     async fn an_email_found_begun_becomes_unknown_and_is_only_sent_again_on_a_persons_word(world: World) {
         let email = planned(&world, "ann@example.org").await;
         // The process dies after the first beat.
-        let begun = world.app.run(&world.system(), EmailBegin { email: email.id, lease: None }).await.unwrap();
+        let begun = world.app.run(&world.system(), EmailBegin { email: email.id }).await.unwrap().0;
         assert_eq!(begun.state, EmailState::Sending);
         world.run_due_jobs().await;
         assert_eq!(now(&world, email.id).await.state, EmailState::Unknown);
@@ -136,14 +136,16 @@ on_both_databases! {
             world.app.store.claim_jobs("other", later, TimeDelta::seconds(30), 1).await.unwrap().remove(0).lease
         };
         let slow = claim().await;
-        let begun = world.app.run(&world.system(), EmailBegin { email: email.id, lease: Some(slow.clone()) }).await.unwrap();
+        let begin = EmailBegin { email: email.id };
+        let (begun, _) = world.app.run(&world.system().for_job(slow.clone()), begin.clone()).await.unwrap();
+        assert_eq!(world.job_kinds().await, ["deliver_email"], "the job goes on after the first beat");
         world.clock.advance(TimeDelta::seconds(60));
         let fast = claim().await;
-        let begin = EmailBegin { email: email.id, lease: Some(slow.clone()) };
-        let lost = world.app.run(&world.system(), begin).await.unwrap_err();
+        let lost = world.app.run(&world.system().for_job(slow.clone()), begin.clone()).await.unwrap_err();
         assert!(matches!(lost, tandem_app::AppError::Store(StoreError::LeaseLost { .. })));
-        let begin = EmailBegin { email: email.id, lease: Some(fast) };
-        assert_eq!(world.app.run(&world.system(), begin).await.unwrap().state, EmailState::Unknown);
+        let (found, _) = world.app.run(&world.system().for_job(fast), begin).await.unwrap();
+        assert_eq!(found.state, EmailState::Unknown);
+        assert!(world.job_kinds().await.is_empty());
         let settle = EmailSettle { email: email.id, attempt: begun.attempts, delivery: Delivery::Accepted { response: "ok".into() } };
         let fenced = world.app.run(&world.system().for_job(slow), settle.clone()).await.unwrap_err();
         assert!(matches!(fenced, tandem_app::AppError::Store(StoreError::LeaseLost { .. })));
@@ -156,7 +158,7 @@ on_both_databases! {
         let email = planned(&world, "ann@example.org").await;
         world.run_due_jobs().await;
         let wish = EmailUnsubscribe { email: email.id, contact: email.contact };
-        let kept = world.app.run(&world.system(), wish.clone()).await.unwrap();
+        let (kept, _) = world.app.run(&world.system(), wish.clone()).await.unwrap();
         assert_eq!((kept.reason, kept.value.as_str()), (SuppressionReason::Unsubscribed, "ann@example.org"));
         assert_eq!(world.app.run(&world.system(), wish).await.unwrap_err().code(), "SUPPRESSION_EXISTS");
         let stranger = EmailUnsubscribe { email: email.id, contact: world.app.env.id(world.now()) };
@@ -192,7 +194,7 @@ on_both_databases! {
         });
         let begins: Vec<_> = emails.iter().map(|email| {
             let (app, call, email) = (world.app.clone(), world.system(), email.id);
-            tokio::spawn(async move { app.run(&call, EmailBegin { email, lease: None }).await.unwrap() })
+            tokio::spawn(async move { app.run(&call, EmailBegin { email }).await.unwrap() })
         }).collect();
         suppressing.await.unwrap();
         for begin in begins {

@@ -4,11 +4,12 @@ use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tandem_domain::decision::Decision;
-use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Mailbox, Resolution, Standing};
-use tandem_domain::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId, SuppressionId};
+use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Mailbox, Outlook, Resolution, Standing};
+use tandem_domain::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
+use tandem_domain::sequence::Enrollment;
+use tandem_domain::sequence::enrollment::{self, EnrollmentState, ExitReason, FinishReason};
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_store::Tx;
-use tandem_store::jobs::Lease;
 
 async fn load(tx: &Tx, id: EmailId) -> Result<Email> {
     tx.get(id).await?.ok_or(AppError::NotFound { what: "Email", id: id.into() })
@@ -18,6 +19,7 @@ async fn load(tx: &Tx, id: EmailId) -> Result<Email> {
 #[derive(Debug, Clone)]
 pub struct Known {
     suppressions: Vec<Suppression>,
+    gate: Gate,
 }
 
 impl Known {
@@ -28,7 +30,7 @@ impl Known {
             consent_withdrawn: false,
             opted_out: false,
             contact_current: true,
-            enrollment_live: true,
+            enrollment: self.gate,
         }
     }
 }
@@ -38,9 +40,39 @@ pub async fn standing_of(
     tx: &Tx,
     _contact: ContactId,
     address: &str,
-    _enrollment: Option<EnrollmentId>,
+    enrollment: Option<EnrollmentId>,
 ) -> Result<Known> {
-    Ok(Known { suppressions: tx.suppressions_of(address).await? })
+    let gate = match enrollment {
+        Some(id) => tx.peek::<Enrollment>(id).await?.map_or(Gate::Shut, |found| gate(found.state)),
+        None => Gate::Open,
+    };
+    Ok(Known { suppressions: tx.suppressions_of(address).await?, gate })
+}
+
+/// An enrolment that went on to its end, or failed at a later step, leaves its e-mails alone; one that was ended for the
+/// person's sake or by a person takes them back.
+const fn gate(state: EnrollmentState) -> Gate {
+    use EnrollmentState::{Active, Bounced, Exited, Failed, Finished, OptedOut, Paused, Pending, Waiting};
+    match state {
+        Pending | Active | Waiting(_) | Failed => Gate::Open,
+        Finished(FinishReason::Completed | FinishReason::Goal) | Exited(ExitReason::Rule) => Gate::Open,
+        Paused(_) => Gate::Held,
+        Finished(_) | Exited(_) | OptedOut | Bounced => Gate::Shut,
+    }
+}
+
+/// Ends the live enrolment of an e-mail as the e-mail's fate demands; none where there is nothing to end.
+async fn ended(tx: &Tx, email: &Email, now: DateTime<Utc>) -> Result<Option<Decision<Enrollment>>> {
+    let end = match email.outlook() {
+        Outlook::Bounced => enrollment::bounce,
+        Outlook::OptedOut => enrollment::opt_out,
+        _ => return Ok(None),
+    };
+    let Some(id) = email.enrollment else { return Ok(None) };
+    match tx.get::<Enrollment>(id).await? {
+        Some(found) if found.state.is_live() => Ok(Some(end(found, now)?)),
+        _ => Ok(None),
+    }
 }
 
 /// Plans an e-mail as a part of a greater decision, e.g. the step of an enrolment.
@@ -94,39 +126,50 @@ impl Command for EmailPlan {
     }
 }
 
+/// An e-mail, and its enrolment where the e-mail's fate ended it.
+pub type Begun = (Email, Option<Enrollment>);
+
+fn join<T, U>(first: Decision<T>, second: Option<Decision<U>>) -> Decision<(T, Option<U>)> {
+    match second {
+        Some(second) => first.and(second).map(|(first, second)| (first, Some(second))),
+        None => first.map(|first| (first, None)),
+    }
+}
+
 /// The first beat: records the attempt, or refuses the e-mail for good. Look at the state of what it gives back:
-/// SENDING means that the caller must send and settle, everything else that there is nothing to send.
+/// SENDING means that the caller must send and settle, and that its job goes on; after everything else there is nothing
+/// to send, and the job is finished.
 ///
 /// An e-mail that is found begun becomes UNKNOWN: its attempt belonged to a process that died or lost its lease.
 #[derive(Debug, Clone, Serialize)]
 pub struct EmailBegin {
     /// The e-mail.
     pub email: EmailId,
-    /// The lease of the job. It is looked at but not spent: the job ends with the third beat.
-    #[serde(skip)]
-    pub lease: Option<Lease>,
 }
 
 impl Command for EmailBegin {
     const NAME: &'static str = "emailBegin";
-    type Output = Email;
+    type Output = Begun;
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Email>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Begun>> {
         let now = call.now(env);
-        if let Some(lease) = &self.lease {
-            tx.check_lease(lease).await?;
-        }
         let email = load(tx, self.email).await?;
         if email.state == EmailState::Sending {
-            return Ok(email::recover(email, now)?);
+            return Ok(email::recover(email, now)?.map(|email| (email, None)));
         }
         let known = standing_of(tx, email.contact, &email.to.address, email.enrollment).await?;
-        Ok(email::begin(email, known.standing(), now)?)
+        let begun = email::begin(email, known.standing(), now)?;
+        if begun.next.state == EmailState::Sending {
+            tx.keep_job();
+        }
+        let ended = ended(tx, &begun.next, now).await?;
+        Ok(join(begun, ended))
     }
 }
 
-/// An e-mail whose attempt has its outcome, and the suppression of a mailbox that turned out not to exist.
-pub type Settled = (Email, Option<Suppression>);
+/// An e-mail whose attempt has its outcome; its enrolment where that ended it; and the suppression of a mailbox that
+/// turned out not to exist.
+pub type Settled = (Begun, Option<Suppression>);
 
 /// The third beat: records the outcome of an attempt and plans what follows.
 #[derive(Debug, Clone, Serialize)]
@@ -146,20 +189,30 @@ impl Command for EmailSettle {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Settled>> {
         let now = call.now(env);
         let email = load(tx, self.email).await?;
-        let address = email.to.address.clone();
         let settled = email::settle(email, self.attempt, &self.delivery, now)?;
-        if !self.delivery.mailbox_is_gone() {
-            return Ok(settled.map(|email| (email, None)));
-        }
+        let gone = if self.delivery.mailbox_is_gone() { self.gone(tx, &settled.next, env, now).await? } else { None };
+        let ended = ended(tx, &settled.next, now).await?;
+        Ok(join(join(settled, ended), gone))
+    }
+}
+
+impl EmailSettle {
+    /// The suppression of the recipient's address, unless it is suppressed.
+    async fn gone(
+        &self,
+        tx: &Tx,
+        email: &Email,
+        env: &Env,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Decision<Suppression>>> {
         let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Bounced);
-        let value = suppression::normalise(kind, &address)?;
+        let value = suppression::normalise(kind, &email.to.address)?;
         let existing = tx.suppression_to_change(kind, &value).await?;
         if existing.as_ref().is_some_and(Suppression::is_live) {
-            return Ok(settled.map(|email| (email, None)));
+            return Ok(None);
         }
-        let id: SuppressionId = env.id(now);
-        let wish = Wish { id, kind, value, reason, source: format!("e-mail {}", self.email) };
-        Ok(settled.and(suppression::suppress(existing, wish, now)?).map(|(email, gone)| (email, Some(gone))))
+        let wish = Wish { id: env.id(now), kind, value, reason, source: format!("e-mail {}", self.email) };
+        Ok(Some(suppression::suppress(existing, wish, now)?))
     }
 }
 

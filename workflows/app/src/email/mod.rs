@@ -8,9 +8,9 @@ mod links;
 pub mod port;
 mod suppression;
 
-pub use commands::{EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, plan_email, standing_of};
+pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Known, Settled, plan_email, standing_of};
 pub use links::{LinkError, Links};
-pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift};
+pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift, Unsubscribed};
 
 use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture};
 use std::sync::Arc;

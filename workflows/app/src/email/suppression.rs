@@ -5,6 +5,8 @@ use serde::Serialize;
 use tandem_domain::decision::Decision;
 use tandem_domain::email::Email;
 use tandem_domain::id::{ContactId, EmailId, SuppressionId};
+use tandem_domain::sequence::Enrollment;
+use tandem_domain::sequence::enrollment;
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_store::Tx;
 
@@ -56,6 +58,9 @@ impl Command for SuppressionLift {
     }
 }
 
+/// The suppression that a link led to, and the enrolments that ended with it.
+pub type Unsubscribed = (Suppression, Vec<Enrollment>);
+
 /// What the recipient of an e-mail asked for by its link. The link's signature has been checked.
 ///
 /// Repeating it is refused with `SUPPRESSION_EXISTS`, which tells the caller that all is done.
@@ -69,9 +74,9 @@ pub struct EmailUnsubscribe {
 
 impl Command for EmailUnsubscribe {
     const NAME: &'static str = "emailUnsubscribe";
-    type Output = Suppression;
+    type Output = Unsubscribed;
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Suppression>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Unsubscribed>> {
         let now = call.now(env);
         let missing = || AppError::NotFound { what: "Email", id: self.email.into() };
         let email: Email = tx.peek(self.email).await?.ok_or_else(missing)?;
@@ -83,6 +88,13 @@ impl Command for EmailUnsubscribe {
         let existing = tx.suppression_to_change(kind, &value).await?;
         let source = format!("unsubscribe link in e-mail {}", self.email);
         let wish = Wish { id: env.id(now), kind, value, reason, source };
-        Ok(suppression::suppress(existing, wish, now)?)
+        let mut all = suppression::suppress(existing, wish, now)?.map(|kept| (kept, Vec::new()));
+        for live in tx.live_enrollments_of(self.contact).await? {
+            all = all.and(enrollment::opt_out(live, now)?).map(|((kept, mut ended), one)| {
+                ended.push(one);
+                (kept, ended)
+            });
+        }
+        Ok(all)
     }
 }

@@ -9,15 +9,13 @@ use tandem_store::StoreError;
 /// The three beats. A crash between the first and the third leaves the e-mail SENDING; the next run of this job finds
 /// it so and calls it UNKNOWN.
 pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Disposition, AppError> {
-    let without_job = Call { job: None, ..call.clone() };
-    let begin = EmailBegin { email, lease: call.job.clone() };
-    let begun = match app.run(&without_job, begin).await {
+    let (begun, _) = match app.run(call, EmailBegin { email }).await {
         Ok(begun) => begun,
         Err(AppError::Refused { .. } | AppError::NotFound { .. }) => return Ok(Disposition::Obsolete),
         Err(error) => return Err(error),
     };
     if begun.state != EmailState::Sending {
-        return Ok(Disposition::Obsolete);
+        return Ok(Disposition::Finished);
     }
     let mail = &app.env.mail;
     let delivery = mail.mailer.send(mail.outgoing(&begun)).await;
@@ -26,10 +24,13 @@ pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Dispos
         Ok(_) => Ok(Disposition::Finished),
         // The lease ran out while the server took its time, and whoever took over may have called the e-mail
         // UNKNOWN. What happened is known here, so it is recorded; the job is no longer ours to finish.
-        Err(lost @ AppError::Store(StoreError::LeaseLost { .. })) => match app.run(&without_job, settle).await {
-            Ok(_) | Err(AppError::Refused { .. }) => Err(lost),
-            Err(error) => Err(error),
-        },
+        Err(lost @ AppError::Store(StoreError::LeaseLost { .. })) => {
+            let without_job = Call { job: None, ..call.clone() };
+            match app.run(&without_job, settle).await {
+                Ok(_) | Err(AppError::Refused { .. }) => Err(lost),
+                Err(error) => Err(error),
+            }
+        }
         Err(AppError::Refused { .. }) => Ok(Disposition::Obsolete),
         Err(error) => Err(error),
     }
