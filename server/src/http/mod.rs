@@ -7,6 +7,7 @@ mod health;
 pub mod media;
 pub mod request;
 mod router;
+pub mod unsubscribe;
 mod websocket;
 
 pub use router::{Http, router};

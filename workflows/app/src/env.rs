@@ -1,7 +1,7 @@
 //! What commands take from the world, each behind a port: time, ids, chance.
 
-use crate::email::Mail;
 use crate::QueueRules;
+use crate::email::Mail;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
