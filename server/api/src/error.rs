@@ -215,6 +215,33 @@ user_error_codes! {
     VerificationMismatch = "VERIFICATION_MISMATCH",
     /// Not one answer was given.
     VerificationNoAnswer = "VERIFICATION_NO_ANSWER",
+    // e-mail
+    /// A line break or control character in a header.
+    EmailLineBreak = "EMAIL_LINE_BREAK",
+    /// The subject is empty.
+    EmailSubjectEmpty = "EMAIL_SUBJECT_EMPTY",
+    /// The plain text is empty.
+    EmailTextEmpty = "EMAIL_TEXT_EMPTY",
+    /// This is no e-mail address.
+    EmailNotAnAddress = "EMAIL_NOT_AN_ADDRESS",
+    /// Nothing may be sent to this person.
+    EmailMayNotWrite = "EMAIL_MAY_NOT_WRITE",
+    /// The e-mail does not wait for a try.
+    EmailNotWaiting = "EMAIL_NOT_WAITING",
+    /// The outcome belongs to another try.
+    EmailNotSending = "EMAIL_NOT_SENDING",
+    /// Only an e-mail of unknown fate can be resolved.
+    EmailNotUnknown = "EMAIL_NOT_UNKNOWN",
+    /// This is no e-mail address.
+    SuppressionNotAnAddress = "SUPPRESSION_NOT_AN_ADDRESS",
+    /// This is no domain.
+    SuppressionNotADomain = "SUPPRESSION_NOT_A_DOMAIN",
+    /// It is suppressed already.
+    SuppressionExists = "SUPPRESSION_EXISTS",
+    /// The suppression was lifted before.
+    SuppressionLifted = "SUPPRESSION_LIFTED",
+    /// Lifting a suppression needs a reason.
+    SuppressionLiftUnexplained = "SUPPRESSION_LIFT_UNEXPLAINED",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

@@ -7,6 +7,7 @@
 pub mod access;
 mod connection;
 mod context;
+pub mod emails;
 mod error;
 mod ids;
 pub mod leads;
@@ -28,6 +29,7 @@ use tandem_app::App;
 pub struct Query(
     node::NodeQuery,
     access::AccessQuery,
+    emails::EmailQuery,
     ledger::LedgerQuery,
     lists::ListQuery,
     leads::LeadQuery,
@@ -38,6 +40,7 @@ pub struct Query(
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     access::AccessMutation,
+    emails::EmailMutation,
     lists::ListMutation,
     leads::LeadMutation,
     queue::QueueMutation,

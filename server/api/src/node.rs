@@ -2,6 +2,7 @@
 
 use crate::access::{AccessTokenNode, TeamNode, UserNode};
 use crate::context::ContextExt;
+use crate::emails::{EmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::ids;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
@@ -33,6 +34,10 @@ pub enum Node {
     Lead(LeadNode),
     /// An entry of a human queue.
     WorkItem(WorkItemNode),
+    /// One e-mail to one person.
+    Email(EmailNode),
+    /// An address or a domain that is never written to.
+    Suppression(SuppressionNode),
 }
 
 /// Finds things by their global ids.
@@ -78,6 +83,8 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "ListVersion" => ctx.load(id).await?.map(|version| Node::ListVersion(ListVersionNode(version))),
         "Lead" => ctx.load(id).await?.map(|lead| Node::Lead(LeadNode(lead))),
         "WorkItem" => ctx.load(id).await?.map(|item| Node::WorkItem(WorkItemNode(item))),
+        "Email" => ctx.load(id).await?.map(|email| Node::Email(EmailNode(email))),
+        "Suppression" => ctx.load(id).await?.map(|found| Node::Suppression(SuppressionNode(found))),
         _ => None,
     })
 }
