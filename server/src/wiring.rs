@@ -98,7 +98,7 @@ pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
         name: (!name.is_empty()).then(|| name.to_owned()),
     };
     // Without a mail server nothing is sent, and the sender of what is planned meanwhile is a placeholder.
-    let from = if smtp.from.is_empty() { "tandem@localhost" } else { &smtp.from };
+    let from = if smtp.from.is_empty() { "tandem@localhost.invalid" } else { &smtp.from };
     let secret = link_secret(settings, store).await?;
     Ok(Mail {
         mailer: mailer(settings)?,
@@ -118,8 +118,7 @@ pub fn queue_rules(settings: &Settings) -> anyhow::Result<QueueRules> {
         recycle_days: leads.recycle_days.get(),
         moves_by_timer: leads.moves_by_timer.get(),
     };
-    let lease =
-        Lease { minutes: queue.claim_lease_minutes.get(), longest_wait_days: queue.longest_wait_days.get() };
+    let lease = Lease { minutes: queue.claim_lease_minutes.get(), longest_wait_days: queue.longest_wait_days.get() };
     let checklist = if queue.checklist_file.is_empty() {
         Checklist::from_yaml(Checklist::SHIPPED)?
     } else {

@@ -2,7 +2,7 @@
 
 use super::error::HttpError;
 use super::request::{self, Frame};
-use super::{graphql, health, websocket};
+use super::{graphql, health, unsubscribe, websocket};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
 use crate::wiring;
@@ -67,6 +67,7 @@ pub fn router(http: Http) -> Router {
         .route("/graphql", any(graphql::handle))
         .route("/graphql/ws", get(websocket::handle))
         .merge(plain)
+        .merge(unsubscribe::routes(http.app.clone()))
         .fallback(async || HttpError::not_found())
         .method_not_allowed_fallback(async || HttpError::method_not_allowed())
         .layer(DefaultBodyLimit::max(http.limits.max_body))

@@ -7,3 +7,4 @@ mod graphql;
 mod health;
 mod plain;
 mod server;
+mod unsubscribe;

@@ -86,7 +86,10 @@ async fn every_answer_and_every_broken_line_has_its_name() {
     let rejected = |code, recipient| Delivery::Rejected { code, response: "no".into(), recipient };
     for (script, expected) in [
         (answers(Script::AnswerMail, 451), deferred(451)),
-        (answers(Script::AnswerMail, 550), rejected(550, false)),
+        (
+            answers(Script::AnswerMail, 550),
+            Delivery::Unreached { error: "the mail server refused the sender: 550 no".into() },
+        ),
         (answers(Script::AnswerRcpt, 450), deferred(450)),
         (answers(Script::AnswerRcpt, 550), rejected(550, true)),
         (answers(Script::AnswerData, 451), deferred(451)),

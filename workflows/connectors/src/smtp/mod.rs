@@ -136,6 +136,10 @@ impl SmtpMailer {
         }
         match self.say(line, Mail::new(prepared.envelope.from().cloned(), options)).await {
             Ok(_) => {}
+            // The sender is ours: a "never" to it is a setting to mend, and no reason to call any recipient bounced.
+            Err(Broken::Answer(code, text)) if code >= 500 => {
+                return Ok(Delivery::Unreached { error: format!("the mail server refused the sender: {code} {text}") });
+            }
             Err(Broken::Answer(code, text)) if code != 421 => return Ok(outcome_of_answer(code, text, false)),
             Err(broken) => return Err(broken),
         }
