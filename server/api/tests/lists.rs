@@ -4,8 +4,9 @@ use async_graphql::{Request, Variables};
 use base64::Engine;
 use serde_json::{Value, json};
 use tandem_api::{Caller, execute, schema};
-use tandem_app::Call;
+use tandem_app::{AccountUpsertMany, Call, RowResult, TaxonomyLibraryInstall};
 use tandem_domain::access::{Role, Side};
+use tandem_domain::account::AccountPatch;
 use tandem_testkit::{World, on_both_databases};
 
 async fn ask(world: &World, call: &Call, query: &str, variables: Value) -> Value {
@@ -26,13 +27,12 @@ async fn change(world: &World, call: &Call, name: &str, fields: &str, input: Val
     answer["data"][name].clone()
 }
 
-fn account_id(n: u128) -> String {
-    let id = uuid::Uuid::from_u128(n).simple();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("Account:{id}"))
-}
-
-async fn accounts(_: &World, count: u128) -> Vec<String> {
-    (1..=count).map(account_id).collect()
+async fn accounts(world: &World, count: usize) -> Vec<String> {
+    let row = |n: usize| AccountPatch { name: Some(format!("Example {n}")), ..AccountPatch::default() };
+    let rows = (0..count).map(row).collect();
+    let made = world.app.run(&world.system(), AccountUpsertMany { rows }).await.unwrap();
+    let id = |row: &RowResult| format!("Account:{}", row.id().unwrap().simple());
+    made.rows.iter().map(|row| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id(row))).collect()
 }
 
 struct Scene {
@@ -42,9 +42,10 @@ struct Scene {
     seller: Call,
 }
 
-async fn scene(world: &World, count: u128) -> Scene {
+async fn scene(world: &World, count: usize) -> Scene {
     let (_, marketer) = world.user("marketer", Role::Marketing, Some(Side::Marketing)).await;
     let (_, seller) = world.user("seller", Role::Sales, Some(Side::Sales)).await;
+    world.app.run(&world.system(), TaxonomyLibraryInstall).await.unwrap();
     let input = json!({"key": "enterprise", "name": "Enterprise", "idempotencyKey": "list-1"});
     let made = change(world, &marketer, "targetListCreate", "list { id key version requestDays }", input).await;
     assert_eq!(made["userErrors"], json!([]));
@@ -78,12 +79,12 @@ fn seen(requests: &Value) -> Value {
 on_both_databases! {
     async fn both_sides_agree_on_accounts_and_the_version_shows_them(world: World) {
         let scene = scene(&world, 3).await;
-        let agreed = scene.agree(&world, "ADD", json!("STRATEGIC")).await;
+        let agreed = scene.agree(&world, "ADD", json!("T1")).await;
         assert_eq!(agreed["list"]["version"], 1, "{agreed}");
         assert_eq!(agreed["changeRequests"][2]["membership"]["state"], "ACTIVE");
 
         world.clock.advance(chrono::TimeDelta::days(1));
-        let retiered = scene.agree(&world, "RETIER", json!("GROWTH")).await;
+        let retiered = scene.agree(&world, "RETIER", json!("T2")).await;
         assert_eq!(retiered["version"]["number"], 2, "{retiered}");
         let query = "query($at: DateTime!) { targetAccountList(key: \"enterprise\") {
             versions(first: 1) { nodes { number by { name } changes { kind tier accountId } } pageInfo { hasNextPage } }
@@ -101,10 +102,10 @@ on_both_databases! {
         assert_eq!(list["memberships"]["nodes"][0]["keys"]["marketing"]["by"]["name"], "marketer");
         assert_eq!(list["changeRequests"]["nodes"].as_array().unwrap().len(), 6);
         let then = &list["entriesAsOf"];
-        assert_eq!((&then["totalCount"], &then["nodes"][0]["tier"]), (&json!(3), &json!("STRATEGIC")));
+        assert_eq!((&then["totalCount"], &then["nodes"][0]["tier"]), (&json!(3), &json!("T1")));
         assert_eq!(then["pageInfo"]["hasNextPage"], true);
         assert_eq!(list["diff"]["added"], json!([]));
-        assert_eq!(list["diff"]["retiered"][0], json!({"fromTier": "STRATEGIC", "entry": {"tier": "GROWTH"}}));
+        assert_eq!(list["diff"]["retiered"][0], json!({"fromTier": "T1", "entry": {"tier": "T2"}}));
 
         let more = "query($at: DateTime!, $after: String) { targetAccountList(key: \"enterprise\") {
             entriesAsOf(at: $at, after: $after) { nodes { accountId } pageInfo { hasNextPage hasPreviousPage } } } }";
@@ -128,14 +129,14 @@ on_both_databases! {
         assert_eq!((&taken["list"], &taken["userErrors"][0]["code"]), (&Value::Null, &json!("LIST_KEY_TAKEN")));
         assert_eq!(taken["userErrors"][0]["field"], json!(["key"]));
 
-        let mut input = scene.ask_for("ADD", json!("STRATEGIC"));
+        let mut input = scene.ask_for("ADD", json!("T1"));
         input["changes"][1]["reasons"] = json!([]);
         let refused = change(&world, &scene.marketer, "changeRequestPropose", "changeRequests { id }", input).await;
         assert_eq!(refused["changeRequests"], Value::Null);
         assert_eq!(refused["userErrors"][0]["code"], "LIST_NO_REASON");
         assert_eq!(refused["userErrors"][0]["field"], json!(["changes", "1", "reasons"]));
 
-        let mut input = scene.ask_for("ADD", json!("STRATEGIC"));
+        let mut input = scene.ask_for("ADD", json!("T1"));
         input["changes"][0]["accountId"] = scene.list.clone();
         let refused = change(&world, &scene.marketer, "changeRequestPropose", "changeRequests { id }", input).await;
         assert_eq!(refused["userErrors"][0]["code"], "ID_INVALID");
@@ -153,13 +154,13 @@ on_both_databases! {
     async fn a_request_is_edited_rejected_and_withdrawn_at_the_revision_read(world: World) {
         let scene = scene(&world, 1).await;
         let fields = "changeRequests { id revision state approvals { marketing { at } sales { at } } }";
-        let input = scene.ask_for("ADD", json!("STRATEGIC"));
+        let input = scene.ask_for("ADD", json!("T1"));
         let asked = change(&world, &scene.marketer, "changeRequestPropose", fields, input).await["changeRequests"][0].clone();
         assert_eq!(asked["state"], "PARTIALLY_APPROVED");
-        let edit = json!({"changeRequestId": asked["id"], "revision": 1, "tier": "GROWTH", "reasons": ["INTENT_SURGE"]});
+        let edit = json!({"changeRequestId": asked["id"], "revision": 1, "tier": "T2", "reasons": ["INTENT_SURGE"]});
         let fields = "changeRequest { id revision state tier reasons approvals { marketing { at } } }";
         let edited = change(&world, &scene.seller, "changeRequestEdit", fields, edit).await["changeRequest"].clone();
-        assert_eq!((&edited["revision"], &edited["state"], &edited["tier"]), (&json!(2), &json!("PROPOSED"), &json!("GROWTH")));
+        assert_eq!((&edited["revision"], &edited["state"], &edited["tier"]), (&json!(2), &json!("PROPOSED"), &json!("T2")));
         assert_eq!(edited["approvals"]["marketing"], Value::Null);
         let stale = change(&world, &scene.seller, "changeRequestApprove", "changeRequests { id }", seen(&json!([asked]))).await;
         assert_eq!(stale["userErrors"][0]["code"], "LIST_STALE_REVISION");
@@ -177,7 +178,7 @@ on_both_databases! {
 
     async fn a_suspension_is_made_permanent_and_ended_with_two_keys(world: World) {
         let scene = scene(&world, 1).await;
-        let agreed = scene.agree(&world, "ADD", json!("STRATEGIC")).await;
+        let agreed = scene.agree(&world, "ADD", json!("T1")).await;
         let id = agreed["changeRequests"][0]["membership"]["id"].clone();
         let fields = "membership { revision state suspension { reason permanent until keys { sales { by { name } } } } }";
         let suspend = json!({"membershipId": id, "reason": "LEGAL_BLOCK", "note": "sanctions list"});

@@ -5,13 +5,15 @@
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use tandem_domain::account::Account;
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{AccountId, ChangeRequestId, ListId, MembershipId};
 use tandem_domain::target_list::{
-    self, ChangeKind, ChangeReason, ChangeRequest, Edit, Emergency, Evidence, ListMembership, Outcome, Party, Proposal,
-    REQUEST_DAYS, Refusal, Review, SUSPENSION_HOURS, TargetAccountList,
+    self, ChangeKind, ChangeReason, ChangeRequest, Edit, Emergency, Evidence, ListMembership, MOST_AT_ONCE, Outcome,
+    Party, Proposal, REQUEST_DAYS, Refusal, Review, SUSPENSION_HOURS, TargetAccountList,
 };
+use tandem_domain::taxonomy::Taxonomy;
 use tandem_store::Tx;
 
 /// Whoever acts, as the domain sees a holder of a key.
@@ -44,12 +46,12 @@ async fn reviews(tx: &Tx, seen: &[Seen]) -> Result<(TargetAccountList, Vec<Revie
     let missing = |id: ChangeRequestId| AppError::NotFound { what: "ChangeRequest", id: id.into() };
     let request: ChangeRequest = tx.peek(first).await?.ok_or_else(|| missing(first))?;
     let list = list(tx, request.list).await?;
-    let ids: Vec<_> = seen.iter().map(|seen| seen.request).collect();
+    let ids = seen.iter().map(|seen| seen.request.into());
     let requests: HashMap<_, _> =
-        tx.change_requests(&ids).await?.into_iter().map(|request| (request.id, request)).collect();
-    let members: Vec<_> = requests.values().map(|request| request.membership).collect();
+        tx.get_many::<ChangeRequest>(ids).await?.into_iter().map(|request| (request.id, request)).collect();
+    let members: Vec<_> = requests.values().map(|request| request.membership.into()).collect();
     let members: HashMap<_, _> =
-        tx.memberships(&members).await?.into_iter().map(|member| (member.id, member)).collect();
+        tx.get_many::<ListMembership>(members).await?.into_iter().map(|member| (member.id, member)).collect();
     let mut reviews = Vec::with_capacity(seen.len());
     for seen in seen {
         let request = requests.get(&seen.request).ok_or_else(|| missing(seen.request))?.clone();
@@ -58,6 +60,39 @@ async fn reviews(tx: &Tx, seen: &[Seen]) -> Result<(TargetAccountList, Vec<Revie
         reviews.push(Review { request, membership, seen: seen.revision });
     }
     Ok((list, reviews))
+}
+
+/// Refuses unless each of these accounts is there.
+async fn check_accounts(tx: &Tx, ids: &[AccountId]) -> Result<()> {
+    // Beyond the limit the domain refuses, and nothing needs to be read for it.
+    let ids = ids.get(..MOST_AT_ONCE).unwrap_or(ids);
+    let found: HashSet<AccountId> =
+        tx.peek_many::<Account>(ids.iter().map(|id| (*id).into())).await?.into_iter().map(|found| found.id).collect();
+    match ids.iter().find(|id| !found.contains(id)) {
+        Some(missing) => Err(AppError::NotFound { what: "Account", id: (*missing).into() }),
+        None => Ok(()),
+    }
+}
+
+/// The codes that the tiers, as somebody wrote them, stand for. `field` gives the path of the one at a place.
+async fn tier_codes(
+    tx: &Tx,
+    written: Vec<Option<&str>>,
+    field: impl Fn(usize) -> String,
+) -> Result<Vec<Option<String>>> {
+    let said = |text: &str| !text.trim().is_empty();
+    if !written.iter().flatten().any(|text| said(text)) {
+        return Ok(vec![None; written.len()]);
+    }
+    let taxonomies = tx.taxonomies().await?;
+    let code = |(place, text): (usize, Option<&str>)| match text.filter(|text| said(text)) {
+        None => Ok(None),
+        Some(text) => match taxonomies.resolve(Taxonomy::Tier, text) {
+            Ok(code) => Ok(Some(code.to_owned())),
+            Err(unknown) => Err(AppError::refused(unknown.code(), unknown.to_string(), Some(&field(place)))),
+        },
+    };
+    written.into_iter().enumerate().map(code).collect()
 }
 
 /// The refusal of a command over many, with the place of the one that it is about in its field's path.
@@ -142,16 +177,19 @@ impl Command for ChangeRequestPropose {
         let (now, by) = (call.now(env), party(call)?);
         let list = list(tx, self.list).await?;
         let accounts: Vec<_> = self.changes.iter().map(|change| change.account).collect();
+        check_accounts(tx, &accounts).await?;
+        let tiers = self.changes.iter().map(|change| change.tier.as_deref()).collect();
+        let tiers = tier_codes(tx, tiers, |place| format!("changes.{place}.tier")).await?;
         let mut live: HashMap<_, _> =
             tx.live_memberships(list.id, &accounts).await?.into_iter().map(|member| (member.account, member)).collect();
         let mut proposals = Vec::with_capacity(self.changes.len());
-        for change in &self.changes {
+        for (change, tier) in self.changes.iter().zip(tiers) {
             proposals.push(Proposal {
                 id: env.id(now),
                 membership: env.id(now),
                 account: change.account,
                 kind: change.kind,
-                tier: change.tier.clone(),
+                tier,
                 reasons: change.reasons.clone(),
                 evidence: change.evidence.clone(),
                 live: live.remove(&change.account),

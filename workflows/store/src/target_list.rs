@@ -45,10 +45,10 @@ pub mod version {
 }
 
 use crate::page::{Page, PageOf};
-use crate::{Result, Save, Store, Stored, Tx, ms};
+use crate::{Result, Save, Store, Tx, ms};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
-use tandem_domain::id::{AccountId, ChangeRequestId, ListId, MembershipId};
+use tandem_domain::id::{AccountId, ListId};
 use tandem_domain::target_list::{
     ChangeRequest, ListMembership, ListVersion, MembershipState, Outcome, RequestState, TargetAccountList,
 };
@@ -81,8 +81,8 @@ pub struct RequestFilter {
 impl Save for Outcome {
     async fn save(&self, tx: &Tx) -> Result<()> {
         self.list.save(tx).await?;
-        self.requests.save(tx).await?;
-        self.memberships.save(tx).await?;
+        tx.write_many(&self.requests).await?;
+        tx.write_many(&self.memberships).await?;
         self.version.save(tx).await
     }
 }
@@ -101,27 +101,6 @@ impl Tx {
                 .filter(Column::AccountId.is_in(accounts.iter().map(|account| Uuid::from(*account))))
                 .filter(Column::Live.eq(true))
                 .order_by_asc(Column::Id);
-            found.extend(self.select(query).await?);
-        }
-        Ok(found)
-    }
-
-    /// The change requests with these ids, locked; unknown ids are left out.
-    pub async fn change_requests(&self, ids: &[ChangeRequestId]) -> Result<Vec<ChangeRequest>> {
-        self.by_ids(ids.iter().map(|id| Uuid::from(*id)).collect()).await
-    }
-
-    /// The memberships with these ids, locked; unknown ids are left out.
-    pub async fn memberships(&self, ids: &[MembershipId]) -> Result<Vec<ListMembership>> {
-        self.by_ids(ids.iter().map(|id| Uuid::from(*id)).collect()).await
-    }
-
-    /// Rows are locked in the order of their ids, so that two commands over the same rows do not deadlock.
-    async fn by_ids<T: Stored>(&self, mut ids: Vec<Uuid>) -> Result<Vec<T>> {
-        ids.sort_unstable();
-        let mut found = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(CHUNK) {
-            let query = T::Row::find().filter(T::id_column().is_in(ids.iter().copied())).order_by_asc(T::id_column());
             found.extend(self.select(query).await?);
         }
         Ok(found)

@@ -1,14 +1,15 @@
 //! The laws of target-account lists, on both databases.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use chrono::TimeDelta;
 use tandem_app::target_list::{Change, Seen};
 use tandem_app::{
-    AppError, Call, ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose,
-    ChangeRequestReject, ChangeRequestWithdraw, ListMembershipMakePermanent, ListMembershipRestore,
-    ListMembershipSuspend, TargetListCreate,
+    AccountUpsertMany, AppError, Call, ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire,
+    ChangeRequestPropose, ChangeRequestReject, ChangeRequestWithdraw, ListMembershipMakePermanent,
+    ListMembershipRestore, ListMembershipSuspend, TargetListCreate, TaxonomyLibraryInstall,
 };
 use tandem_domain::access::{Role, Side};
+use tandem_domain::account::AccountPatch;
 use tandem_domain::id::{AccountId, ListId, MembershipId};
 use tandem_domain::target_list::{
     ChangeKind, ChangeReason, ChangeRequest, Evidence, ListMembership, ListVersion, MembershipState, Outcome,
@@ -26,13 +27,17 @@ struct Scene {
     accounts: Vec<AccountId>,
 }
 
-async fn accounts(_world: &World, count: u128) -> Vec<AccountId> {
-    (0..count).map(|n| AccountId(uuid::Uuid::from_u128(1_000 + n))).collect()
+async fn accounts(world: &World, count: usize) -> Vec<AccountId> {
+    let row = |n: usize| AccountPatch { name: Some(format!("Example {n}")), ..AccountPatch::default() };
+    let rows = (0..count).map(row).collect();
+    let made = world.app.run(&world.system(), AccountUpsertMany { rows }).await.unwrap();
+    made.rows.iter().map(|row| row.id().unwrap().into()).collect()
 }
 
-async fn scene(world: &World, count: u128) -> Scene {
+async fn scene(world: &World, count: usize) -> Scene {
     let (_, marketer) = world.user("marketer", Role::Marketing, Some(Side::Marketing)).await;
     let (_, seller) = world.user("seller", Role::Sales, Some(Side::Sales)).await;
+    world.app.run(&world.system(), TaxonomyLibraryInstall).await.unwrap();
     let list = world.app.run(&marketer, new_list("enterprise")).await.unwrap().id;
     Scene { list, marketer, seller, accounts: accounts(world, count).await }
 }
@@ -61,7 +66,7 @@ impl Scene {
     }
 
     async fn agree_to_add(&self, world: &World) -> Outcome {
-        let add = |account: &AccountId| change(*account, ChangeKind::Add, Some("STRATEGIC"));
+        let add = |account: &AccountId| change(*account, ChangeKind::Add, Some("T1"));
         self.agree(world, self.accounts.iter().map(add).collect()).await
     }
 
@@ -93,7 +98,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, AppError>) -> &'static str {
 on_both_databases! {
     async fn an_account_is_on_the_list_once_a_person_of_each_side_agreed(world: World) {
         let scene = scene(&world, 1).await;
-        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))];
+        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
         let asked = ChangeRequestPropose { list: scene.list, changes };
         let proposed = world.app.run(&scene.marketer, asked).await.unwrap();
         let (asked, id) = (proposed.requests[0].clone(), proposed.memberships[0].id);
@@ -105,7 +110,7 @@ on_both_databases! {
         let agreed = world.app.run(&scene.seller, seen(&[asked.clone()])).await.unwrap();
         assert_eq!(request(&world, &asked).await.state, RequestState::Agreed);
         let member = member(&world, id).await;
-        assert_eq!((member.state, member.tier.as_str()), (MembershipState::Active, "STRATEGIC"));
+        assert_eq!((member.state, member.tier.as_str()), (MembershipState::Active, "T1"));
         assert!(member.keys.agreed());
         assert_eq!(versions(&world, scene.list).await, agreed.version.into_iter().collect::<Vec<_>>());
         let stored: TargetAccountList = world.app.store.find(scene.list).await.unwrap().unwrap();
@@ -129,7 +134,7 @@ on_both_databases! {
         let scene = scene(&world, 1).await;
         let (_, colleague) = world.user("colleague", Role::Marketing, Some(Side::Marketing)).await;
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
-        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))];
+        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
         let proposed = world.app.run(&scene.marketer, ChangeRequestPropose { list: scene.list, changes }).await.unwrap();
         let before = world.ledger().await.len();
         assert_eq!(code(world.app.run(&scene.marketer, seen(&proposed.requests)).await), "LIST_SAME_SIDE");
@@ -141,13 +146,13 @@ on_both_databases! {
 
     async fn an_edit_voids_the_approvals_and_an_approval_of_the_old_revision_is_refused(world: World) {
         let scene = scene(&world, 1).await;
-        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))];
+        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
         let proposed = world.app.run(&scene.marketer, ChangeRequestPropose { list: scene.list, changes }).await.unwrap();
         world.clock.advance(TimeDelta::days(10));
         let edit = ChangeRequestEdit {
             request: proposed.requests[0].id,
             revision: 1,
-            tier: Some("GROWTH".into()),
+            tier: Some("T2".into()),
             reasons: vec![ChangeReason::IntentSurge],
             evidence: vec![],
         };
@@ -185,7 +190,7 @@ on_both_databases! {
 
     async fn one_bad_account_among_many_leaves_nothing_behind(world: World) {
         let scene = scene(&world, 2).await;
-        let add = |account| change(account, ChangeKind::Add, Some("STRATEGIC"));
+        let add = |account| change(account, ChangeKind::Add, Some("T1"));
         scene.agree(&world, vec![add(scene.accounts[0])]).await;
         let before = world.ledger().await.len();
         let changes = vec![add(scene.accounts[1]), add(scene.accounts[0])];
@@ -269,7 +274,7 @@ on_both_databases! {
         let start = world.now();
         let added = scene.agree_to_add(&world).await.memberships;
         world.clock.advance(TimeDelta::days(1));
-        scene.agree(&world, vec![change(scene.accounts[0], ChangeKind::Retier, Some("GROWTH"))]).await;
+        scene.agree(&world, vec![change(scene.accounts[0], ChangeKind::Retier, Some("T2"))]).await;
         world.clock.advance(TimeDelta::days(1));
         scene.agree(&world, vec![change(scene.accounts[1], ChangeKind::Remove, None)]).await;
         world.app.run(&scene.seller, scene.suspend(added[2].id)).await.unwrap();
@@ -278,14 +283,14 @@ on_both_databases! {
         let at = |days, minutes| start + TimeDelta::days(days) + TimeDelta::minutes(minutes);
         let tier = |at| as_of(&made, at).get(&scene.accounts[0]).map(|entry| entry.tier.clone());
         assert_eq!(tier(at(0, -1)), None);
-        assert_eq!(tier(at(0, 0)).as_deref(), Some("STRATEGIC"));
-        assert_eq!(tier(at(1, 0)).as_deref(), Some("GROWTH"));
+        assert_eq!(tier(at(0, 0)).as_deref(), Some("T1"));
+        assert_eq!(tier(at(1, 0)).as_deref(), Some("T2"));
         let until = world.app.store.list_versions_until(scene.list, at(1, 5)).await.unwrap();
         assert_eq!(until, made[..2]);
         let change = diff(&fold(&made[..1]), &fold(&made));
         assert!(change.added.is_empty() && change.restored.is_empty());
         assert_eq!(change.removed[0].account, scene.accounts[1]);
-        assert_eq!((change.retiered[0].from.as_str(), change.retiered[0].entry.tier.as_str()), ("STRATEGIC", "GROWTH"));
+        assert_eq!((change.retiered[0].from.as_str(), change.retiered[0].entry.tier.as_str()), ("T1", "T2"));
         assert_eq!((change.suspended[0].account, change.suspended[0].standing), (scene.accounts[2], Standing::Suspended));
     }
 
@@ -301,7 +306,7 @@ on_both_databases! {
     async fn a_repeated_key_proposes_once(world: World) {
         let scene = scene(&world, 1).await;
         let call = scene.marketer.clone().with_key(Some("propose-1".to_owned()));
-        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))];
+        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
         let asked = ChangeRequestPropose { list: scene.list, changes };
         let first = world.app.run(&call, asked.clone()).await.unwrap();
         assert_eq!(world.app.run(&call, asked).await.unwrap(), first);
@@ -313,7 +318,7 @@ on_both_databases! {
         let scene = scene(&world, 1).await;
         let tries = [&scene.marketer, &scene.seller, &scene.marketer, &scene.seller].map(|call| {
             let (app, call) = (world.app.clone(), call.clone());
-            let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))];
+            let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
             let asked = ChangeRequestPropose { list: scene.list, changes };
             tokio::spawn(async move { app.run(&call, asked).await })
         });
@@ -328,7 +333,7 @@ on_both_databases! {
     async fn two_approvals_at_once_make_one_version(world: World) {
         let scene = scene(&world, 1).await;
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
-        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))];
+        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
         let asked = world.app.run(&ops, ChangeRequestPropose { list: scene.list, changes }).await.unwrap().requests;
         let tries = [&scene.marketer, &scene.seller, &scene.marketer, &scene.seller].map(|call| {
             let (app, call, approve) = (world.app.clone(), call.clone(), seen(&asked));
@@ -345,7 +350,7 @@ on_both_databases! {
 
     async fn machines_and_sdrs_turn_no_key_and_timers_are_tandems_own(world: World) {
         let scene = scene(&world, 1).await;
-        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))];
+        let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
         let asked = ChangeRequestPropose { list: scene.list, changes };
         let proposed = world.app.run(&scene.marketer, asked.clone()).await.unwrap().requests;
         let (_, machine) = world.user("machine", Role::Integration, Some(Side::Sales)).await;
@@ -361,12 +366,37 @@ on_both_databases! {
         assert_eq!(code(world.app.run(&world.system(), seen(&proposed)).await), "FORBIDDEN");
     }
 
+    async fn a_tier_is_written_in_any_way_that_the_taxonomy_knows_and_refused_in_any_other(world: World) {
+        let scene = scene(&world, 2).await;
+        let propose = |tier: &str| {
+            let good = change(scene.accounts[0], ChangeKind::Add, Some("Tier 1"));
+            let changes = vec![good, change(scene.accounts[1], ChangeKind::Add, Some(tier))];
+            ChangeRequestPropose { list: scene.list, changes }
+        };
+        let refused = world.app.run(&scene.marketer, propose("platinum")).await.unwrap_err();
+        let AppError::Refused { code, field, .. } = refused else { panic!("{refused}") };
+        assert_eq!((code, field.as_deref()), ("TAXONOMY_UNKNOWN_TERM", Some("changes.1.tier")));
+        let refused = world.app.run(&scene.marketer, propose(" ")).await.unwrap_err();
+        let AppError::Refused { code, field, .. } = refused else { panic!("{refused}") };
+        assert_eq!((code, field.as_deref()), ("LIST_NO_TIER", Some("changes.1.tier")));
+        let done = world.app.run(&scene.marketer, propose("二级")).await.unwrap();
+        assert_eq!(done.requests.iter().map(|r| r.tier.as_deref().unwrap()).collect::<Vec<_>>(), ["T1", "T2"]);
+    }
+
+    async fn an_account_that_is_not_there_cannot_be_proposed(world: World) {
+        let scene = scene(&world, 1).await;
+        let stranger = AccountId(uuid::Uuid::from_u128(9));
+        let changes = [scene.accounts[0], stranger].map(|id| change(id, ChangeKind::Add, Some("T1"))).into();
+        let refused = world.app.run(&scene.marketer, ChangeRequestPropose { list: scene.list, changes }).await;
+        assert!(matches!(refused, Err(AppError::NotFound { what: "Account", .. })));
+    }
+
     async fn what_is_not_there_and_what_is_taken_are_named(world: World) {
         let scene = scene(&world, 1).await;
         assert_eq!(code(world.app.run(&scene.marketer, new_list("enterprise")).await), "LIST_KEY_TAKEN");
         let asked = ChangeRequestPropose {
             list: ListId(uuid::Uuid::from_u128(5)),
-            changes: vec![change(scene.accounts[0], ChangeKind::Add, Some("STRATEGIC"))],
+            changes: vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))],
         };
         assert_eq!(code(world.app.run(&scene.marketer, asked).await), "NOT_FOUND");
         let request = uuid::Uuid::from_u128(6).into();
