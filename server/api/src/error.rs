@@ -64,7 +64,7 @@ macro_rules! user_error_codes {
             #[cfg(test)]
             pub const ALL: &'static [&'static str] = &[$($code),+];
 
-            fn of(code: &str) -> Option<Self> {
+            pub(crate) fn of(code: &str) -> Option<Self> {
                 match code { $($code => Some(Self::$variant),)+ _ => None }
             }
         }
@@ -242,6 +242,77 @@ user_error_codes! {
     SuppressionLifted = "SUPPRESSION_LIFTED",
     /// Lifting a suppression needs a reason.
     SuppressionLiftUnexplained = "SUPPRESSION_LIFT_UNEXPLAINED",
+    // sequences
+    /// The source of a sequence is not YAML.
+    SequenceYaml = "SEQUENCE_YAML",
+    /// A value of a definition is missing, unknown or of the wrong kind.
+    SequenceShape = "SEQUENCE_SHAPE",
+    /// Something in a definition is larger than allowed.
+    SequenceTooLarge = "SEQUENCE_TOO_LARGE",
+    /// A key or step id is not of the form.
+    SequenceNameInvalid = "SEQUENCE_NAME_INVALID",
+    /// Two steps have the same id.
+    SequenceStepDuplicate = "SEQUENCE_STEP_DUPLICATE",
+    /// A step goes to one that does not exist.
+    SequenceStepUnknown = "SEQUENCE_STEP_UNKNOWN",
+    /// No way leads to the step.
+    SequenceStepUnreachable = "SEQUENCE_STEP_UNREACHABLE",
+    /// A loop would run without ever waiting.
+    SequenceLoopWithoutWait = "SEQUENCE_LOOP_WITHOUT_WAIT",
+    /// The way does not come to an end.
+    SequenceNoEnd = "SEQUENCE_NO_END",
+    /// The definition breaks rules.
+    SequenceInvalid = "SEQUENCE_INVALID",
+    /// The newest version says the same already.
+    SequenceUnchanged = "SEQUENCE_UNCHANGED",
+    /// The definition belongs to another sequence.
+    SequenceKeyChanged = "SEQUENCE_KEY_CHANGED",
+    /// What runs through a sequence cannot change.
+    SequenceSubjectChanged = "SEQUENCE_SUBJECT_CHANGED",
+    /// The sequence's state does not allow it.
+    SequenceNotAllowed = "SEQUENCE_NOT_ALLOWED",
+    /// The sequence takes no enrolments now.
+    SequenceNotActive = "SEQUENCE_NOT_ACTIVE",
+    /// A template is not valid.
+    TemplateSyntax = "TEMPLATE_SYNTAX",
+    /// A template reads something that does not exist.
+    TemplateUndefined = "TEMPLATE_UNDEFINED",
+    /// An expression is not valid.
+    ExpressionSyntax = "EXPRESSION_SYNTAX",
+    /// An expression reads a variable that does not exist.
+    ExpressionUndefined = "EXPRESSION_UNDEFINED",
+    /// An expression has no value for these data.
+    ExpressionFailed = "EXPRESSION_FAILED",
+    /// A condition gave something other than true or false.
+    ExpressionNotBoolean = "EXPRESSION_NOT_BOOLEAN",
+    /// Neither a contact nor a lead was named.
+    EnrollmentSubjectMissing = "ENROLLMENT_SUBJECT_MISSING",
+    /// Leads run through this sequence, and none was named.
+    EnrollmentLeadMissing = "ENROLLMENT_LEAD_MISSING",
+    /// The lead belongs to another contact.
+    EnrollmentContactDiffers = "ENROLLMENT_CONTACT_DIFFERS",
+    /// The values given are too large.
+    EnrollmentVarsTooLarge = "ENROLLMENT_VARS_TOO_LARGE",
+    /// More than 500 subjects at once.
+    EnrollmentTooMany = "ENROLLMENT_TOO_MANY",
+    /// The subject has a live enrolment in this sequence.
+    EnrollmentExists = "ENROLLMENT_EXISTS",
+    /// The previous run ended too recently.
+    EnrollmentTooSoon = "ENROLLMENT_TOO_SOON",
+    /// The entry condition does not hold.
+    EnrollmentEntryNotMet = "ENROLLMENT_ENTRY_NOT_MET",
+    /// The person may not be written to.
+    EnrollmentMayNotWrite = "ENROLLMENT_MAY_NOT_WRITE",
+    /// The re-entry key is not a text.
+    EnrollmentReentryKeyInvalid = "ENROLLMENT_REENTRY_KEY_INVALID",
+    /// The enrolment is over.
+    EnrollmentEnded = "ENROLLMENT_ENDED",
+    /// The enrolment is paused.
+    EnrollmentPaused = "ENROLLMENT_PAUSED",
+    /// The enrolment is not paused.
+    EnrollmentNotPaused = "ENROLLMENT_NOT_PAUSED",
+    /// An enrolment does not pause for this reason.
+    EnrollmentPauseReasonInvalid = "ENROLLMENT_PAUSE_REASON_INVALID",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

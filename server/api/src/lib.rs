@@ -18,6 +18,7 @@ mod node;
 mod payload;
 pub mod queue;
 mod scalars;
+pub mod sequences;
 
 pub use context::Caller;
 
@@ -34,6 +35,7 @@ pub struct Query(
     lists::ListQuery,
     leads::LeadQuery,
     queue::QueueQuery,
+    sequences::SequenceQuery,
 );
 
 /// Changes: each is one command.
@@ -45,6 +47,7 @@ pub struct Mutation(
     leads::LeadMutation,
     queue::QueueMutation,
     queue::VerdictMutation,
+    sequences::SequenceMutation,
 );
 
 /// The schema over an application.

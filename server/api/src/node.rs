@@ -5,9 +5,10 @@ use crate::context::ContextExt;
 use crate::emails::{EmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::ids;
-use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::leads::LeadNode;
+use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::queue::WorkItemNode;
+use crate::sequences::{EnrollmentNode, SequenceNode, SequenceVersionNode};
 use async_graphql::{Context, ID, Interface, Object};
 use tandem_app::AppError;
 use uuid::Uuid;
@@ -38,6 +39,12 @@ pub enum Node {
     Email(EmailNode),
     /// An address or a domain that is never written to.
     Suppression(SuppressionNode),
+    /// A nurture programme.
+    Sequence(SequenceNode),
+    /// One published version of a sequence.
+    SequenceVersion(SequenceVersionNode),
+    /// One subject's run through one version of a sequence.
+    Enrollment(EnrollmentNode),
 }
 
 /// Finds things by their global ids.
@@ -85,6 +92,9 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "WorkItem" => ctx.load(id).await?.map(|item| Node::WorkItem(WorkItemNode(item))),
         "Email" => ctx.load(id).await?.map(|email| Node::Email(EmailNode(email))),
         "Suppression" => ctx.load(id).await?.map(|found| Node::Suppression(SuppressionNode(found))),
+        "Sequence" => ctx.load(id).await?.map(|sequence| Node::Sequence(SequenceNode(sequence))),
+        "SequenceVersion" => ctx.load(id).await?.map(|version| Node::SequenceVersion(SequenceVersionNode(version))),
+        "Enrollment" => ctx.load(id).await?.map(|enrollment| Node::Enrollment(EnrollmentNode(enrollment))),
         _ => None,
     })
 }

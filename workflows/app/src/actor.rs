@@ -136,6 +136,17 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("customFieldChange", DEFINERS),
     ("taxonomyTermSave", DEFINERS),
     ("taxonomyLibraryInstall", DEFINERS),
+    // sequences
+    ("sequenceDraft", DEFINERS),
+    ("sequencePublish", DEFINERS),
+    ("sequencePause", DEFINERS),
+    ("sequenceResume", DEFINERS),
+    ("sequenceArchive", DEFINERS),
+    ("enrollmentCreate", EVERYBODY),
+    ("enrollmentExit", PEOPLE),
+    ("enrollmentFinish", PEOPLE),
+    ("enrollmentPause", PEOPLE),
+    ("enrollmentResume", PEOPLE),
     // target-account lists
     ("targetListCreate", &[Role::Marketing, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("changeRequestPropose", LIST_PARTIES),

@@ -18,6 +18,7 @@ pub mod import;
 pub mod leads;
 pub mod queue;
 mod rules;
+pub mod sequence;
 pub mod target_list;
 pub mod taxonomy;
 mod virtual_env;
@@ -51,6 +52,10 @@ pub use queue::{
     WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait, WorkItemWake,
 };
 pub use rules::QueueRules;
+pub use sequence::{
+    EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
+    EnrollmentsResume, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume,
+};
 pub use target_list::{
     ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,
     ChangeRequestWithdraw, ListMembershipMakePermanent, ListMembershipRestore, ListMembershipSuspend,

@@ -245,6 +245,18 @@ impl Enrollment {
         })
     }
 
+    /// Whether an e-mail that it planned may still go out: it runs, or went through to the end with it. Every other end,
+    /// and a pause, holds back what has not gone out yet.
+    pub const fn lets_out(&self) -> bool {
+        matches!(
+            self.state,
+            EnrollmentState::Pending
+                | EnrollmentState::Active
+                | EnrollmentState::Waiting(_)
+                | EnrollmentState::Finished(FinishReason::Completed)
+        )
+    }
+
     /// Whether it keeps the law of due times.
     pub fn keeps_the_law(&self) -> bool {
         let timed =
@@ -341,6 +353,14 @@ pub enum Refusal {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The timer was planned for another visit.
+    #[error("visit {given} is over; the enrolment is at visit {visit}")]
+    Stale {
+        /// The visit the timer was planned for.
+        given: u32,
+        /// The visit the enrolment is at.
+        visit: u32,
+    },
 }
 
 impl Refusal {
@@ -359,6 +379,7 @@ impl Refusal {
             Self::Paused { .. } => "ENROLLMENT_PAUSED",
             Self::NotPaused { .. } => "ENROLLMENT_NOT_PAUSED",
             Self::NotDue { .. } => "ENROLLMENT_NOT_DUE",
+            Self::Stale { .. } => "ENROLLMENT_STALE",
         }
     }
 
@@ -505,6 +526,13 @@ pub fn opt_out(enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision<En
 pub fn bounce(enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
     live(&enrollment)?;
     Ok(close(enrollment, EnrollmentState::Bounced, now))
+}
+
+/// Ends an enrolment because its next step could not be taken.
+pub fn fail(mut enrollment: Enrollment, failure: Failure, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    enrollment.failure = Some(failure);
+    Ok(close(enrollment, EnrollmentState::Failed, now))
 }
 
 /// Pauses an enrolment: its next step stays where it is, and its timers do nothing.

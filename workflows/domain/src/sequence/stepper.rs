@@ -22,7 +22,7 @@ pub const MAX_STEPS: usize = 250;
 /// The most steps and waits in the whole life of an enrolment.
 pub const MAX_VISITS: u32 = 10_000;
 /// When it is looked again whether a consent that could not be read has become known.
-const CONSENT_RETRY: TimeDelta = TimeDelta::hours(1);
+const CONSENT_RETRY: TimeDelta = TimeDelta::hours(24);
 
 codes! {
     /// Whether a person may be written to.

@@ -22,7 +22,7 @@ const STATEMENTS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
 const FILTERS: [&str; 11] =
     ["upper", "lower", "title", "capitalize", "trim", "default", "length", "first", "last", "round", "join"];
 /// The tests that are allowed, after `is` or `is not`.
-const TESTS: [&str; 3] = ["defined", "undefined", "none"];
+const TESTS: [&str; 2] = ["defined", "undefined"];
 
 /// What a result is for, which decides how values are escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +108,11 @@ pub fn check(source: &str, form: Form, known: &[&str]) -> Result<(), Refusal> {
     verdict.unwrap_or_else(broken_off)
 }
 
-/// Fills a template. `data` is a JSON object whose top-level keys are the variables.
+/// Fills a template. `data` is a JSON object whose top-level keys are the variables. What is null there counts as not
+/// defined: nobody gets "Dear none".
 pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal> {
     scan(source)?;
+    let data = &without_nulls(data);
     let filled = with_stack(|| {
         let environment = environment(form);
         let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
@@ -132,6 +134,17 @@ pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal>
             .join(" "),
         Form::Text | Form::Html => text,
     })
+}
+
+fn without_nulls(data: &Value) -> Value {
+    match data {
+        Value::Object(entries) => {
+            let there = entries.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(there.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        other => other.clone(),
+    }
 }
 
 fn broken_off<T>() -> Result<T, Refusal> {
@@ -161,7 +174,6 @@ fn environment(form: Form) -> Environment<'static> {
     environment.add_filter("join", join);
     environment.add_test("defined", minijinja::tests::is_defined);
     environment.add_test("undefined", minijinja::tests::is_undefined);
-    environment.add_test("none", minijinja::tests::is_none);
     environment
 }
 
@@ -323,7 +335,7 @@ mod tests {
 
     #[test]
     fn an_undefined_variable_is_named_with_its_line() {
-        let refusal = text("Hi\n{{ contact.fist_name }}", &json!({"contact": {}})).unwrap_err();
+        let refusal = text("Hi\n{{ contact.fist_name }}", &json!({"contact": {"fist_name": null}})).unwrap_err();
         assert_eq!(refusal, Refusal::Undefined { variable: "contact.fist_name".to_owned(), line: 2 });
         let refusal = check("Hi\n{{ contcat.first_name }}", Form::Text, &["contact"]).unwrap_err();
         assert_eq!(refusal, Refusal::Undefined { variable: "contcat".to_owned(), line: 2 });

@@ -1,9 +1,11 @@
 //! One handler a job kind. A handler runs commands under the job's lease; the last one's commit finishes the job.
 
+mod advance_enrollment;
 mod deliver_email;
 mod end_suspension;
 mod expire_change_request;
 mod expire_claim;
+mod resume_enrollments;
 mod wake_lead;
 mod wake_work_item;
 mod handoff;
@@ -15,6 +17,8 @@ use tandem_domain::decision::Job;
 /// Hands a job to its handler.
 pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition, AppError> {
     match job {
+        Job::AdvanceEnrollment { enrollment, visit } => advance_enrollment::run(app, call, enrollment, visit).await,
+        Job::ResumeEnrollments { sequence, revision } => resume_enrollments::run(app, call, sequence, revision).await,
         Job::DeliverEmail { email } => deliver_email::run(app, call, email).await,
         Job::EndSuspension { list, account, revision } => end_suspension::run(app, call, list, account, revision).await,
         Job::ExpireChangeRequest { request } => expire_change_request::run(app, call, request).await,

@@ -1,0 +1,409 @@
+//! Changes of sequences and enrolments.
+
+use super::types::{
+    EnrollmentExitReason, EnrollmentFinishReason, EnrollmentNode, EnrollmentPauseReason, SequenceNode,
+    SequenceVersionNode,
+};
+use crate::context::ContextExt;
+use crate::error::{ApiError, UserError, UserErrorCode, split};
+use crate::ids::{global, local, local_opt};
+use crate::payload::payload;
+use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
+use serde_json::{Map, Value};
+use tandem_app::sequence::sequence_validate;
+use tandem_app::{
+    AppError, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, SequenceArchive,
+    SequenceDraft, SequencePause, SequencePublish, SequenceResume,
+};
+
+/// How many subjects one call may enrol.
+const MOST: usize = 500;
+
+macro_rules! inputs {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident: $type:ty),+ })+) => { $(
+        $(#[$meta])*
+        #[derive(InputObject)]
+        pub struct $name { $($(#[$fmeta])* $field: $type),+ }
+    )+ };
+}
+
+inputs! {
+    /// A definition to save.
+    SequenceDraftInput {
+        /// The definition, in YAML or JSON.
+        source: String,
+        /// Repeats of the same key and input within 24 hours give the same payload.
+        idempotency_key: Option<String>
+    }
+    /// A definition to publish.
+    SequencePublishInput {
+        /// The definition, in YAML or JSON.
+        source: String,
+        /// Repeats of the same key and input within 24 hours give the same payload.
+        idempotency_key: Option<String>
+    }
+    /// A sequence to pause.
+    SequencePauseInput {
+        /// The sequence.
+        sequence_id: ID
+    }
+    /// A sequence to resume.
+    SequenceResumeInput {
+        /// The sequence.
+        sequence_id: ID
+    }
+    /// A sequence to archive.
+    SequenceArchiveInput {
+        /// The sequence.
+        sequence_id: ID
+    }
+}
+
+/// A subject to enrol.
+#[derive(InputObject)]
+pub struct EnrollmentCreateInput {
+    /// The sequence.
+    sequence_id: ID,
+    /// The person; may be left out where the lead is named.
+    contact_id: Option<ID>,
+    /// The lead; needed where leads run through the sequence.
+    lead_id: Option<ID>,
+    /// Values for conditions and templates (`enrollment.vars.<key>`): a map of at most 16 KiB.
+    vars: Option<Json<Map<String, Value>>>,
+    /// Repeats of the same key and input within 24 hours give the same payload.
+    idempotency_key: Option<String>,
+}
+
+/// Many subjects to enrol in one sequence.
+#[derive(InputObject)]
+pub struct EnrollmentCreateManyInput {
+    /// The sequence.
+    sequence_id: ID,
+    /// The people; at most 500 people and leads together.
+    #[graphql(default)]
+    contact_ids: Vec<ID>,
+    /// The leads.
+    #[graphql(default)]
+    lead_ids: Vec<ID>,
+    /// Repeats of the same key and input within 24 hours enrol only who is missing, and give the same results.
+    idempotency_key: Option<String>,
+}
+
+/// An enrolment to end early.
+#[derive(InputObject)]
+pub struct EnrollmentExitInput {
+    /// The enrolment.
+    enrollment_id: ID,
+    /// Why.
+    #[graphql(default_with = "EnrollmentExitReason::Manual")]
+    reason: EnrollmentExitReason,
+}
+
+/// An enrolment whose purpose has come about.
+#[derive(InputObject)]
+pub struct EnrollmentFinishInput {
+    /// The enrolment.
+    enrollment_id: ID,
+    /// What came about.
+    reason: EnrollmentFinishReason,
+}
+
+/// An enrolment to pause.
+#[derive(InputObject)]
+pub struct EnrollmentPauseInput {
+    /// The enrolment.
+    enrollment_id: ID,
+    /// Why.
+    #[graphql(default_with = "EnrollmentPauseReason::Manual")]
+    reason: EnrollmentPauseReason,
+}
+
+/// An enrolment to resume.
+#[derive(InputObject)]
+pub struct EnrollmentResumeInput {
+    /// The enrolment.
+    enrollment_id: ID,
+}
+
+payload! {
+    /// What `sequenceDraft` did.
+    SequenceDraftPayload {
+        /// The sequence with its draft.
+        sequence: SequenceNode,
+    }
+    /// What `sequencePublish` did.
+    SequencePublishPayload {
+        /// The sequence after the change.
+        sequence: SequenceNode,
+        /// The new version.
+        version: SequenceVersionNode,
+    }
+    /// What `sequencePause` did.
+    SequencePausePayload {
+        /// The sequence after the change.
+        sequence: SequenceNode,
+    }
+    /// What `sequenceResume` did.
+    SequenceResumePayload {
+        /// The sequence after the change.
+        sequence: SequenceNode,
+    }
+    /// What `sequenceArchive` did.
+    SequenceArchivePayload {
+        /// The sequence after the change.
+        sequence: SequenceNode,
+    }
+    /// What `enrollmentCreate` did.
+    EnrollmentCreatePayload {
+        /// The new enrolment.
+        enrollment: EnrollmentNode,
+    }
+    /// What `enrollmentExit` did.
+    EnrollmentExitPayload {
+        /// The enrolment after the change.
+        enrollment: EnrollmentNode,
+    }
+    /// What `enrollmentFinish` did.
+    EnrollmentFinishPayload {
+        /// The enrolment after the change.
+        enrollment: EnrollmentNode,
+    }
+    /// What `enrollmentPause` did.
+    EnrollmentPausePayload {
+        /// The enrolment after the change.
+        enrollment: EnrollmentNode,
+    }
+    /// What `enrollmentResume` did.
+    EnrollmentResumePayload {
+        /// The enrolment after the change.
+        enrollment: EnrollmentNode,
+    }
+    /// What `enrollmentCreateMany` did.
+    EnrollmentCreateManyPayload {
+        /// One answer for each person and then each lead, in the order given.
+        results: Vec<EnrollmentCreateResult>,
+    }
+}
+
+/// What enrolling one of many came to.
+#[derive(SimpleObject)]
+pub struct EnrollmentCreateResult {
+    /// The person or lead that was named.
+    subject_id: ID,
+    /// The new enrolment; null where it was refused.
+    enrollment: Option<EnrollmentNode>,
+    /// What the caller can mend; empty when it was enrolled.
+    user_errors: Vec<UserError>,
+}
+
+/// The problems of a definition that was refused, each as an error of its own: the field is `source` and the path.
+fn problems(source: &str, done: &Result<(), &AppError>) -> Option<Vec<UserError>> {
+    if !matches!(done, Err(error) if error.code() == "SEQUENCE_INVALID") {
+        return None;
+    }
+    let found = sequence_validate(source).err()?;
+    let error = |problem: tandem_domain::sequence::Problem| {
+        let line = problem.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        Some(UserError {
+            field: Some(vec!["source".to_owned(), problem.path]),
+            message: format!("{line}{}", problem.message),
+            code: UserErrorCode::of(problem.rule.as_str())?,
+        })
+    };
+    Some(found.into_iter().take(100).filter_map(error).collect())
+}
+
+/// Changes of sequences and enrolments.
+#[derive(Default)]
+pub struct SequenceMutation;
+
+#[Object]
+impl SequenceMutation {
+    /// Saves a definition without publishing it. Every problem of the definition is a user error of its own.
+    async fn sequence_draft(
+        &self,
+        ctx: &Context<'_>,
+        input: SequenceDraftInput,
+    ) -> Result<SequenceDraftPayload, ApiError> {
+        let command = SequenceDraft { source: input.source.clone() };
+        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        match problems(&input.source, &done.as_ref().map(drop)) {
+            Some(user_errors) => Ok(SequenceDraftPayload { sequence: None, user_errors }),
+            None => SequenceDraftPayload::of(done.map(SequenceNode)),
+        }
+    }
+
+    /// Publishes a definition as the next version of the sequence of its key. Every problem of the definition is a
+    /// user error of its own.
+    async fn sequence_publish(
+        &self,
+        ctx: &Context<'_>,
+        input: SequencePublishInput,
+    ) -> Result<SequencePublishPayload, ApiError> {
+        let command = SequencePublish { source: input.source.clone() };
+        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        match problems(&input.source, &done.as_ref().map(drop)) {
+            Some(user_errors) => Ok(SequencePublishPayload { sequence: None, version: None, user_errors }),
+            None => SequencePublishPayload::of(
+                done.map(|(sequence, version)| (SequenceNode(sequence), SequenceVersionNode(version))),
+            ),
+        }
+    }
+
+    /// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.
+    async fn sequence_pause(
+        &self,
+        ctx: &Context<'_>,
+        input: SequencePauseInput,
+    ) -> Result<SequencePausePayload, ApiError> {
+        let done = async {
+            let sequence = local(&input.sequence_id, "sequenceId")?;
+            ctx.app().run(&ctx.call(None), SequencePause { sequence }).await
+        };
+        SequencePausePayload::of(done.await.map(SequenceNode))
+    }
+
+    /// Resumes a sequence, and the enrolments that paused with it.
+    async fn sequence_resume(
+        &self,
+        ctx: &Context<'_>,
+        input: SequenceResumeInput,
+    ) -> Result<SequenceResumePayload, ApiError> {
+        let done = async {
+            let sequence = local(&input.sequence_id, "sequenceId")?;
+            ctx.app().run(&ctx.call(None), SequenceResume { sequence }).await
+        };
+        SequenceResumePayload::of(done.await.map(SequenceNode))
+    }
+
+    /// Archives a sequence for good: what still runs ends when it falls due.
+    async fn sequence_archive(
+        &self,
+        ctx: &Context<'_>,
+        input: SequenceArchiveInput,
+    ) -> Result<SequenceArchivePayload, ApiError> {
+        let done = async {
+            let sequence = local(&input.sequence_id, "sequenceId")?;
+            ctx.app().run(&ctx.call(None), SequenceArchive { sequence }).await
+        };
+        SequenceArchivePayload::of(done.await.map(SequenceNode))
+    }
+
+    /// Enrols a subject in the newest version of a sequence; its first step is due at once.
+    async fn enrollment_create(
+        &self,
+        ctx: &Context<'_>,
+        input: EnrollmentCreateInput,
+    ) -> Result<EnrollmentCreatePayload, ApiError> {
+        let done = async {
+            let command = EnrollmentCreate {
+                sequence: local(&input.sequence_id, "sequenceId")?,
+                contact: local_opt(input.contact_id.as_ref(), "contactId")?,
+                lead: local_opt(input.lead_id.as_ref(), "leadId")?,
+                vars: input.vars.map(|vars| vars.0).unwrap_or_default(),
+            };
+            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+        };
+        EnrollmentCreatePayload::of(done.await.map(|(enrollment, _)| EnrollmentNode(enrollment)))
+    }
+
+    /// Enrols many subjects in the newest version of a sequence, each for itself: a refusal of one leaves the others
+    /// alone.
+    async fn enrollment_create_many(
+        &self,
+        ctx: &Context<'_>,
+        input: EnrollmentCreateManyInput,
+    ) -> Result<EnrollmentCreateManyPayload, ApiError> {
+        let prepared = async {
+            let count = input.contact_ids.len() + input.lead_ids.len();
+            if count > MOST {
+                let message = format!("at most {MOST} can be enrolled at once, not {count}; split them");
+                return Err(AppError::refused("ENROLLMENT_TOO_MANY", message, Some("contactIds")));
+            }
+            let sequence = local(&input.sequence_id, "sequenceId")?;
+            let mut commands = Vec::with_capacity(count);
+            for id in &input.contact_ids {
+                let contact = Some(local(id, "contactIds")?);
+                commands.push(EnrollmentCreate { sequence, contact, lead: None, vars: Map::new() });
+            }
+            for id in &input.lead_ids {
+                let lead = Some(local(id, "leadIds")?);
+                commands.push(EnrollmentCreate { sequence, contact: None, lead, vars: Map::new() });
+            }
+            Ok(commands)
+        };
+        let commands = match prepared.await {
+            Ok(commands) => commands,
+            Err(error) => return EnrollmentCreateManyPayload::of(Err(error)),
+        };
+        let subjects: Vec<ID> = commands
+            .iter()
+            .filter_map(|command| command.contact.map(global).or_else(|| command.lead.map(global)))
+            .collect();
+        let answers = ctx.app().enroll_many(&ctx.call(input.idempotency_key), commands).await;
+        let mut results = Vec::with_capacity(answers.len());
+        for (subject_id, answer) in subjects.into_iter().zip(answers) {
+            results.push(match split(answer)? {
+                Ok((enrollment, _)) => EnrollmentCreateResult {
+                    subject_id,
+                    enrollment: Some(EnrollmentNode(enrollment)),
+                    user_errors: Vec::new(),
+                },
+                Err(user_errors) => EnrollmentCreateResult { subject_id, enrollment: None, user_errors },
+            });
+        }
+        EnrollmentCreateManyPayload::of(Ok(results))
+    }
+
+    /// Ends an enrolment early.
+    async fn enrollment_exit(
+        &self,
+        ctx: &Context<'_>,
+        input: EnrollmentExitInput,
+    ) -> Result<EnrollmentExitPayload, ApiError> {
+        let done = async {
+            let enrollment = local(&input.enrollment_id, "enrollmentId")?;
+            ctx.app().run(&ctx.call(None), EnrollmentExit { enrollment, reason: input.reason.into() }).await
+        };
+        EnrollmentExitPayload::of(done.await.map(|(enrollment, _)| EnrollmentNode(enrollment)))
+    }
+
+    /// Ends an enrolment because its purpose has come about: the person answered, a meeting was booked.
+    async fn enrollment_finish(
+        &self,
+        ctx: &Context<'_>,
+        input: EnrollmentFinishInput,
+    ) -> Result<EnrollmentFinishPayload, ApiError> {
+        let done = async {
+            let enrollment = local(&input.enrollment_id, "enrollmentId")?;
+            ctx.app().run(&ctx.call(None), EnrollmentFinish { enrollment, reason: input.reason.into() }).await
+        };
+        EnrollmentFinishPayload::of(done.await.map(|(enrollment, _)| EnrollmentNode(enrollment)))
+    }
+
+    /// Pauses an enrolment: its next step stays where it is.
+    async fn enrollment_pause(
+        &self,
+        ctx: &Context<'_>,
+        input: EnrollmentPauseInput,
+    ) -> Result<EnrollmentPausePayload, ApiError> {
+        let done = async {
+            let enrollment = local(&input.enrollment_id, "enrollmentId")?;
+            ctx.app().run(&ctx.call(None), EnrollmentPause { enrollment, reason: input.reason.into() }).await
+        };
+        EnrollmentPausePayload::of(done.await.map(EnrollmentNode))
+    }
+
+    /// Resumes a paused enrolment. What fell due during the pause is due now.
+    async fn enrollment_resume(
+        &self,
+        ctx: &Context<'_>,
+        input: EnrollmentResumeInput,
+    ) -> Result<EnrollmentResumePayload, ApiError> {
+        let done = async {
+            let enrollment = local(&input.enrollment_id, "enrollmentId")?;
+            ctx.app().run(&ctx.call(None), EnrollmentResume { enrollment }).await
+        };
+        EnrollmentResumePayload::of(done.await.map(EnrollmentNode))
+    }
+}

@@ -1,0 +1,393 @@
+//! Types of sequences and enrolments.
+
+use crate::access::UserNode;
+use crate::connection::{connection, page};
+use crate::context::ContextExt;
+use crate::error::ApiError;
+use crate::ids::global;
+use crate::leads::LeadNode;
+use async_graphql::connection::Connection;
+use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use tandem_domain::sequence::enrollment::{self as domain, Enrollment};
+use tandem_domain::sequence::simulation::Line;
+use tandem_domain::sequence::{Problem, Sequence, SequenceVersion, publishing};
+
+/// Where a sequence is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "publishing::SequenceState")]
+pub enum SequenceState {
+    /// Nothing is published yet.
+    Draft,
+    /// It takes enrolments, and they run.
+    Active,
+    /// It takes no enrolments, and none runs.
+    Paused,
+    /// It is over for good: what still runs ends when it falls due.
+    Archived,
+}
+
+/// Where an enrolment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::StateKind")]
+pub enum EnrollmentState {
+    /// It was made and has not begun.
+    Pending,
+    /// Its next step is due.
+    Active,
+    /// It waits for its due time; the reason is TIME, EVENT, WINDOW, CAP or TASK.
+    Waiting,
+    /// It goes on when somebody resumes it; the reason is MANUAL, SEQUENCE, OUT_OF_OFFICE or OPS.
+    Paused,
+    /// It came to its end; the reason is GOAL, COMPLETED, REPLIED or MEETING_BOOKED.
+    Finished,
+    /// It was left early; the reason is RULE, LIST_REMOVED, SUPERSEDED or MANUAL.
+    Exited,
+    /// The person does not want to be written to.
+    OptedOut,
+    /// The person cannot be written to.
+    Bounced,
+    /// A step could not be taken; `failure` says why.
+    Failed,
+}
+
+/// Why an enrolment is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum EnrollmentPauseReason {
+    /// Somebody paused this enrolment.
+    Manual,
+    /// The person is away.
+    OutOfOffice,
+    /// An operator stopped it.
+    Ops,
+}
+
+impl From<EnrollmentPauseReason> for domain::PauseReason {
+    fn from(reason: EnrollmentPauseReason) -> Self {
+        match reason {
+            EnrollmentPauseReason::Manual => Self::Manual,
+            EnrollmentPauseReason::OutOfOffice => Self::OutOfOffice,
+            EnrollmentPauseReason::Ops => Self::Ops,
+        }
+    }
+}
+
+/// How a finished enrolment came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::FinishReason")]
+pub enum EnrollmentFinishReason {
+    /// The goal was reached.
+    Goal,
+    /// It went through to the end.
+    Completed,
+    /// The person answered.
+    Replied,
+    /// A meeting was booked.
+    MeetingBooked,
+}
+
+/// Why an enrolment was left early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::ExitReason")]
+pub enum EnrollmentExitReason {
+    /// The exit condition held, or a step says so.
+    Rule,
+    /// The account left the target list.
+    ListRemoved,
+    /// Something newer took its place, or the sequence was archived.
+    Superseded,
+    /// Somebody ended it.
+    Manual,
+}
+
+/// How many enrolments are in a state.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct EnrollmentCount {
+    /// The state.
+    state: EnrollmentState,
+    /// How many.
+    count: i32,
+}
+
+/// A nurture programme.
+pub struct SequenceNode(pub Sequence);
+
+#[Object(name = "Sequence")]
+impl SequenceNode {
+    /// The global id.
+    pub(crate) async fn id(&self) -> ID {
+        global(self.0.id)
+    }
+    /// Its stable name; unique.
+    async fn key(&self) -> &str {
+        &self.0.key
+    }
+    /// The name to show.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+    /// Where it is.
+    async fn state(&self) -> SequenceState {
+        self.0.state.into()
+    }
+    /// The newest version; null while nothing is published.
+    async fn latest_version(&self, ctx: &Context<'_>) -> Option<Result<SequenceVersionNode, ApiError>> {
+        let version = ctx.load(self.0.latest_version?).await.map_err(ApiError::from).transpose()?;
+        Some(version.map(SequenceVersionNode))
+    }
+    /// Every version, oldest first.
+    async fn versions(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Option<Result<Connection<String, SequenceVersionNode>, ApiError>> {
+        let read = async {
+            let page = page(first, after, last, before)?;
+            let versions = ctx.app().store.sequence_version_page(self.0.id, &page).await?;
+            Ok(connection(versions, |version| version.id, SequenceVersionNode))
+        };
+        Some(read.await)
+    }
+    /// A definition that was saved and not published yet, as written.
+    async fn draft(&self) -> Option<&str> {
+        self.0.draft.as_deref()
+    }
+    /// How many enrolments are in each state; states without any are left out.
+    async fn enrollment_counts(&self, ctx: &Context<'_>) -> Option<Result<Vec<EnrollmentCount>, ApiError>> {
+        let counts = ctx.app().store.enrollment_counts(Some(self.0.id)).await.map_err(ApiError::from);
+        Some(counts.map(|counts| {
+            let counted = |(state, count): (domain::StateKind, i64)| EnrollmentCount {
+                state: state.into(),
+                count: i32::try_from(count).unwrap_or(i32::MAX),
+            };
+            counts.into_iter().map(counted).collect()
+        }))
+    }
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}
+
+/// One step of a version.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceStep {
+    /// Its name within the sequence.
+    id: String,
+    /// Its kind, e.g. `send_email`.
+    kind: String,
+    /// Every step that may come right after it.
+    next: Vec<String>,
+    /// Its settings, as in the definition.
+    settings: Json<Map<String, Value>>,
+}
+
+/// One published version of a sequence. It never changes.
+pub struct SequenceVersionNode(pub SequenceVersion);
+
+#[Object(name = "SequenceVersion")]
+impl SequenceVersionNode {
+    /// The global id.
+    pub(crate) async fn id(&self) -> ID {
+        global(self.0.id)
+    }
+    /// The sequence.
+    async fn sequence(&self, ctx: &Context<'_>) -> Option<Result<SequenceNode, ApiError>> {
+        let sequence = ctx.load(self.0.sequence).await.map_err(ApiError::from).transpose()?;
+        Some(sequence.map(SequenceNode))
+    }
+    /// Counted from 1.
+    async fn number(&self) -> i32 {
+        i32::try_from(self.0.number).unwrap_or(i32::MAX)
+    }
+    /// The text it was published from.
+    async fn source(&self) -> &str {
+        &self.0.source
+    }
+    /// Lower-case hexadecimal SHA-256 of the definition in canonical form.
+    async fn hash(&self) -> &str {
+        &self.0.hash
+    }
+    /// The steps, in the order of the definition.
+    async fn steps(&self) -> Vec<SequenceStep> {
+        let definition = &self.0.definition;
+        let step = |(at, step): (usize, &tandem_domain::sequence::Step)| {
+            let mut next: Vec<String> = step.kind.targets().into_iter().map(|(_, id)| id.to_owned()).collect();
+            next.extend(step.kind.goes_on().then(|| definition.following(at)).flatten().map(str::to_owned));
+            let settings = match serde_json::to_value(&step.kind) {
+                Ok(Value::Object(mut settings)) => {
+                    settings.remove("kind");
+                    settings
+                }
+                _ => Map::new(),
+            };
+            SequenceStep { id: step.id.clone(), kind: step.kind.name().to_owned(), next, settings: Json(settings) }
+        };
+        definition.steps.iter().enumerate().map(step).collect()
+    }
+    /// Who published it; null for the installation itself.
+    async fn published_by(&self, ctx: &Context<'_>) -> Option<Result<UserNode, ApiError>> {
+        let user = ctx.load(self.0.published_by?).await.map_err(ApiError::from).transpose()?;
+        Some(user.map(UserNode))
+    }
+    /// When it was published.
+    async fn published_at(&self) -> DateTime<Utc> {
+        self.0.published_at
+    }
+}
+
+/// Why a step could not be taken.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct EnrollmentFailure {
+    /// The stable code.
+    code: String,
+    /// A sentence.
+    message: String,
+}
+
+/// One subject's run through one version of a sequence.
+pub struct EnrollmentNode(pub Enrollment);
+
+#[Object(name = "Enrollment")]
+impl EnrollmentNode {
+    /// The global id.
+    pub(crate) async fn id(&self) -> ID {
+        global(self.0.id)
+    }
+    /// The sequence.
+    async fn sequence(&self, ctx: &Context<'_>) -> Option<Result<SequenceNode, ApiError>> {
+        let sequence = ctx.load(self.0.sequence).await.map_err(ApiError::from).transpose()?;
+        Some(sequence.map(SequenceNode))
+    }
+    /// The version, for good.
+    async fn version(&self, ctx: &Context<'_>) -> Option<Result<SequenceVersionNode, ApiError>> {
+        let version = ctx.load(self.0.version).await.map_err(ApiError::from).transpose()?;
+        Some(version.map(SequenceVersionNode))
+    }
+    /// The person.
+    async fn contact_id(&self) -> ID {
+        global(self.0.contact)
+    }
+    /// The lead.
+    async fn lead(&self, ctx: &Context<'_>) -> Option<Result<LeadNode, ApiError>> {
+        let lead = ctx.load(self.0.lead?).await.map_err(ApiError::from).transpose()?;
+        Some(lead.map(LeadNode))
+    }
+    /// The company.
+    async fn account_id(&self) -> Option<ID> {
+        self.0.account.map(global)
+    }
+    /// At most one live enrolment has the same sequence, subject and re-entry key.
+    async fn reentry_key(&self) -> &str {
+        &self.0.reentry_key
+    }
+    /// Where it is.
+    async fn state(&self) -> EnrollmentState {
+        self.0.state.kind().into()
+    }
+    /// The code of the reason, where the state has one; see the states.
+    async fn state_reason(&self) -> Option<&'static str> {
+        self.0.state.reason()
+    }
+    /// The step that runs next; after the end, the last one.
+    async fn step(&self) -> &str {
+        &self.0.step
+    }
+    /// Counts the steps and the waits.
+    async fn visit(&self) -> i32 {
+        i32::try_from(self.0.visit).unwrap_or(i32::MAX)
+    }
+    /// When the next step runs; null when it is paused or over.
+    async fn due_at(&self) -> Option<DateTime<Utc>> {
+        self.0.due_at
+    }
+    /// Values given at the start, for conditions and templates.
+    async fn vars(&self) -> Json<Map<String, Value>> {
+        Json(self.0.vars.clone())
+    }
+    /// When it was made.
+    async fn started_at(&self) -> DateTime<Utc> {
+        self.0.started_at
+    }
+    /// When it ended.
+    async fn ended_at(&self) -> Option<DateTime<Utc>> {
+        self.0.ended_at
+    }
+    /// Why it failed.
+    async fn failure(&self) -> Option<EnrollmentFailure> {
+        let failure = self.0.failure.as_ref()?;
+        Some(EnrollmentFailure { code: failure.code.clone(), message: failure.message.clone() })
+    }
+}
+
+/// One thing that is wrong with a definition.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceProblem {
+    /// Where, e.g. `steps[3].template.subject`; empty for the document as a whole.
+    path: String,
+    /// The code of the rule that is broken.
+    rule: String,
+    /// What is wrong and what to do.
+    message: String,
+    /// The line of the source, counted from 1, where it is known.
+    line: Option<i32>,
+}
+
+impl From<Problem> for SequenceProblem {
+    fn from(problem: Problem) -> Self {
+        let line = problem.line.and_then(|line| i32::try_from(line).ok());
+        Self { path: problem.path, rule: problem.rule.to_string(), message: problem.message, line }
+    }
+}
+
+/// What checking a definition came to.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceValidation {
+    /// Whether it could be published.
+    pub(super) valid: bool,
+    /// Everything that is wrong, in the order of the document.
+    pub(super) problems: Vec<SequenceProblem>,
+}
+
+/// One line of a simulated run.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequencePlanLine {
+    /// The day, counted from 1.
+    day: i32,
+    /// When.
+    at: DateTime<Utc>,
+    /// The step.
+    step: String,
+    /// The visit.
+    visit: i32,
+    /// What happens, in one line.
+    what: String,
+    /// What would be sent, created or set, in full.
+    effect: Option<Json<Value>>,
+}
+
+impl From<Line> for SequencePlanLine {
+    fn from(line: Line) -> Self {
+        Self {
+            day: i32::try_from(line.day).unwrap_or(i32::MAX),
+            at: line.at,
+            step: line.step,
+            visit: i32::try_from(line.visit).unwrap_or(i32::MAX),
+            what: line.what,
+            effect: line.effect.and_then(|effect| serde_json::to_value(effect).ok()).map(Json),
+        }
+    }
+}
+
+/// A simulated run, or why there is none.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceSimulation {
+    /// The plan, day by day; empty where the definition is not valid.
+    pub(super) lines: Vec<SequencePlanLine>,
+    /// Everything that is wrong with the definition.
+    pub(super) problems: Vec<SequenceProblem>,
+}

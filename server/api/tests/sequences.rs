@@ -1,0 +1,136 @@
+//! Sequences and enrolments through GraphQL.
+
+use async_graphql::{Request, Variables};
+use serde_json::{Value, json};
+use tandem_api::{Caller, execute, schema};
+use tandem_app::Call;
+use tandem_app::contacts::ContactCreate;
+use tandem_domain::access::Role;
+use tandem_domain::contact::Contact;
+use tandem_testkit::{World, on_both_databases};
+
+const SOURCE: &str = "
+key: hello
+name: Hello
+subject: contact
+steps:
+  - {id: mail, kind: send_email, template: {subject: 'Hi {{ contact.first_name }}', text: 'Hello.'}}
+  - {id: pause, kind: wait, duration: 2d}
+  - {id: done, kind: end}
+";
+
+async fn ask(world: &World, call: &Call, query: &str, variables: Value) -> Value {
+    let caller = Caller { actor: call.actor.clone(), request_id: "r-1".to_owned() };
+    let request = Request::new(query).variables(Variables::from_json(variables));
+    let schema = schema(Some(world.app.clone()));
+    serde_json::to_value(execute(&schema, &world.app, caller, request).await).unwrap()
+}
+
+/// Runs a mutation with an input, and gives its payload.
+async fn change(world: &World, call: &Call, name: &str, fields: &str, input: Value) -> Value {
+    let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+    let query = format!(
+        "mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code field message }} }} }}"
+    );
+    let answer = ask(world, call, &query, json!({ "input": input })).await;
+    assert_eq!(answer.get("errors"), None, "{answer}");
+    answer["data"][name].clone()
+}
+
+async fn person(world: &World, name: &str) -> Contact {
+    let contact = serde_json::from_value(json!({
+        "name": name, "email": format!("{name}@example.com"), "consent": {"state": "GRANTED", "source": "form"},
+    }))
+    .unwrap();
+    world.app.run(&world.system(), ContactCreate { contact, default_region: None }).await.unwrap().record
+}
+
+fn global(kind: &str, id: impl std::fmt::Display) -> String {
+    use base64::Engine;
+    let id: uuid::Uuid = id.to_string().parse().unwrap();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{kind}:{}", id.simple()))
+}
+
+on_both_databases! {
+    async fn a_sequence_is_published_enrolled_in_and_followed(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let fields = "sequence { id key state latestVersion { number } } version { id number steps { id kind next } }";
+        let made = change(&world, &ops, "sequencePublish", fields, json!({"source": SOURCE})).await;
+        assert_eq!(made["userErrors"], json!([]));
+        assert_eq!(made["sequence"]["state"], "ACTIVE");
+        assert_eq!(made["version"]["steps"][1], json!({"id": "pause", "kind": "wait", "next": ["done"]}));
+        let again = change(&world, &ops, "sequencePublish", fields, json!({"source": SOURCE})).await;
+        assert_eq!(again["userErrors"][0]["code"], "SEQUENCE_UNCHANGED");
+        let sequence = made["sequence"]["id"].clone();
+        let sam = global("Contact", person(&world, "sam").await.id);
+        let input = json!({"sequenceId": sequence, "contactId": sam, "vars": {"from": "fair"}, "idempotencyKey": "e-1"});
+        let fields = "enrollment { id state step visit vars contactId }";
+        let enrolled = change(&world, &ops, "enrollmentCreate", fields, input.clone()).await;
+        assert_eq!(enrolled["enrollment"]["state"], "PENDING");
+        assert_eq!(enrolled["enrollment"]["vars"], json!({"from": "fair"}));
+        assert_eq!(change(&world, &ops, "enrollmentCreate", fields, input).await, enrolled);
+        world.run_due_jobs().await;
+        let query = "query($id: ID!) { node(id: $id) { ... on Enrollment { state stateReason step sequence { key
+            enrollmentCounts { state count } } version { number } } } }";
+        let found = ask(&world, &ops, query, json!({"id": enrolled["enrollment"]["id"]})).await;
+        let expected = json!({"state": "WAITING", "stateReason": "TIME", "step": "done", "version": {"number": 1},
+            "sequence": {"key": "hello", "enrollmentCounts": [{"state": "WAITING", "count": 1}]}});
+        assert_eq!(found["data"]["node"], expected);
+        let input = json!({"enrollmentId": enrolled["enrollment"]["id"]});
+        let exited = change(&world, &ops, "enrollmentExit", "enrollment { state stateReason endedAt dueAt }", input).await;
+        assert_eq!((&exited["enrollment"]["stateReason"], &exited["enrollment"]["dueAt"]), (&json!("MANUAL"), &Value::Null));
+        let query = "query($filter: EnrollmentFilterInput) { enrollments(filter: $filter) { nodes { state } } }";
+        let filter = json!({"filter": {"sequenceId": sequence, "states": ["EXITED"]}});
+        assert_eq!(ask(&world, &ops, query, filter).await["data"]["enrollments"]["nodes"], json!([{"state": "EXITED"}]));
+    }
+
+    async fn every_problem_of_a_definition_is_an_error_of_its_own(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let source = SOURCE.replace("contact.first_name", "person.name").replace("2d", "2 days");
+        let fields = "sequence { id } version { id }";
+        let refused = change(&world, &ops, "sequencePublish", fields, json!({"source": source})).await;
+        assert_eq!((&refused["sequence"], &refused["version"]), (&Value::Null, &Value::Null));
+        assert_eq!(refused["userErrors"][0]["code"], "SEQUENCE_SHAPE");
+        assert_eq!(refused["userErrors"][0]["field"], json!(["source", "steps[1].duration"]));
+        let source = SOURCE.replace("contact.first_name", "person.name").replace("kind: end", "kind: end, next: mail");
+        let query = "query($source: String!) { sequenceValidate(source: $source) { valid problems { path rule line } } }";
+        let found = ask(&world, &ops, query, json!({"source": source})).await;
+        let problems = json!([
+            {"path": "steps[0].template.subject", "rule": "TEMPLATE_UNDEFINED", "line": 6},
+            {"path": "steps[2].next", "rule": "SEQUENCE_SHAPE", "line": 8},
+        ]);
+        assert_eq!(found["data"]["sequenceValidate"], json!({"valid": false, "problems": problems}));
+    }
+
+    async fn of_many_each_gets_an_answer(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let made = change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": SOURCE})).await;
+        let (sam, kim) = (person(&world, "sam").await, person(&world, "kim").await);
+        let ids = [sam.id, kim.id, sam.id].map(|id| global("Contact", id));
+        let fields = "results { subjectId enrollment { state } userErrors { code } }";
+        let input = json!({"sequenceId": made["sequence"]["id"], "contactIds": ids});
+        let done = change(&world, &ops, "enrollmentCreateMany", fields, input).await;
+        let codes: Vec<_> = done["results"].as_array().unwrap().iter().map(|r| r["userErrors"].clone()).collect();
+        assert_eq!(codes, [json!([]), json!([]), json!([{"code": "ENROLLMENT_EXISTS"}])]);
+        let input = json!({"sequenceId": made["sequence"]["id"], "contactIds": ["nonsense"]});
+        let refused = change(&world, &ops, "enrollmentCreateMany", fields, input).await;
+        assert_eq!(refused["userErrors"][0]["code"], "ID_INVALID");
+    }
+
+    async fn a_simulation_shows_the_plan_without_doing_anything(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, None).await;
+        let query = "query($source: String!) { sequenceSimulate(source: $source, timeZone: \"Europe/Berlin\",
+            startAt: \"2026-01-05T09:00:00Z\", data: {contact: {first_name: \"Kim\"}}) {
+            problems { rule } lines { day step what } } }";
+        let plan = ask(&world, &sdr, query, json!({"source": SOURCE})).await;
+        let expected = json!([
+            {"day": 1, "step": "mail", "what": "send e-mail \"Hi Kim\""},
+            {"day": 1, "step": "pause", "what": "wait (TIME) until Wed 2026-01-07 10:00 CET"},
+            {"day": 3, "step": "done", "what": "end: FINISHED(COMPLETED)"},
+        ]);
+        assert_eq!(plan["data"]["sequenceSimulate"]["lines"], expected, "{plan}");
+        assert!(world.mailer.sent().is_empty());
+        let refused = ask(&world, &sdr, "mutation { sequencePublish(input: {source: \"\"}) { userErrors { code } } }", json!({})).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    }
+}

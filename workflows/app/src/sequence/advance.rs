@@ -1,0 +1,231 @@
+//! A step falls due: the decision, and its effect, in one transaction.
+
+use super::enrolling::let_go;
+use super::subject::Subject;
+use crate::email::plan_email;
+use crate::{AppError, Call, Command, Env, Result};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tandem_domain::contact::{self, Contact, ContactPatch};
+use tandem_domain::custom_field::{self, Entity};
+use tandem_domain::decision::{Decision, Fact, Job};
+use tandem_domain::email::{Draft, Email, Mailbox};
+use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
+use tandem_domain::lead::Lead;
+use tandem_domain::sequence::enrollment::{self, Refusal};
+use tandem_domain::sequence::stepper::{Advance, advance};
+use tandem_domain::sequence::steps::Failure;
+use tandem_domain::sequence::steps::create_task::PlannedTask;
+use tandem_domain::sequence::steps::send_email::{Address, PlannedEmail};
+use tandem_domain::sequence::steps::set_field::PlannedField;
+use tandem_domain::sequence::{Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
+use tandem_domain::work_item::{NewTask, WorkItem, make_task};
+use tandem_store::Tx;
+
+/// How many enrolments one job resumes.
+const RESUMED_AT_ONCE: u64 = 200;
+
+/// The enrolment after its steps, and what came of their effect: an e-mail, a task, a contact or a lead that changed.
+pub type Advanced = (Enrollment, Option<Email>, Option<WorkItem>, Option<Contact>, Option<Lead>);
+
+/// Takes the next steps of an enrolment. Tandem's own: the job of a due time runs it.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentAdvance {
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+    /// The visit that the timer was planned for: after any other step it is obsolete.
+    pub visit: u32,
+}
+
+impl Command for EnrollmentAdvance {
+    const NAME: &'static str = "enrollmentAdvance";
+    type Output = Advanced;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Advanced>> {
+        let now = call.now(env);
+        let before: Enrollment = tx
+            .get(self.enrollment)
+            .await?
+            .ok_or(AppError::NotFound { what: "Enrollment", id: self.enrollment.into() })?;
+        if before.visit != self.visit {
+            return Err(Refusal::Stale { given: self.visit, visit: before.visit }.into());
+        }
+        let sequence: Sequence = tx
+            .peek(before.sequence)
+            .await?
+            .ok_or(AppError::NotFound { what: "Sequence", id: before.sequence.into() })?;
+        let version: SequenceVersion = tx
+            .peek(before.version)
+            .await?
+            .ok_or(AppError::NotFound { what: "SequenceVersion", id: before.version.into() })?;
+        let subject = Subject::load(tx, before.contact, before.lead).await?;
+        let email: EmailId = env.id(now);
+        let data = subject.data(env, email, Some(&before), now);
+        let context = subject.context(&data, sequence.state);
+        let decision = advance(&before, &version.definition, &context, now)?;
+        let failed = |error: AppError| match error {
+            // The effect cannot be had, and never will be: better a run that says so than a job that comes back.
+            AppError::Refused { code, message, .. } => Ok(Failure { code: code.to_owned(), message }),
+            other => Err(other),
+        };
+        let Subject { contact, lead, .. } = subject;
+        let acted = match act(tx, env, &decision.next, &contact, lead.as_ref(), email, now).await {
+            Ok(acted) => acted,
+            Err(error) => {
+                let decision = enrollment::fail(before, failed(error)?, now)?;
+                return Ok(
+                    let_go(decision, lead, env, now)?.map(|(enrollment, lead)| (enrollment, None, None, None, lead))
+                );
+            }
+        };
+        let decision = decision.map(|advance| advance.enrollment);
+        match acted {
+            Acted::Nothing => {
+                Ok(let_go(decision, lead, env, now)?.map(|(enrollment, lead)| (enrollment, None, None, None, lead)))
+            }
+            Acted::Email(email) => Ok(decision.and(email).map(|(e, email)| (e, Some(email), None, None, None))),
+            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, Some(task), None, None))),
+            Acted::Contact(contact) => {
+                Ok(decision.and(contact).map(|(e, contact)| (e, None, None, Some(contact), None)))
+            }
+            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, None, None, Some(lead)))),
+        }
+    }
+}
+
+/// What came of an effect.
+enum Acted {
+    Nothing,
+    Email(Decision<Email>),
+    Task(Decision<WorkItem>),
+    Contact(Decision<Contact>),
+    Lead(Decision<Lead>),
+}
+
+async fn act(
+    tx: &Tx,
+    env: &Env,
+    advance: &Advance,
+    contact: &Contact,
+    lead: Option<&Lead>,
+    email: EmailId,
+    now: DateTime<Utc>,
+) -> Result<Acted> {
+    match &advance.effect {
+        None => Ok(Acted::Nothing),
+        Some(Effect::SendEmail(planned)) => {
+            let draft = draft(planned, contact, env, email);
+            Ok(Acted::Email(plan_email(tx, draft, now).await?))
+        }
+        Some(Effect::CreateTask(planned)) => Ok(Acted::Task(make_task(task(planned, lead, env, now), now)?)),
+        Some(Effect::SetField(planned)) => set_field(tx, planned, contact, lead, now).await,
+    }
+}
+
+fn mailbox(address: &Address) -> Mailbox {
+    Mailbox { name: address.name.clone(), address: address.address.clone() }
+}
+
+fn draft(planned: &PlannedEmail, contact: &Contact, env: &Env, id: EmailId) -> Draft {
+    Draft {
+        id,
+        origin: (Some(planned.enrollment), planned.step.clone(), planned.visit),
+        contact: planned.contact,
+        lead: planned.lead,
+        account: planned.account,
+        to: Mailbox { name: contact.name.clone(), address: contact.email.clone().unwrap_or_default() },
+        from: planned.from.as_ref().map_or_else(|| env.mail.from.clone(), mailbox),
+        reply_to: planned.reply_to.as_ref().map(mailbox).or_else(|| env.mail.reply_to.clone()),
+        subject: planned.subject.clone(),
+        text: planned.text.clone(),
+        html: planned.html.clone(),
+    }
+}
+
+fn task(planned: &PlannedTask, lead: Option<&Lead>, env: &Env, now: DateTime<Utc>) -> NewTask {
+    NewTask {
+        id: env.id(now),
+        lead: planned.lead,
+        contact: planned.contact,
+        account: planned.account,
+        title: planned.title.clone(),
+        team: None,
+        priority: planned.priority,
+        grade: lead.and_then(|lead| lead.grade),
+        due_at: planned.due_at,
+        notes: None,
+        enrollment: Some(planned.enrollment),
+    }
+}
+
+async fn set_field(
+    tx: &Tx,
+    planned: &PlannedField,
+    contact: &Contact,
+    lead: Option<&Lead>,
+    now: DateTime<Utc>,
+) -> Result<Acted> {
+    let changes: custom_field::Values = [(planned.key.clone(), planned.value.clone())].into();
+    match (planned.owner, lead) {
+        (SubjectKind::Contact, _) => {
+            let words = tx.vocabulary(None).await?;
+            let patch = ContactPatch { custom: changes, ..ContactPatch::default() };
+            Ok(contact::change(contact, patch, &words, now)?.map_or(Acted::Nothing, Acted::Contact))
+        }
+        (SubjectKind::Lead, Some(lead)) => {
+            let fields = tx.custom_fields().await?;
+            let mut after = lead.clone();
+            custom_field::apply(&fields, Entity::Lead, &mut after.custom, &changes)?;
+            if after == *lead {
+                return Ok(Acted::Nothing);
+            }
+            let fact = Fact::ledger("lead.changed", lead.id)
+                .lead(lead.id)
+                .account(lead.account)
+                .with("fields", [format!("custom.{}", planned.key)]);
+            Ok(Acted::Lead(Decision::new(after, fact)))
+        }
+        (SubjectKind::Lead, None) => {
+            let message = "the enrolment has no lead whose field could be set";
+            Err(AppError::refused("ENROLLMENT_LEAD_MISSING", message, None))
+        }
+    }
+}
+
+/// Resumes a part of the enrolments that paused with their sequence, and plans itself again while there are more.
+/// Tandem's own. Where the sequence was archived they are woken too: they find it so, and end.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentsResume {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// The sequence's revision that the job was planned for.
+    pub revision: u32,
+}
+
+impl Command for EnrollmentsResume {
+    const NAME: &'static str = "enrollmentsResume";
+    type Output = Vec<Enrollment>;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Vec<Enrollment>>> {
+        let now = call.now(env);
+        let obsolete = || AppError::refused("SEQUENCE_NOTHING_TO_RESUME", "nothing is left to resume", None);
+        let sequence: Sequence =
+            tx.peek(self.sequence).await?.ok_or(AppError::NotFound { what: "Sequence", id: self.sequence.into() })?;
+        if sequence.revision != self.revision || sequence.state == SequenceState::Paused {
+            return Err(obsolete());
+        }
+        let mut resumed: Option<Decision<Vec<Enrollment>>> = None;
+        for enrollment in tx.enrollments_paused_with(self.sequence, RESUMED_AT_ONCE).await? {
+            let one = enrollment::resume(enrollment, now)?;
+            resumed = Some(match resumed {
+                None => one.map(|enrollment| vec![enrollment]),
+                Some(others) => others.and(one).map(|(mut others, one)| {
+                    others.push(one);
+                    others
+                }),
+            });
+        }
+        let again = Job::ResumeEnrollments { sequence: self.sequence, revision: self.revision };
+        Ok(resumed.ok_or_else(obsolete)?.plan(again, now))
+    }
+}

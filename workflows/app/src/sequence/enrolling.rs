@@ -1,0 +1,216 @@
+//! Enrolling subjects, and what people do with a single enrolment.
+
+use super::publishing::version_of;
+use super::subject::Subject;
+use crate::{App, AppError, Call, Command, Env, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tandem_domain::decision::Decision;
+use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId};
+use tandem_domain::lead::{self, Lead, Owner};
+use tandem_domain::sequence::enrollment::{
+    self, Candidate, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal,
+};
+use tandem_domain::sequence::{Enrollment, Sequence, SubjectKind};
+use tandem_store::Tx;
+use uuid::Uuid;
+
+/// When a lead that a sequence owns comes back for review whatever the sequence does: longer than any run should be.
+const REVIEW_AFTER: TimeDelta = TimeDelta::days(400);
+
+/// An enrolment, and the lead whose owner changed with it.
+pub type Changed = (Enrollment, Option<Lead>);
+
+/// Gives a lead that the enrolment owns back to marketing, where the enrolment is over.
+pub(super) fn let_go(
+    decision: Decision<Enrollment>,
+    lead: Option<Lead>,
+    env: &Env,
+    now: DateTime<Utc>,
+) -> Result<Decision<Changed>> {
+    let enrollment = &decision.next;
+    let owned = lead.filter(|lead| !enrollment.state.is_live() && lead.owner == Owner::Sequence(enrollment.id));
+    let Some(lead) = owned else { return Ok(decision.map(|enrollment| (enrollment, None))) };
+    let reason = enrollment.state.reason().unwrap_or(enrollment.state.kind().as_str());
+    let ended = lead::nurture_ended(lead, reason, &env.queue.policy.patience, now)?;
+    Ok(decision.and(ended).map(|(enrollment, lead)| (enrollment, Some(lead))))
+}
+
+async fn load(tx: &Tx, id: EnrollmentId) -> Result<Enrollment> {
+    tx.get(id).await?.ok_or(AppError::NotFound { what: "Enrollment", id: id.into() })
+}
+
+async fn lead_of(tx: &Tx, enrollment: &Enrollment) -> Result<Option<Lead>> {
+    match enrollment.lead {
+        Some(lead) => Ok(tx.get(lead).await?),
+        None => Ok(None),
+    }
+}
+
+/// Enrols a subject in the newest version of a sequence.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentCreate {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// The person; may be left out where the lead is named.
+    pub contact: Option<ContactId>,
+    /// The lead; needed where leads run through the sequence, which then owns it.
+    pub lead: Option<LeadId>,
+    /// Values for conditions and templates (`enrollment.vars.<key>`), at most 16 KiB as JSON.
+    pub vars: Map<String, Value>,
+}
+
+impl Command for EnrollmentCreate {
+    const NAME: &'static str = "enrollmentCreate";
+    type Output = Changed;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Changed>> {
+        let now = call.now(env);
+        if serde_json::to_string(&self.vars).map_or(0, |text| text.len()) > 16 * 1024 {
+            let message = "the values are larger than 16 KiB as JSON; give fewer or shorter ones";
+            return Err(AppError::refused("ENROLLMENT_VARS_TOO_LARGE", message, Some("vars")));
+        }
+        let contact = match (self.contact, self.lead) {
+            (Some(contact), _) => contact,
+            (None, Some(id)) => {
+                let lead: Lead = tx.peek(id).await?.ok_or(AppError::NotFound { what: "Lead", id: id.into() })?;
+                lead.contact
+            }
+            (None, None) => {
+                let message = "name the contact or the lead to enrol";
+                return Err(AppError::refused("ENROLLMENT_SUBJECT_MISSING", message, Some("contactId")));
+            }
+        };
+        let sequence: Sequence =
+            tx.peek(self.sequence).await?.ok_or(AppError::NotFound { what: "Sequence", id: self.sequence.into() })?;
+        let version = version_of(tx, &sequence).await?;
+        let subject = Subject::load(tx, contact, self.lead).await?;
+        if subject.lead.as_ref().is_some_and(|lead| lead.contact != contact) {
+            let message = "the lead belongs to another contact; leave the contact out, or name the lead's";
+            return Err(AppError::refused("ENROLLMENT_CONTACT_DIFFERS", message, Some("contactId")));
+        }
+        let candidate = Candidate {
+            id: env.id(now),
+            contact,
+            lead: self.lead,
+            account: subject.account.as_ref().map(|account| account.id),
+            vars: self.vars.clone(),
+        };
+        let mut data = subject.data(env, env.id(now), None, now);
+        data["enrollment"] = serde_json::json!({ "vars": self.vars });
+        let key = enrollment::reentry_key(&version, &data)?;
+        let owner: Uuid = match (version.definition.header.subject, self.lead) {
+            (SubjectKind::Lead, Some(lead)) => lead.into(),
+            _ => contact.into(),
+        };
+        let previous = tx.newest_enrollment(sequence.id, owner, &key).await?;
+        let context = subject.context(&data, sequence.state);
+        let started = enrollment::enroll(candidate, &sequence, &version, previous.as_ref(), &context, now)?;
+        match subject.lead.filter(|_| started.next.subject == SubjectKind::Lead) {
+            Some(lead) => {
+                let nurtured = lead::nurture(lead, started.next.id, now + REVIEW_AFTER, now)?;
+                Ok(started.and(nurtured).map(|(enrollment, lead)| (enrollment, Some(lead))))
+            }
+            None => Ok(started.map(|enrollment| (enrollment, None))),
+        }
+    }
+}
+
+impl App {
+    /// Enrols many subjects, each for itself: a refusal of one leaves the others alone. Gives one answer each, in
+    /// order. With an idempotency key each has a key of its own, so that a repetition enrols only who is missing.
+    pub async fn enroll_many(&self, call: &Call, enrollments: Vec<EnrollmentCreate>) -> Vec<Result<Changed>> {
+        let mut answers = Vec::with_capacity(enrollments.len());
+        for (at, enrollment) in enrollments.into_iter().enumerate() {
+            let key = call.idempotency_key.as_ref().map(|key| format!("{key}#{at}"));
+            answers.push(self.run(&call.clone().with_key(key), enrollment).await);
+        }
+        answers
+    }
+}
+
+/// Ends an enrolment early.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentExit {
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+    /// Why; `MANUAL` where a person decides it.
+    pub reason: ExitReason,
+}
+
+impl Command for EnrollmentExit {
+    const NAME: &'static str = "enrollmentExit";
+    type Output = Changed;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Changed>> {
+        let now = call.now(env);
+        let enrollment = load(tx, self.enrollment).await?;
+        let lead = lead_of(tx, &enrollment).await?;
+        let_go(enrollment::exit(enrollment, self.reason, now)?, lead, env, now)
+    }
+}
+
+/// Ends an enrolment because what it is for has come about: the person answered, a meeting was booked.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentFinish {
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+    /// What came about.
+    pub reason: FinishReason,
+}
+
+impl Command for EnrollmentFinish {
+    const NAME: &'static str = "enrollmentFinish";
+    type Output = Changed;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Changed>> {
+        let now = call.now(env);
+        let enrollment = load(tx, self.enrollment).await?;
+        let lead = lead_of(tx, &enrollment).await?;
+        let_go(enrollment::finish(enrollment, self.reason, now)?, lead, env, now)
+    }
+}
+
+/// Pauses an enrolment.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentPause {
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+    /// Why. `SEQUENCE` is for paused sequences alone.
+    pub reason: PauseReason,
+}
+
+impl Command for EnrollmentPause {
+    const NAME: &'static str = "enrollmentPause";
+    type Output = Enrollment;
+
+    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<Enrollment>> {
+        if self.reason == PauseReason::Sequence {
+            let message = "an enrolment pauses with its sequence by itself; pause the sequence, or give another reason";
+            return Err(AppError::refused("ENROLLMENT_PAUSE_REASON_INVALID", message, Some("reason")));
+        }
+        Ok(enrollment::pause(load(tx, self.enrollment).await?, self.reason)?)
+    }
+}
+
+/// Resumes a paused enrolment.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentResume {
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+}
+
+impl Command for EnrollmentResume {
+    const NAME: &'static str = "enrollmentResume";
+    type Output = Enrollment;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Enrollment>> {
+        let enrollment = load(tx, self.enrollment).await?;
+        if enrollment.state == EnrollmentState::Paused(PauseReason::Sequence) {
+            // It would pause again at once; and once the sequence goes on, so does the enrolment.
+            return Err(Refusal::Paused { state: enrollment.state }.into());
+        }
+        Ok(enrollment::resume(enrollment, call.now(env))?)
+    }
+}

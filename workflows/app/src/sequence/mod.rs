@@ -1,0 +1,16 @@
+//! Commands on sequences and enrolments.
+//!
+//! Locks are taken in one order: the enrolment, then the contact or the lead. A sequence is only read by those who
+//! enrol: whether it was paused meanwhile is looked at again before every step.
+
+mod advance;
+mod enrolling;
+mod publishing;
+mod subject;
+
+pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
+pub use enrolling::{Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume};
+pub use publishing::{
+    Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,
+    sequence_validate,
+};

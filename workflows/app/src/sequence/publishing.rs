@@ -1,0 +1,187 @@
+//! What people do with definitions: check, simulate, save, publish, pause, resume, archive.
+
+use crate::{App, AppError, Call, Command, Env, Result};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+use serde_json::Value;
+use tandem_domain::decision::Decision;
+use tandem_domain::id::{SequenceId, SequenceVersionId};
+use tandem_domain::sequence::publishing::{self, By, Refusal};
+use tandem_domain::sequence::simulation::{self, Line};
+use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, validate};
+use tandem_store::Tx;
+
+fn by(call: &Call, env: &Env) -> By {
+    let now = call.now(env);
+    By { sequence: env.id(now), version: env.id(now), user: call.actor.user }
+}
+
+/// The key that a definition names. Who cannot be read has none; the domain then says what is wrong.
+fn key(source: &str) -> Option<String> {
+    validate::read(source).ok().map(|definition| definition.header.key)
+}
+
+async fn existing(tx: &Tx, source: &str) -> Result<Option<Sequence>> {
+    match key(source) {
+        Some(key) => Ok(tx.sequence_with_key(&key).await?),
+        None => Ok(None),
+    }
+}
+
+async fn load(tx: &Tx, id: SequenceId) -> Result<Sequence> {
+    tx.get(id).await?.ok_or(AppError::NotFound { what: "Sequence", id: id.into() })
+}
+
+/// Saves a definition without publishing it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequenceDraft {
+    /// The definition, in YAML or JSON.
+    pub source: String,
+}
+
+impl Command for SequenceDraft {
+    const NAME: &'static str = "sequenceDraft";
+    type Output = Sequence;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
+        let existing = existing(tx, &self.source).await?;
+        Ok(publishing::save_draft(existing, &self.source, by(call, env), call.now(env))?)
+    }
+}
+
+/// Publishes a definition as the next version of the sequence of its key, which it makes where there is none.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequencePublish {
+    /// The definition, in YAML or JSON.
+    pub source: String,
+}
+
+impl Command for SequencePublish {
+    const NAME: &'static str = "sequencePublish";
+    type Output = (Sequence, SequenceVersion);
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Self::Output>> {
+        let existing = match existing(tx, &self.source).await? {
+            Some(sequence) => {
+                let latest = match sequence.latest_version {
+                    Some(latest) => tx.peek::<SequenceVersion>(latest).await?,
+                    None => None,
+                };
+                Some((sequence, latest))
+            }
+            None => None,
+        };
+        Ok(publishing::publish(existing, &self.source, by(call, env), call.now(env))?)
+    }
+}
+
+/// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequencePause {
+    /// The sequence.
+    pub sequence: SequenceId,
+}
+
+impl Command for SequencePause {
+    const NAME: &'static str = "sequencePause";
+    type Output = Sequence;
+
+    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<Sequence>> {
+        Ok(publishing::pause(load(tx, self.sequence).await?)?)
+    }
+}
+
+/// Resumes a sequence, and the enrolments that paused with it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequenceResume {
+    /// The sequence.
+    pub sequence: SequenceId,
+}
+
+impl Command for SequenceResume {
+    const NAME: &'static str = "sequenceResume";
+    type Output = Sequence;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
+        Ok(publishing::resume(load(tx, self.sequence).await?, call.now(env))?)
+    }
+}
+
+/// Archives a sequence for good.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequenceArchive {
+    /// The sequence.
+    pub sequence: SequenceId,
+}
+
+impl Command for SequenceArchive {
+    const NAME: &'static str = "sequenceArchive";
+    type Output = Sequence;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
+        Ok(publishing::archive(load(tx, self.sequence).await?, call.now(env))?)
+    }
+}
+
+/// What applying a definition came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    /// It is a new version.
+    Published(SequenceVersion),
+    /// The newest version, which is given, says the same already.
+    Unchanged(SequenceVersion),
+}
+
+/// Reads and checks a definition: every problem at once, with path, rule and line.
+pub fn sequence_validate(source: &str) -> Result<Definition, Vec<Problem>> {
+    validate::read(source)
+}
+
+/// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on. `data` replaces whole parts
+/// of the usual sample: `contact`, `account`, `lead`, `sender`.
+pub fn sequence_simulate(
+    source: &str,
+    data: Option<&Value>,
+    zone: Tz,
+    start: DateTime<Utc>,
+) -> Result<Vec<Line>, Vec<Problem>> {
+    let definition = validate::read(source)?;
+    let mut sample = simulation::sample();
+    if let (Some(sample), Some(Value::Object(data))) = (sample.as_object_mut(), data) {
+        sample.extend(data.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    Ok(simulation::simulate(&definition, &sample, zone, start))
+}
+
+impl App {
+    /// Publishes a definition unless the newest version says the same: applying it again changes nothing.
+    pub async fn sequence_apply(&self, call: &Call, source: String) -> Result<Applied> {
+        match self.run(call, SequencePublish { source: source.clone() }).await {
+            Ok((_, version)) => Ok(Applied::Published(version)),
+            Err(AppError::Refused { code, message, field }) if code == UNCHANGED => {
+                let latest = match key(&source) {
+                    Some(key) => self.store.sequence_by_key(&key).await?.and_then(|sequence| sequence.latest_version),
+                    None => None,
+                };
+                let version: Option<SequenceVersion> = match latest {
+                    Some(latest) => self.store.find::<SequenceVersion>(latest).await?,
+                    None => None,
+                };
+                version.map(Applied::Unchanged).ok_or(AppError::Refused { code, message, field })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+const UNCHANGED: &str = Refusal::Unchanged { number: 0 }.code();
+
+/// The id of a version whose number is known; none where there is no such version.
+pub async fn version_of(tx: &Tx, sequence: &Sequence) -> Result<SequenceVersion> {
+    let missing = |id: SequenceVersionId| AppError::NotFound { what: "SequenceVersion", id: id.into() };
+    match sequence.latest_version {
+        Some(id) => tx.peek(id).await?.ok_or_else(|| missing(id)),
+        None => Err(tandem_domain::sequence::enrollment::Refusal::SequenceNotActive { state: sequence.state }.into()),
+    }
+}

@@ -1,0 +1,116 @@
+//! Everything about the subject of an enrolment, as conditions, templates and the stepper see it.
+
+use crate::{AppError, Env, Result};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+use tandem_domain::account::Account;
+use tandem_domain::contact::{ConsentState, Contact};
+use tandem_domain::id::{ContactId, EmailId, LeadId};
+use tandem_domain::lead::Lead;
+use tandem_domain::sequence::stepper::{Context, Standing};
+use tandem_domain::sequence::{Enrollment, SequenceState};
+use tandem_domain::suppression::{Suppression, SuppressionReason};
+use tandem_store::Tx;
+
+/// A person, the lead and the company, read in this transaction.
+pub(super) struct Subject {
+    pub(super) contact: Contact,
+    pub(super) account: Option<Account>,
+    pub(super) lead: Option<Lead>,
+    standing: Standing,
+}
+
+impl Subject {
+    /// Reads it. The contact is locked, so that a consent withdrawn at the same moment is either seen or comes after.
+    pub(super) async fn load(tx: &Tx, contact: ContactId, lead: Option<LeadId>) -> Result<Self> {
+        let contact: Contact =
+            tx.get(contact).await?.ok_or(AppError::NotFound { what: "Contact", id: contact.into() })?;
+        let lead: Option<Lead> = match lead {
+            Some(id) => Some(tx.get(id).await?.ok_or(AppError::NotFound { what: "Lead", id: id.into() })?),
+            None => None,
+        };
+        let account = match lead.as_ref().and_then(|lead| lead.account).or(contact.account) {
+            Some(account) => tx.peek(account).await?,
+            None => None,
+        };
+        let suppressions = match &contact.email {
+            Some(address) => tx.suppressions_of(address).await?,
+            None => Vec::new(),
+        };
+        let standing = standing(&contact, &suppressions);
+        Ok(Self { contact, account, lead, standing })
+    }
+
+    /// The variables. `email` is the id that an e-mail planned now will have: its unsubscribe link names it.
+    pub(super) fn data(&self, env: &Env, email: EmailId, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
+        let contact = &self.contact;
+        let from = &env.mail.from;
+        json!({
+            "contact": {
+                "id": contact.id,
+                "name": contact.name,
+                "first_name": contact.name.as_deref().and_then(|name| name.split_whitespace().next()),
+                "email": contact.email,
+                "phone": contact.phone,
+                "title": contact.title,
+                "locale": contact.locale,
+                "time_zone": contact.time_zone,
+                "consent": contact.consent.state,
+                "source": contact.source,
+                "tags": contact.tags,
+                "custom": contact.custom,
+            },
+            "account": self.account.as_ref().map(|account| json!({
+                "id": account.id,
+                "name": account.name,
+                "domains": account.domains,
+                "tier": account.tier,
+                "industry": account.industry,
+                "territory": account.territory,
+                "country": account.country,
+                "tags": account.tags,
+                "custom": account.custom,
+            })),
+            "lead": self.lead.as_ref().map(|lead| json!({
+                "id": lead.id,
+                "stage": lead.stage,
+                "source": lead.source,
+                "grade": lead.grade,
+                "priority": lead.priority,
+                "received_at": lead.received_at.to_rfc3339(),
+                "reason": lead.reason,
+                "tags": lead.tags,
+                "custom": lead.custom,
+            })),
+            "sender": { "name": from.name, "email": from.address },
+            "unsubscribe_url": env.mail.links.unsubscribe_url(email, contact.id),
+            "enrollment": enrollment.map(Enrollment::data),
+            "now": now.to_rfc3339(),
+        })
+    }
+
+    /// What the domain's rules take. Nobody hears of answers and meetings by itself yet: somebody records them with
+    /// `enrollmentFinish`.
+    pub(super) fn context<'a>(&self, data: &'a Value, sequence: SequenceState) -> Context<'a> {
+        let zone = self.contact.time_zone.unwrap_or(Tz::UTC);
+        Context { data, zone, standing: self.standing, replied: false, meeting_booked: false, sequence }
+    }
+}
+
+/// Whether the person may be written to. A consent that nobody knows, or an address that nobody knows, can become
+/// known: until then nothing is sent.
+fn standing(contact: &Contact, suppressions: &[Suppression]) -> Standing {
+    let address = contact.email.as_deref().unwrap_or_default();
+    let covering = || suppressions.iter().filter(|found| found.covers(address));
+    let bounced = |found: &Suppression| found.reason == SuppressionReason::Bounced;
+    if covering().any(|found| !bounced(found)) {
+        return Standing::Suppressed;
+    }
+    match contact.consent.state {
+        ConsentState::Withdrawn => Standing::Withdrawn,
+        _ if covering().next().is_some() => Standing::Bounced,
+        ConsentState::Granted if contact.email.is_some() => Standing::Allowed,
+        ConsentState::Granted | ConsentState::Unknown => Standing::Unknown,
+    }
+}

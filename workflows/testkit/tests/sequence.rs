@@ -1,0 +1,398 @@
+//! Sequences and enrolments through the commands and the jobs, on both databases.
+
+use chrono::TimeDelta;
+use serde_json::{Map, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tandem_app::contacts::{ContactCreate, ContactSetConsent};
+use tandem_app::custom_fields::CustomFieldDefine;
+use tandem_app::sequence::Applied;
+use tandem_app::{
+    AppError, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
+    LeadReceive, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, SuppressionAdd,
+};
+use tandem_domain::access::{Role, Side};
+use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
+use tandem_domain::custom_field::{Entity, Kind};
+use tandem_domain::id::{ContactId, LeadId, SequenceId};
+use tandem_domain::lead::{Lead, Owner, Stage};
+use tandem_domain::sequence::enrollment::{
+    Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, WaitReason,
+};
+use tandem_domain::sequence::{Sequence, SequenceState};
+use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
+use tandem_domain::work_item::{ItemKind, ItemState};
+use tandem_store::Page;
+use tandem_store::email::EmailFilter;
+use tandem_store::sequence::EnrollmentFilter;
+use tandem_store::work_item::WorkItemFilter;
+use tandem_testkit::{World, on_both_databases};
+
+const NURTURE: &str = "
+key: nurture
+name: Nurture
+subject: contact
+exit: has(contact.custom.left) && contact.custom.left == 'yes'
+steps:
+  - id: hello
+    kind: send_email
+    template:
+      subject: 'Hello {{ contact.first_name }}'
+      text: 'From {{ sender.email }}; stop: {{ unsubscribe_url }}'
+      html: '<p>{{ contact.name }}</p>'
+  - {id: pause, kind: wait, duration: 3d}
+  - {id: mark, kind: set_field, field: contact.round, value: 'second'}
+  - {id: again, kind: send_email, template: {subject: 'Round {{ contact.custom.round }}', text: 'Still there?'}}
+  - {id: call, kind: create_task, title: 'Call {{ contact.name }}', due_in: 1d, priority: 70}
+  - {id: done, kind: end}
+";
+
+async fn publish(world: &World, source: &str) -> Sequence {
+    world.app.run(&world.system(), SequencePublish { source: source.to_owned() }).await.unwrap().0
+}
+
+async fn field(world: &World, entity: Entity, key: &str) {
+    let command = CustomFieldDefine {
+        entity,
+        key: key.to_owned(),
+        label: key.to_owned(),
+        kind: Kind::Text,
+        choices: Vec::new(),
+        required: false,
+    };
+    world.app.run(&world.system(), command).await.unwrap();
+}
+
+async fn person(world: &World, name: &str, consent: ConsentState) -> Contact {
+    let contact: ContactPatch = serde_json::from_value(json!({
+        "name": format!("{name} Sample"),
+        "email": format!("{}@example.com", name.to_lowercase()),
+        "consent": {"state": consent, "source": "form"},
+    }))
+    .unwrap();
+    let command = ContactCreate { contact, default_region: None };
+    world.app.run(&world.system(), command).await.unwrap().record
+}
+
+async fn nurture(world: &World) -> (Sequence, Contact) {
+    field(world, Entity::Contact, "round").await;
+    field(world, Entity::Contact, "left").await;
+    (publish(world, NURTURE).await, person(world, "Sam", ConsentState::Granted).await)
+}
+
+fn of(sequence: SequenceId, contact: ContactId) -> EnrollmentCreate {
+    EnrollmentCreate { sequence, contact: Some(contact), lead: None, vars: Map::new() }
+}
+
+async fn enroll(world: &World, sequence: &Sequence, contact: &Contact) -> Enrollment {
+    world.app.run(&world.system(), of(sequence.id, contact.id)).await.unwrap().0
+}
+
+async fn now(world: &World, enrollment: &Enrollment) -> Enrollment {
+    world.app.store.find(enrollment.id).await.unwrap().unwrap()
+}
+
+fn subjects(world: &World) -> Vec<String> {
+    world.mailer.sent().into_iter().map(|out| out.subject).collect()
+}
+
+async fn lead_of(world: &World, contact: ContactId) -> Lead {
+    let command = LeadReceive {
+        contact,
+        account: None,
+        source: "webinar".to_owned(),
+        external_id: None,
+        grade: None,
+        priority: None,
+        tags: BTreeSet::new(),
+        custom: BTreeMap::new(),
+    };
+    world.app.run(&world.system(), command).await.unwrap()
+}
+
+async fn lead(world: &World, id: LeadId) -> Lead {
+    world.app.store.find(id).await.unwrap().unwrap()
+}
+
+on_both_databases! {
+    async fn a_run_sends_waits_sets_and_makes_a_task_all_on_the_record(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        assert_eq!(world.job_kinds().await, ["advance_enrollment"]);
+        world.run_due_jobs().await;
+        let waiting = now(&world, &enrollment).await;
+        assert_eq!(waiting.state, EnrollmentState::Waiting(WaitReason::Time));
+        assert_eq!(waiting.due_at, Some(world.now() + TimeDelta::days(3)));
+        let [hello] = world.mailer.sent().try_into().unwrap();
+        assert_eq!((hello.subject.as_str(), hello.to.address.as_str()), ("Hello Sam", "sam@example.com"));
+        assert_eq!(hello.html.as_deref(), Some("<p>Sam Sample</p>"));
+        let link = hello.unsubscribe.unwrap().url;
+        assert!(hello.text.contains(&link), "the link in the text is the one in the header: {}", hello.text);
+        assert_eq!(world.job_kinds().await, ["advance_enrollment"], "a waiting enrolment is one row that waits");
+
+        assert_eq!(world.pass(TimeDelta::hours(71)).await, 0);
+        world.pass(TimeDelta::hours(1)).await;
+        let done = now(&world, &enrollment).await;
+        assert_eq!((done.state, done.due_at), (EnrollmentState::Finished(FinishReason::Completed), None));
+        assert_eq!(subjects(&world), ["Hello Sam", "Round second"]);
+        let contact: Contact = world.app.store.find(contact.id).await.unwrap().unwrap();
+        assert_eq!(contact.custom.get("round"), Some(&json!("second")));
+        let filter = WorkItemFilter { kind: Some(ItemKind::Task), ..Default::default() };
+        let [task] = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+        assert_eq!((task.title.as_str(), task.priority, task.state), ("Call Sam Sample", 70, ItemState::Queued));
+        assert_eq!((task.enrollment, task.due_at), (Some(enrollment.id), world.now() + TimeDelta::days(1)));
+        assert!(world.job_kinds().await.is_empty());
+        let kinds = world.ledger_kinds().await;
+        let count = |kind: &str| kinds.iter().filter(|found| *found == kind).count();
+        assert_eq!([count("enrollment.started"), count("enrollment.ended"), count("email.sent")], [1, 1, 2]);
+        assert_eq!(world.app.store.verify_ledger().await.unwrap().broken, None);
+    }
+
+    async fn a_step_that_is_repeated_happens_once(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        let step = EnrollmentAdvance { enrollment: enrollment.id, visit: 0 };
+        let racers = (0..6).map(|_| {
+            let (app, call, step) = (world.app.clone(), world.system(), step.clone());
+            tokio::spawn(async move { app.run(&call, step).await })
+        });
+        let mut done = 0;
+        for racer in racers.collect::<Vec<_>>() {
+            match racer.await.unwrap() {
+                Ok(_) => done += 1,
+                Err(error) => assert_eq!(error.code(), "ENROLLMENT_STALE"),
+            }
+        }
+        assert_eq!(done, 1);
+        world.run_due_jobs().await;
+        let filter = EmailFilter { enrollment: Some(enrollment.id), ..Default::default() };
+        assert_eq!(world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.len(), 1);
+        assert_eq!(subjects(&world), ["Hello Sam"]);
+    }
+
+    async fn one_subject_has_one_live_enrolment(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let racers = (0..6).map(|_| {
+            let (app, call) = (world.app.clone(), world.system());
+            let command = of(sequence.id, contact.id);
+            tokio::spawn(async move { app.run(&call, command).await })
+        });
+        let mut done = Vec::new();
+        for racer in racers.collect::<Vec<_>>() {
+            match racer.await.unwrap() {
+                Ok((enrollment, _)) => done.push(enrollment),
+                Err(error) => assert!(["ENROLLMENT_EXISTS", "DUPLICATE"].contains(&error.code()), "{error}"),
+            }
+        }
+        let [first] = done.try_into().unwrap();
+        let exit = EnrollmentExit { enrollment: first.id, reason: ExitReason::Manual };
+        world.app.run(&world.system(), exit).await.unwrap();
+        enroll(&world, &sequence, &contact).await;
+    }
+
+    async fn nothing_is_sent_after_a_suppression_wherever_it_lands(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let suppress = |value: &str| SuppressionAdd {
+            kind: SuppressionKind::Email,
+            value: value.to_owned(),
+            reason: SuppressionReason::Manual,
+            source: "test".to_owned(),
+        };
+        // Between planning and sending.
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        let step = EnrollmentAdvance { enrollment: enrollment.id, visit: 0 };
+        world.app.run(&world.system(), step).await.unwrap();
+        world.app.run(&world.system(), suppress("sam@example.com")).await.unwrap();
+        world.run_due_jobs().await;
+        assert!(subjects(&world).is_empty());
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::OptedOut);
+        // Between two steps.
+        let other = person(&world, "Kim", ConsentState::Granted).await;
+        let running = enroll(&world, &sequence, &other).await;
+        world.run_due_jobs().await;
+        assert_eq!(subjects(&world), ["Hello Kim"]);
+        world.app.run(&world.system(), suppress("kim@example.com")).await.unwrap();
+        world.pass(TimeDelta::days(30)).await;
+        assert_eq!(now(&world, &running).await.state, EnrollmentState::OptedOut);
+        // Before the start.
+        let refused = world.app.run(&world.system(), of(sequence.id, other.id)).await.unwrap_err();
+        assert_eq!(refused.code(), "ENROLLMENT_MAY_NOT_WRITE");
+        assert_eq!(subjects(&world), ["Hello Kim"]);
+    }
+
+    async fn without_consent_the_step_waits_and_with_it_the_step_goes_on(world: World) {
+        let (sequence, _) = nurture(&world).await;
+        let kim = person(&world, "Kim", ConsentState::Unknown).await;
+        let enrollment = enroll(&world, &sequence, &kim).await;
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Waiting(WaitReason::Event));
+        assert!(subjects(&world).is_empty());
+        let consent = ConsentGiven { state: ConsentState::Granted, source: Some("call".to_owned()), at: None };
+        world.app.run(&world.system(), ContactSetConsent { id: kim.id, consent }).await.unwrap();
+        world.pass(TimeDelta::days(1)).await;
+        assert_eq!(subjects(&world), ["Hello Kim"]);
+        let consent = ConsentGiven { state: ConsentState::Withdrawn, source: None, at: None };
+        world.app.run(&world.system(), ContactSetConsent { id: kim.id, consent }).await.unwrap();
+        world.pass(TimeDelta::days(3)).await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::OptedOut);
+        assert_eq!(subjects(&world), ["Hello Kim"]);
+    }
+
+    async fn a_paused_sequence_holds_its_enrolments_and_resuming_it_lets_them_go_on(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        world.run_due_jobs().await;
+        world.app.run(&world.system(), SequencePause { sequence: sequence.id }).await.unwrap();
+        let kim = person(&world, "Kim", ConsentState::Granted).await;
+        let refused = world.app.run(&world.system(), of(sequence.id, kim.id)).await.unwrap_err();
+        assert_eq!(refused.code(), "SEQUENCE_NOT_ACTIVE");
+        world.pass(TimeDelta::days(5)).await;
+        let paused = now(&world, &enrollment).await;
+        assert_eq!(paused.state, EnrollmentState::Paused(PauseReason::Sequence));
+        let refused = world.app.run(&world.system(), EnrollmentResume { enrollment: paused.id }).await.unwrap_err();
+        assert_eq!(refused.code(), "ENROLLMENT_PAUSED");
+        assert!(world.job_kinds().await.is_empty());
+        world.app.run(&world.system(), SequenceResume { sequence: sequence.id }).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
+        assert_eq!(subjects(&world), ["Hello Sam", "Round second"]);
+        assert!(world.job_kinds().await.is_empty());
+    }
+
+    async fn an_archived_sequence_ends_what_runs_and_what_is_paused(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let running = enroll(&world, &sequence, &contact).await;
+        let kim = person(&world, "Kim", ConsentState::Granted).await;
+        let paused = enroll(&world, &sequence, &kim).await;
+        world.run_due_jobs().await;
+        world.app.run(&world.system(), SequencePause { sequence: sequence.id }).await.unwrap();
+        world.pass(TimeDelta::days(3)).await;
+        world.app.run(&world.system(), SequenceArchive { sequence: sequence.id }).await.unwrap();
+        world.run_due_jobs().await;
+        for enrollment in [running, paused] {
+            assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Exited(ExitReason::Superseded));
+        }
+        assert_eq!(subjects(&world).len(), 2);
+    }
+
+    async fn people_pause_resume_finish_and_exit(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let (enrollment, _) = world.app.run(&sdr, of(sequence.id, contact.id)).await.unwrap();
+        let pause = EnrollmentPause { enrollment: enrollment.id, reason: PauseReason::OutOfOffice };
+        world.app.run(&sdr, pause).await.unwrap();
+        assert_eq!(world.pass(TimeDelta::days(9)).await, 1, "the timer that was planned does nothing");
+        assert!(subjects(&world).is_empty());
+        world.app.run(&sdr, EnrollmentResume { enrollment: enrollment.id }).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(subjects(&world), ["Hello Sam"]);
+        let finish = EnrollmentFinish { enrollment: enrollment.id, reason: FinishReason::Replied };
+        world.app.run(&sdr, finish).await.unwrap();
+        world.pass(TimeDelta::days(9)).await;
+        assert_eq!(subjects(&world), ["Hello Sam"]);
+        let exit = EnrollmentExit { enrollment: enrollment.id, reason: ExitReason::Manual };
+        assert_eq!(world.app.run(&sdr, exit).await.unwrap_err().code(), "ENROLLMENT_ENDED");
+        let publish = SequencePublish { source: NURTURE.replace("3d", "4d") };
+        assert_eq!(world.app.run(&sdr, publish).await.unwrap_err().code(), "FORBIDDEN");
+    }
+
+    async fn a_running_enrolment_stays_on_its_version(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        world.run_due_jobs().await;
+        let changed = publish(&world, &NURTURE.replace("Round {{", "Changed {{")).await;
+        assert_eq!((changed.id, changed.latest_number), (sequence.id, 2));
+        world.pass(TimeDelta::days(3)).await;
+        assert_eq!(now(&world, &enrollment).await.rule, "nurture@1");
+        assert_eq!(subjects(&world), ["Hello Sam", "Round second"]);
+        let again = enroll(&world, &changed, &contact).await;
+        assert_eq!(again.rule, "nurture@2");
+        let refused = world.tamper("DELETE FROM sequence_version").await.unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
+
+    async fn applying_the_same_definition_again_changes_nothing(world: World) {
+        let first = world.app.sequence_apply(&world.system(), NURTURE.to_owned()).await.unwrap();
+        let Applied::Published(version) = first else { panic!("{first:?}") };
+        let again = world.app.sequence_apply(&world.system(), format!("# same\n{NURTURE}")).await.unwrap();
+        assert_eq!(again, Applied::Unchanged(version));
+        assert_eq!(world.ledger_kinds().await, ["sequence.published"]);
+        let broken = world.app.sequence_apply(&world.system(), "key: x".to_owned()).await.unwrap_err();
+        assert_eq!(broken.code(), "SEQUENCE_INVALID");
+        let draft = SequenceDraft { source: NURTURE.replace("3d", "5d") };
+        let drafted = world.app.run(&world.system(), draft).await.unwrap();
+        assert_eq!((drafted.state, drafted.latest_number), (SequenceState::Active, 1));
+        assert!(drafted.draft.is_some());
+    }
+
+    async fn a_lead_is_owned_by_its_run_and_let_go_at_the_end(world: World) {
+        let source = NURTURE.replace("subject: contact", "subject: lead").replace("contact.round", "lead.round");
+        let source = source.replace("contact.custom.round", "lead.custom.round");
+        field(&world, Entity::Lead, "round").await;
+        let sequence = publish(&world, &source).await;
+        let contact = person(&world, "Sam", ConsentState::Granted).await;
+        let refused = world.app.run(&world.system(), of(sequence.id, contact.id)).await.unwrap_err();
+        assert_eq!(refused.code(), "ENROLLMENT_LEAD_MISSING");
+        let received = lead_of(&world, contact.id).await;
+        let command =
+            EnrollmentCreate { sequence: sequence.id, contact: None, lead: Some(received.id), vars: Map::new() };
+        let (enrollment, owned) = world.app.run(&world.system(), command).await.unwrap();
+        let owned = owned.unwrap();
+        assert_eq!((owned.stage, owned.owner), (Stage::Nurturing, Owner::Sequence(enrollment.id)));
+        world.run_due_jobs().await;
+        world.pass(TimeDelta::days(3)).await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
+        let after = lead(&world, received.id).await;
+        assert_eq!((after.stage, after.owner), (Stage::Received, Owner::Marketing));
+        assert_eq!(after.reason.as_deref(), Some("COMPLETED"));
+        assert_eq!(after.custom.get("round"), Some(&json!("second")));
+        assert!(after.keeps_the_law());
+        assert_eq!(subjects(&world), ["Hello Sam", "Round second"]);
+    }
+
+    async fn a_step_that_cannot_be_taken_fails_the_run_and_says_why(world: World) {
+        field(&world, Entity::Contact, "round").await;
+        let unknown = NURTURE.replace("contact.round", "contact.nowhere");
+        let sequence = publish(&world, &unknown).await;
+        let contact = person(&world, "Sam", ConsentState::Granted).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        world.run_due_jobs().await;
+        world.pass(TimeDelta::days(3)).await;
+        let failed = now(&world, &enrollment).await;
+        assert_eq!(failed.state, EnrollmentState::Failed);
+        let failure = failed.failure.unwrap();
+        assert!(failure.code.starts_with("CUSTOM_FIELD"), "{failure:?}");
+        assert!(failure.message.contains("nowhere"), "{failure:?}");
+        assert!(world.job_kinds().await.is_empty());
+    }
+
+    async fn of_many_each_is_enrolled_for_itself_and_a_repetition_changes_nothing(world: World) {
+        let (sequence, sam) = nurture(&world).await;
+        let kim = person(&world, "Kim", ConsentState::Withdrawn).await;
+        let nobody: ContactId = world.app.env.id(world.now());
+        let call = world.system().with_key(Some("batch".to_owned()));
+        let many = || vec![of(sequence.id, sam.id), of(sequence.id, kim.id), of(sequence.id, nobody)];
+        let codes = |answers: Vec<Result<_, AppError>>| {
+            answers.into_iter().map(|answer| answer.map_or_else(|error| error.code(), |_| "ok")).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(world.app.enroll_many(&call, many()).await), ["ok", "ENROLLMENT_MAY_NOT_WRITE", "NOT_FOUND"]);
+        assert_eq!(codes(world.app.enroll_many(&call, many()).await), ["ok", "ENROLLMENT_MAY_NOT_WRITE", "NOT_FOUND"]);
+        let filter = EnrollmentFilter { sequence: Some(sequence.id), ..Default::default() };
+        assert_eq!(world.app.store.enrollment_page(&filter, &Page::first(9)).await.unwrap().items.len(), 1);
+        let counts = world.app.store.enrollment_counts(Some(sequence.id)).await.unwrap();
+        assert_eq!(counts.values().sum::<i64>(), 1);
+    }
+
+    async fn those_who_wait_cost_nothing_until_they_fall_due(world: World) {
+        let source = "{key: slow, name: Slow, subject: contact, steps: [{id: a, kind: wait, duration: 30d}, {id: z, kind: end}]}";
+        let sequence = publish(&world, source).await;
+        for n in 0..40 {
+            let contact = person(&world, &format!("P{n}"), ConsentState::Granted).await;
+            enroll(&world, &sequence, &contact).await;
+        }
+        assert_eq!(world.run_due_jobs().await, 40);
+        assert_eq!(world.pass(TimeDelta::days(29)).await, 0);
+        assert_eq!(world.pass(TimeDelta::days(1)).await, 40);
+        let counts = world.app.store.enrollment_counts(None).await.unwrap();
+        assert_eq!(counts.into_iter().map(|(state, count)| (state.as_str(), count)).collect::<Vec<_>>(), [("FINISHED", 40)]);
+    }
+}
