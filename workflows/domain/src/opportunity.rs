@@ -131,9 +131,46 @@ impl Refusal {
 }
 
 impl Money {
+    /// Reads an amount written in whole units with an optional fraction, e.g. `1250.00` of `EUR`. The fraction has at most as
+    /// many digits as the currency has.
+    pub fn parse(amount: &str, currency: &str) -> Result<Self, Refusal> {
+        let (whole, fraction) = amount.trim().split_once('.').unwrap_or((amount.trim(), ""));
+        let digits = fraction_digits(currency);
+        let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !numeric(whole) || !numeric(fraction) || fraction.len() > digits {
+            return Err(Refusal::Amount);
+        }
+        let minor = format!("{whole}{fraction:0<digits$}").parse().map_err(|_| Refusal::Amount)?;
+        let money = Self { minor, currency: currency.to_owned() };
+        money.check().map(|()| money)
+    }
+
+    /// The amount as [`Self::parse`] reads it, with all digits of the fraction.
+    pub fn amount(&self) -> String {
+        let digits = fraction_digits(&self.currency);
+        let text = format!("{:0>width$}", self.minor, width = digits + 1);
+        match text.split_at_checked(text.len().saturating_sub(digits)) {
+            Some((whole, fraction)) if digits > 0 => format!("{whole}.{fraction}"),
+            _ => text,
+        }
+    }
+
     fn check(&self) -> Result<(), Refusal> {
         let named = self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase());
         if named && self.minor >= 0 { Ok(()) } else { Err(Refusal::Amount) }
+    }
+}
+
+/// How many digits the smaller unit of a currency has (ISO 4217, table A.1); two where it is not one of the exceptions.
+fn fraction_digits(currency: &str) -> usize {
+    const NONE: [&str; 16] = [
+        "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+    ];
+    const THREE: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
+    match currency {
+        none if NONE.contains(&none) => 0,
+        three if THREE.contains(&three) => 3,
+        _ => 2,
     }
 }
 
@@ -254,4 +291,30 @@ fn end(
     }
     let reason = reason.map(ToOwned::to_owned);
     Ok(Decision::new(Opportunity { state, reason, ended_at: Some(now), ..before }, fact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_read_and_written_exactly() {
+        for (amount, currency, minor) in [
+            ("1250.00", "EUR", 125_000),
+            ("0.05", "USD", 5),
+            ("0", "JPY", 0),
+            ("1200", "JPY", 1_200),
+            ("1.234", "KWD", 1_234),
+        ] {
+            let money = Money::parse(amount, currency).unwrap();
+            assert_eq!(money.minor, minor);
+            assert_eq!(Money::parse(&money.amount(), currency).unwrap(), money);
+        }
+        assert_eq!(Money::parse("12.5", "EUR").unwrap().amount(), "12.50");
+        let bad = [("1.234", "EUR"), ("1.2", "JPY"), ("-1", "EUR"), ("", "EUR"), ("1e3", "EUR"), ("1", "euro")];
+        let huge = ("99999999999999999999", "EUR");
+        for (amount, currency) in bad.into_iter().chain([huge]) {
+            assert_eq!(Money::parse(amount, currency).unwrap_err().code(), "OPPORTUNITY_AMOUNT_INVALID", "{amount}");
+        }
+    }
 }
