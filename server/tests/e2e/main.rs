@@ -71,3 +71,25 @@ async fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
     let after = tandem(&database, &["doctor"]).await;
     assert_eq!(after.status.code(), Some(0), "{}", String::from_utf8_lossy(&after.stdout));
 }
+
+#[tokio::test]
+async fn a_worker_alone_stops_cleanly_at_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tandem.db").display());
+    let (mut child, mut log) = process::logged(&database, &["worker"]);
+    process::log_line(&mut log, |line| line["message"] == "workers started").await;
+    assert_eq!(process::terminate(&mut child).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn every_log_line_of_a_request_has_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tandem.db").display());
+    let (mut child, mut log) = process::logged(&database, &["serve", "--no-workers"]);
+    let address = process::listening(&mut child).await;
+    let request = "GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: r-42\r\nconnection: close\r\n\r\n";
+    assert!(process::exchange(address, request).await.contains("x-request-id: r-42"));
+    let line = process::log_line(&mut log, |line| line["message"] == "answered").await;
+    assert_eq!((&line["span"]["request_id"], &line["status"]), (&json!("r-42"), &json!(200)), "{line}");
+    assert_eq!(process::terminate(&mut child).await.code(), Some(0));
+}

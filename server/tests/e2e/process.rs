@@ -1,11 +1,12 @@
 //! A `tandem` process of a test's own.
 
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 /// Nothing a test waits for takes this long, unless it is broken.
@@ -28,6 +29,33 @@ pub async fn tandem(database: &str, arguments: &[&str]) -> Output {
     timeout(PATIENCE, command(database, arguments).output()).await.unwrap().unwrap()
 }
 
+/// Starts a command whose log is JSON, and gives it with the lines of its log.
+pub fn logged(database: &str, arguments: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let mut child = command(database, arguments)
+        .env("TANDEM__LOG__FORMAT", "json")
+        .env("TANDEM__SERVER__LISTEN", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, lines)
+}
+
+/// The first line of a JSON log that satisfies a condition. Every line before it must be JSON too.
+pub async fn log_line(lines: &mut Lines<BufReader<ChildStderr>>, wanted: impl Fn(&Value) -> bool) -> Value {
+    let search = async {
+        loop {
+            let line = lines.next_line().await.unwrap().unwrap();
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if wanted(&line) {
+                return line;
+            }
+        }
+    };
+    timeout(PATIENCE, search).await.unwrap()
+}
+
 /// A running server.
 pub struct Process {
     child: Child,
@@ -42,9 +70,7 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
-        let address = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
+        let address = listening(&mut child).await;
         Self { child, address }
     }
 
@@ -64,20 +90,37 @@ impl Process {
     }
 
     async fn exchange(&self, request: &str) -> String {
-        let talk = async {
-            let mut stream = TcpStream::connect(self.address).await.unwrap();
-            stream.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.unwrap();
-            answer
-        };
-        timeout(PATIENCE, talk).await.unwrap()
+        exchange(self.address, request).await
     }
 
     /// Asks the process to stop, and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
+        terminate(&mut self.child).await
     }
+}
+
+/// The address that a server says it listens on.
+pub async fn listening(child: &mut Child) -> SocketAddr {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    line.strip_prefix("listening on http://").unwrap().parse().unwrap()
+}
+
+/// Sends a request that asks for the connection to be closed, and reads the answer to its end.
+pub async fn exchange(address: SocketAddr, request: &str) -> String {
+    let talk = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    timeout(PATIENCE, talk).await.unwrap()
+}
+
+/// Sends SIGTERM, and waits for the end.
+pub async fn terminate(child: &mut Child) -> ExitStatus {
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    timeout(PATIENCE, child.wait()).await.unwrap().unwrap()
 }
