@@ -12,6 +12,7 @@ mod m0005_leads;
 mod m0007_dispatch;
 mod m0008_email;
 mod m0009_sequence;
+mod m0012_history;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_dispatch::Migration),
             Box::new(m0008_email::Migration),
             Box::new(m0009_sequence::Migration),
+            Box::new(m0012_history::Migration),
         ]
     }
 }

@@ -17,6 +17,7 @@ mod loaders;
 mod node;
 mod payload;
 pub mod queue;
+pub mod reports;
 mod scalars;
 pub mod sequences;
 
@@ -36,6 +37,7 @@ pub struct Query(
     leads::LeadQuery,
     queue::QueueQuery,
     sequences::SequenceQuery,
+    reports::ReportsQuery,
 );
 
 /// Changes: each is one command.

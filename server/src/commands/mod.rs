@@ -1,6 +1,7 @@
 //! The command line: one file per command. Commands read options, call the application and print; they decide nothing.
 
 mod doctor;
+mod import;
 mod ledger;
 mod migrate;
 mod schema;
@@ -46,6 +47,8 @@ enum Command {
     /// Make access tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Bring in accounts, contacts, leads, or the recorded past of a funnel
+    Import(import::Args),
     /// Verify or export the ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -87,6 +90,7 @@ impl Cli {
             Command::Worker(args) => worker::run(logged(load()?), args).await,
             Command::Migrate(args) => migrate::run(&logged(load()?), args).await,
             Command::Token(command) => token::run(&logged(load()?), command).await,
+            Command::Import(args) => import::run(logged(load()?), args).await,
             Command::Ledger(command) => ledger::run(&logged(load()?), command).await,
         }
     }

@@ -19,6 +19,7 @@ pub mod leads;
 pub mod queue;
 mod rules;
 pub mod sequence;
+pub mod reports;
 pub mod target_list;
 pub mod taxonomy;
 mod virtual_env;

@@ -10,6 +10,7 @@ mod connect;
 pub mod dispatch;
 pub mod email;
 mod error;
+mod history;
 pub mod idempotency;
 pub mod identity;
 pub mod jobs;

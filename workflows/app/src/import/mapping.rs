@@ -143,6 +143,9 @@ pub struct Mapping {
     /// How dates and times are written, in the notation of strftime. RFC 3339 is always read.
     #[serde(default)]
     dates: Vec<String>,
+    /// The country that phone numbers without a country code are dialled from: ISO 3166-1, two letters.
+    #[serde(default)]
+    phone_region: Option<String>,
     /// Field -> where it comes from.
     #[serde(default)]
     fields: BTreeMap<String, Source>,
@@ -181,6 +184,7 @@ impl Default for Mapping {
             empty: Vec::new(),
             time_zone: Tz::UTC,
             dates: Vec::new(),
+            phone_region: None,
             fields: BTreeMap::new(),
             custom: BTreeMap::new(),
             external_ids: BTreeMap::new(),
@@ -330,6 +334,7 @@ impl Mapping {
             trim: self.trim,
             time_zone: self.time_zone,
             dates: self.dates.clone(),
+            phone_region: self.phone_region.clone(),
             header: header.to_vec(),
             used,
             fields,
@@ -362,6 +367,7 @@ pub struct Bound {
     trim: bool,
     time_zone: Tz,
     dates: Vec<String>,
+    phone_region: Option<String>,
     header: Vec<String>,
     used: BTreeSet<usize>,
     fields: Vec<BoundField>,
@@ -466,6 +472,11 @@ impl Bound {
         let bound = self.fields.iter().find(|bound| bound.name == field);
         let name = bound.and_then(|bound| bound.columns.first()).and_then(|index| self.header.get(*index));
         name.cloned().unwrap_or_else(|| field.to_owned())
+    }
+
+    /// The country that phone numbers without a country code are dialled from.
+    pub fn phone_region(&self) -> Option<&str> {
+        self.phone_region.as_deref()
     }
 
     /// The columns of the file that no field reads.

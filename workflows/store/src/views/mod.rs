@@ -1,3 +1,4 @@
 //! Read models that join several aggregates.
 
 mod counts;
+pub mod funnel;

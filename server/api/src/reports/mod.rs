@@ -1,0 +1,6 @@
+//! Reports.
+
+mod query;
+mod types;
+
+pub use query::ReportsQuery;
