@@ -1,5 +1,6 @@
 //! The command line: one file per command. Commands read options, call the application and print; they decide nothing.
 
+mod demo;
 mod doctor;
 mod import;
 mod ledger;
@@ -36,6 +37,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play a month of the whole loop on a fresh database, then serve it
+    Demo(demo::Args),
     /// Run the API and the workers in one process
     Serve(serve::Args),
     /// Run workers alone, beside any number of `serve` and `worker` on one PostgreSQL
@@ -86,6 +89,7 @@ impl Cli {
         match self.command {
             Command::Schema => schema::run(),
             Command::Doctor => doctor::run(load()).await,
+            Command::Demo(args) => demo::run(logged(load()?), args).await,
             Command::Serve(args) => serve::run(logged(load()?), args).await,
             Command::Worker(args) => worker::run(logged(load()?), args).await,
             Command::Migrate(args) => migrate::run(&logged(load()?), args).await,

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 /// A running server.
 pub struct Cluster {
     dir: PathBuf,
+    bin: PathBuf,
     _watcher: Child,
 }
 
@@ -55,7 +56,14 @@ impl Cluster {
         if let Some((uid, gid)) = owner {
             watcher.uid(uid).gid(gid);
         }
-        Some(Self { dir: dir.clone(), _watcher: watcher.spawn().unwrap() })
+        Some(Self { dir: dir.clone(), bin, _watcher: watcher.spawn().unwrap() })
+    }
+
+    /// Makes an empty database.
+    pub fn create_database(&self, name: &str) {
+        let mut command = Command::new(self.bin.join("createdb"));
+        let status = command.arg("-h").arg(&self.dir).args(["-U", "tandem", name]).status().unwrap();
+        assert!(status.success(), "createdb {name} failed");
     }
 
     /// The address of a database on this server.
