@@ -73,6 +73,8 @@ pub(super) struct Person {
     phone: Option<String>,
     pub(super) company: Company,
     pub(super) consents: bool,
+    /// The hour of the month in which the person raises a hand, if ever.
+    pub(super) raises_hand: Option<i64>,
 }
 
 const GIVEN: &[&str] = &[
@@ -99,6 +101,8 @@ impl Person {
             title: pick(TITLES, &words("title")).copied().unwrap_or("Buyer"),
             phone: (draw(&words("phone")) < 0.5).then(|| format!("+1 212 555 0{line}")),
             consents: draw(&words("consent")) < 0.85,
+            #[expect(clippy::cast_possible_truncation, reason = "below 720")]
+            raises_hand: (draw(&words("lead")) < 0.20).then(|| ((3.0 + 26.0 * draw(&words("day"))) * 24.0) as i64),
             company: company.clone(),
         })
     }

@@ -4,7 +4,7 @@ use super::Play;
 use super::lots::{draw, pick, weigh};
 use super::people::by;
 use anyhow::{Context, Result};
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::Timelike;
 use tandem_app::email::EmailUnsubscribe;
 use tandem_app::sequence::{EnrollmentCreate, SequencePublish};
 use tandem_app::{AppError, Call, LeadQualify, LeadReceive};
@@ -46,24 +46,11 @@ impl Play {
         self.settle().await
     }
 
-    /// When the person raises a hand in the month, if ever.
-    fn moment_of(&self, email: &str) -> Option<DateTime<Utc>> {
-        if draw(&["lead", email]) >= 0.20 {
-            return None;
-        }
-        let hours = (3.0 + 26.0 * draw(&["day", email])) * 24.0;
-        #[expect(clippy::cast_possible_truncation, reason = "below 720")]
-        Some(self.start + TimeDelta::hours(hours as i64))
-    }
 
     /// Takes in the leads of this hour; marketing qualifies most of them at once.
     pub(super) async fn take_leads(&self) -> Result<()> {
-        let now = self.app.env.now();
-        for person in &self.market.people {
-            let due = self.moment_of(&person.email).is_some_and(|at| at <= now && now < at + TimeDelta::hours(1));
-            if !due {
-                continue;
-            }
+        let hour = (self.app.env.now() - self.start).num_hours();
+        for person in self.market.people.iter().filter(|person| person.raises_hand == Some(hour)) {
             let name = format!("demo-{}", person.email);
             let who = pick(&self.people.marketing, &["marketer", &name]).map(by).context("there are marketers")?;
             let key = |what: &str| who.clone().with_key(Some(format!("{what} {name}")));
