@@ -224,6 +224,8 @@ user_error_codes! {
     EmailTextEmpty = "EMAIL_TEXT_EMPTY",
     /// This is no e-mail address.
     EmailNotAnAddress = "EMAIL_NOT_AN_ADDRESS",
+    /// The contact has no address.
+    EmailNoAddress = "EMAIL_NO_ADDRESS",
     /// Nothing may be sent to this person.
     EmailMayNotWrite = "EMAIL_MAY_NOT_WRITE",
     /// The e-mail does not wait for a try.

@@ -3,7 +3,7 @@
 use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
 use tandem_api::{Caller, execute, schema};
-use tandem_app::email::port::{Delivery, Mailbox};
+use tandem_app::email::port::Delivery;
 use tandem_app::{Call, EmailPlan};
 use tandem_domain::access::Role;
 use tandem_testkit::{World, on_both_databases};
@@ -56,10 +56,8 @@ on_both_databases! {
         for to in ["ann@example.org", "bob@example.org"] {
             let plan = EmailPlan {
                 purpose: "test".into(),
-                contact: world.app.env.id(world.now()),
+                contact: world.contact(to).await.id,
                 lead: None,
-                account: None,
-                to: Mailbox::bare(to),
                 subject: "Good day".into(),
                 text: "Hello.".into(),
                 html: None,

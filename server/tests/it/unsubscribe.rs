@@ -4,7 +4,6 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use tandem_app::EmailPlan;
-use tandem_app::email::port::Mailbox;
 use tandem_domain::email::Email;
 use tandem_domain::suppression::SuppressionReason;
 use tandem_server::http::unsubscribe;
@@ -14,10 +13,8 @@ use tower::ServiceExt as _;
 async fn sent(world: &World) -> (Email, String) {
     let plan = EmailPlan {
         purpose: "test".into(),
-        contact: world.app.env.id(world.now()),
+        contact: world.contact("ann@example.org").await.id,
         lead: None,
-        account: None,
-        to: Mailbox::bare("ann@example.org"),
         subject: "Good day".into(),
         text: "Hello.".into(),
         html: None,

@@ -33,14 +33,14 @@ pub use contacts::{
     ContactChange, ContactCreate, ContactRow, ContactSetConsent, ContactTag, ContactUpsert, ContactUpsertMany,
 };
 pub use custom_fields::{CustomFieldChange, CustomFieldDefine};
-pub use email::{
-    EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Links, Mail, NoMailer, SuppressionAdd,
-    SuppressionLift,
-};
 pub use dispatch::{
     HandoffAccept, HandoffAssign, HandoffCheckSla, HandoffConvert, HandoffExpireOffer, HandoffLose, HandoffMatch,
     HandoffMoved, HandoffProgress, HandoffReclaim, HandoffReject, HandoffReturn, HandoffReviewReturn, HandoffStart,
     OpportunityDispatch, OutOfOfficeSet, PoolSave, RoutingTableSave, WorkingCalendarSave,
+};
+pub use email::{
+    EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Links, Mail, NoMailer, SuppressionAdd,
+    SuppressionLift,
 };
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};

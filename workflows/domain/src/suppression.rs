@@ -108,7 +108,10 @@ impl Refusal {
 }
 
 /// Puts a value into the one form in which suppressions are kept and compared: lower case, the domain in ASCII
-/// (IDNA), no surrounding space, no final dot.
+/// (IDNA), no surrounding space, no final dot. A domain may be given as a URL.
+///
+/// It takes more addresses than [`crate::normalise::email`] does, for a person to be left alone need not have an address that
+/// we would write to; where both take one, the form is the same.
 pub fn normalise(kind: SuppressionKind, value: &str) -> Result<String, Refusal> {
     let value = value.trim();
     match kind {
@@ -121,7 +124,7 @@ pub fn normalise(kind: SuppressionKind, value: &str) -> Result<String, Refusal> 
             let host = ascii_domain(host).ok_or(Refusal::NotAnAddress)?;
             Ok(format!("{}@{host}", local.to_lowercase()))
         }
-        SuppressionKind::Domain => ascii_domain(value).ok_or(Refusal::NotADomain),
+        SuppressionKind::Domain => crate::normalise::domain(value).map_err(|_| Refusal::NotADomain),
     }
 }
 
@@ -232,6 +235,16 @@ mod tests {
         assert_eq!(kept.value, "ann.li@xn--bcher-kva.example");
         assert!(kept.covers("ANN.LI@bücher.example"));
         assert!(!kept.covers("ann.lu@bücher.example"));
+    }
+
+    #[test]
+    fn an_address_has_the_same_form_here_as_in_a_contact() {
+        for given in
+            ["Ann.Li@Example.COM", " o'neil+x@sub.example.org", "a@bücher.example", "a_b@xn--bcher-kva.example"]
+        {
+            let contact = crate::normalise::email(given).unwrap();
+            assert_eq!(normalise(SuppressionKind::Email, given), Ok(contact), "{given}");
+        }
     }
 
     #[test]

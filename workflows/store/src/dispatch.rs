@@ -228,11 +228,7 @@ impl Store {
     }
 
     /// A page of opportunities, in the order in which they were dispatched.
-    pub async fn opportunity_page(
-        &self,
-        filter: &OpportunityFilter,
-        page: &Page<Uuid>,
-    ) -> Result<PageOf<Opportunity>> {
+    pub async fn opportunity_page(&self, filter: &OpportunityFilter, page: &Page<Uuid>) -> Result<PageOf<Opportunity>> {
         use opportunity::row::{Column, Entity};
         let mut query = Entity::find();
         if !filter.states.is_empty() {

@@ -6,8 +6,12 @@ use sea_orm::{ConnectionTrait, Database};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tandem_app::{Actor, App, Call, Env, Links, Mail, QueueRules, SeededChance, SeededIds, UserCreate, VirtualClock};
+use tandem_app::{
+    Actor, App, Call, ContactCreate, Env, Links, Mail, QueueRules, SeededChance, SeededIds, UserCreate, VirtualClock,
+};
 use tandem_domain::access::{Role, Side, User};
+use tandem_domain::contact::{Contact, ContactPatch};
+use tandem_domain::edit::Edit;
 use tandem_domain::email::Mailbox;
 use tandem_jobs::{Runner, Settings as RunnerSettings};
 use tandem_store::ledger::{Filter, Link};
@@ -138,6 +142,13 @@ impl World {
         let user = self.app.run(&self.system(), command).await.unwrap();
         let call = Call::new(Actor::user(user.id, role, user.side), "test-request");
         (user, call)
+    }
+
+    /// Adds a contact with this e-mail address.
+    pub async fn contact(&self, email: &str) -> Contact {
+        let patch = ContactPatch { email: Edit::Set(email.to_owned()), ..ContactPatch::default() };
+        let command = ContactCreate { contact: patch, default_region: None };
+        self.app.run(&self.system(), command).await.unwrap().record
     }
 
     /// The whole ledger, in order. For worlds of a few thousand entries.

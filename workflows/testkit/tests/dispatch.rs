@@ -175,7 +175,10 @@ async fn arrows(world: &World, handoff: HandoffId) -> Vec<String> {
 
 async fn handoff_jobs(world: &World) -> Vec<String> {
     let kinds = world.job_kinds().await;
-    kinds.into_iter().filter(|kind| matches!(kind.as_str(), "match_handoff" | "expire_offer" | "check_handoff_sla")).collect()
+    kinds
+        .into_iter()
+        .filter(|kind| matches!(kind.as_str(), "match_handoff" | "expire_offer" | "check_handoff_sla"))
+        .collect()
 }
 
 fn reject(handoff: HandoffId) -> HandoffReject {

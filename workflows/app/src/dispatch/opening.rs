@@ -48,7 +48,9 @@ impl Command for OpportunityDispatch {
                 return Err(AppError::refused("OPPORTUNITY_LEAD_NOT_YOURS", message, Some("leadId")));
             }
             if self.pool.is_some() {
-                return Err(AppError::Forbidden { needed: "SALES_MANAGER, SALES_OPS, ADMIN to choose the pool".to_owned() });
+                return Err(AppError::Forbidden {
+                    needed: "SALES_MANAGER, SALES_OPS, ADMIN to choose the pool".to_owned(),
+                });
             }
         }
         let account: Option<Account> = match lead.account {
@@ -77,7 +79,8 @@ impl Command for OpportunityDispatch {
             Some(pool) => Route { pool, rule: BY_HAND.to_owned(), failed: [].into() },
             None => {
                 let table = tx.routing_table().await?.ok_or_else(|| {
-                    let message = "there is no routing table yet; sales ops must save one before anything is dispatched";
+                    let message =
+                        "there is no routing table yet; sales ops must save one before anything is dispatched";
                     AppError::refused("ROUTING_TABLE_MISSING", message, None)
                 })?;
                 // An unknown company has no fields: a condition on one does not hold.
@@ -87,7 +90,8 @@ impl Command for OpportunityDispatch {
         };
         let pool = find_pool(tx, route.pool).await?;
         let earlier = tx.last_handoff_of(lead.id).await?;
-        let new = NewHandoff { id: handoff_id, opportunity: id, lead: lead.id, account: lead.account, by, route: route.rule };
+        let new =
+            NewHandoff { id: handoff_id, opportunity: id, lead: lead.id, account: lead.account, by, route: route.rule };
         let mut begun = handoff::dispatch(new, &pool, earlier.as_ref(), now);
         if let Some(fact) = begun.facts.first_mut().filter(|_| !route.failed.is_empty()) {
             fact.detail.insert("rules_failed".to_owned(), json!(route.failed));

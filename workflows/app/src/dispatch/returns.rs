@@ -60,7 +60,8 @@ impl Command for HandoffReviewReturn {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<HandoffMoved>> {
         let (now, by) = (call.now(env), call.actor.person()?);
         // An item is locked before its lead.
-        let seen: Handoff = tx.get(self.handoff).await?.ok_or(AppError::NotFound { what: "Handoff", id: self.handoff.into() })?;
+        let seen: Handoff =
+            tx.get(self.handoff).await?.ok_or(AppError::NotFound { what: "Handoff", id: self.handoff.into() })?;
         let item = match self.verdict {
             ReviewVerdict::ToSdr => tx.verification_of(seen.lead).await?,
             _ => None,
@@ -93,7 +94,11 @@ impl Command for HandoffReviewReturn {
             ReviewVerdict::ToSdr => {
                 let cause = Cause::ReturnedBySales;
                 let queued = verification::enqueue(lead, item, env.id(now), cause, Some(reason), policy, now)?;
-                join(decision, queued, |moved, (item, lead)| HandoffMoved { item: Some(item), lead: Some(lead), ..moved })
+                join(decision, queued, |moved, (item, lead)| HandoffMoved {
+                    item: Some(item),
+                    lead: Some(lead),
+                    ..moved
+                })
             }
             ReviewVerdict::ToNurture => {
                 let until = self.until.unwrap_or_else(|| policy.patience.recycle(now));

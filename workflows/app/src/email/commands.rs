@@ -3,9 +3,10 @@
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tandem_domain::contact::{ConsentState, Contact};
 use tandem_domain::decision::Decision;
 use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Mailbox, Outlook, Resolution, Standing};
-use tandem_domain::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
+use tandem_domain::id::{ContactId, EmailId, EnrollmentId, LeadId};
 use tandem_domain::sequence::Enrollment;
 use tandem_domain::sequence::enrollment::{self, EnrollmentState, ExitReason, FinishReason};
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
@@ -20,6 +21,8 @@ async fn load(tx: &Tx, id: EmailId) -> Result<Email> {
 pub struct Known {
     suppressions: Vec<Suppression>,
     gate: Gate,
+    consent_withdrawn: bool,
+    contact_current: bool,
 }
 
 impl Known {
@@ -27,9 +30,9 @@ impl Known {
     pub fn standing(&self) -> Standing<'_> {
         Standing {
             suppressions: &self.suppressions,
-            consent_withdrawn: false,
+            consent_withdrawn: self.consent_withdrawn,
             opted_out: false,
-            contact_current: true,
+            contact_current: self.contact_current,
             enrollment: self.gate,
         }
     }
@@ -38,7 +41,7 @@ impl Known {
 /// Reads whether `contact` may be written to at `address` on behalf of an enrolment.
 pub async fn standing_of(
     tx: &Tx,
-    _contact: ContactId,
+    contact: ContactId,
     address: &str,
     enrollment: Option<EnrollmentId>,
 ) -> Result<Known> {
@@ -46,7 +49,16 @@ pub async fn standing_of(
         Some(id) => tx.peek::<Enrollment>(id).await?.map_or(Gate::Shut, |found| gate(found.state)),
         None => Gate::Open,
     };
-    Ok(Known { suppressions: tx.suppressions_of(address).await?, gate })
+    let suppressions = tx.suppressions_of(address).await?;
+    let contact: Option<Contact> = tx.peek(contact).await?;
+    let normal = |text: &str| suppression::normalise(SuppressionKind::Email, text).ok();
+    Ok(Known {
+        suppressions,
+        gate,
+        consent_withdrawn: contact.as_ref().is_some_and(|found| found.consent.state == ConsentState::Withdrawn),
+        // An address that the person does not have any more may be somebody else's by now.
+        contact_current: contact.and_then(|found| normal(found.email.as_deref()?)) == normal(address),
+    })
 }
 
 /// An enrolment that went on to its end, or failed at a later step, leaves its e-mails alone; one that was ended for the
@@ -91,10 +103,6 @@ pub struct EmailPlan {
     pub contact: ContactId,
     /// The lead it concerns.
     pub lead: Option<LeadId>,
-    /// The account it concerns.
-    pub account: Option<AccountId>,
-    /// The recipient.
-    pub to: Mailbox,
     /// The subject.
     pub subject: String,
     /// The plain text.
@@ -109,13 +117,19 @@ impl Command for EmailPlan {
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Email>> {
         let now = call.now(env);
+        let missing = || AppError::NotFound { what: "Contact", id: self.contact.into() };
+        let contact: Contact = tx.peek(self.contact).await?.ok_or_else(missing)?;
+        let address = contact.email.ok_or_else(|| {
+            let message = "the contact has no e-mail address; add one first";
+            AppError::refused("EMAIL_NO_ADDRESS", message, Some("contact"))
+        })?;
         let draft = Draft {
             id: env.id(now),
             origin: (None, self.purpose.clone(), 0),
             contact: self.contact,
             lead: self.lead,
-            account: self.account,
-            to: self.to.clone(),
+            account: contact.account,
+            to: Mailbox { name: contact.name, address },
             from: env.mail.from.clone(),
             reply_to: env.mail.reply_to.clone(),
             subject: self.subject.clone(),

@@ -2,7 +2,8 @@
 
 use crate::{AppError, Call, Command, Env, Result};
 use serde::Serialize;
-use tandem_domain::decision::Decision;
+use tandem_domain::contact::{self, ConsentGiven, ConsentState, Contact};
+use tandem_domain::decision::{Decision, Fact, Planned};
 use tandem_domain::email::Email;
 use tandem_domain::id::{ContactId, EmailId, SuppressionId};
 use tandem_domain::sequence::Enrollment;
@@ -58,12 +59,15 @@ impl Command for SuppressionLift {
     }
 }
 
-/// The suppression that a link led to, and the enrolments that ended with it.
-pub type Unsubscribed = (Suppression, Vec<Enrollment>);
+/// What a link led to: the suppression, unless there was one; the contact without its consent, unless that was
+/// withdrawn; and the enrolments that ended.
+pub type Unsubscribed = (Option<Suppression>, Option<Contact>, Vec<Enrollment>);
 
 /// What the recipient of an e-mail asked for by its link. The link's signature has been checked.
 ///
-/// Repeating it is refused with `SUPPRESSION_EXISTS`, which tells the caller that all is done.
+/// The address is suppressed, the person's consent is withdrawn (so that another address of the same person is left
+/// alone too), and every enrolment of the person ends. Repeating it is refused with `SUPPRESSION_EXISTS`, which tells
+/// the caller that all is done.
 #[derive(Debug, Clone, Serialize)]
 pub struct EmailUnsubscribe {
     /// The e-mail that carried the link.
@@ -87,14 +91,33 @@ impl Command for EmailUnsubscribe {
         let value = suppression::normalise(kind, &email.to.address)?;
         let existing = tx.suppression_to_change(kind, &value).await?;
         let source = format!("unsubscribe link in e-mail {}", self.email);
-        let wish = Wish { id: env.id(now), kind, value, reason, source };
-        let mut all = suppression::suppress(existing, wish, now)?.map(|kept| (kept, Vec::new()));
-        for live in tx.live_enrollments_of(self.contact).await? {
-            all = all.and(enrollment::opt_out(live, now)?).map(|((kept, mut ended), one)| {
-                ended.push(one);
-                (kept, ended)
-            });
+        let wish = Wish { id: env.id(now), kind, value, reason, source: source.clone() };
+        let (mut facts, mut jobs) = (Vec::new(), Vec::new());
+        let (suppression, refused) = match suppression::suppress(existing, wish, now) {
+            Ok(decision) => (Some(take(decision, &mut facts, &mut jobs)), None),
+            Err(refusal) => (None, Some(refusal)),
+        };
+        let mut contact = None;
+        if let Some(found) = tx.get::<Contact>(self.contact).await?
+            && found.consent.state != ConsentState::Withdrawn
+        {
+            let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source), at: None };
+            contact = contact::set_consent(&found, given, now)?.map(|decision| take(decision, &mut facts, &mut jobs));
         }
-        Ok(all)
+        let mut ended = Vec::new();
+        for live in tx.live_enrollments_of(self.contact).await? {
+            ended.push(take(enrollment::opt_out(live, now)?, &mut facts, &mut jobs));
+        }
+        match refused {
+            Some(refusal) if facts.is_empty() => Err(refusal.into()),
+            _ => Ok(Decision { next: (suppression, contact, ended), facts, jobs }),
+        }
     }
+}
+
+/// Takes the state out of a decision and keeps what explains it and what follows.
+fn take<T>(decision: Decision<T>, facts: &mut Vec<Fact>, jobs: &mut Vec<Planned>) -> T {
+    facts.extend(decision.facts);
+    jobs.extend(decision.jobs);
+    decision.next
 }
