@@ -3,7 +3,7 @@
 
 use async_graphql::{Enum, ErrorExtensions, SimpleObject};
 use std::sync::Arc;
-use tandem_app::AppError;
+use tandem_app::{AppError, RowRefusal};
 use tandem_store::StoreError;
 
 /// An application error on its way out as a top-level error.
@@ -51,6 +51,17 @@ pub struct UserError {
     pub message: String,
     /// The stable code.
     pub code: UserErrorCode,
+}
+
+impl UserError {
+    /// Why one row of many did nothing.
+    pub(crate) fn of_row(RowRefusal { code, message, field }: RowRefusal) -> Self {
+        let code = UserErrorCode::of(&code).unwrap_or_else(|| {
+            tracing::error!(code, "a refusal has no code in the schema");
+            UserErrorCode::Conflict
+        });
+        Self { field: field.map(|path| path.split('.').map(str::to_owned).collect()), message, code }
+    }
 }
 
 macro_rules! user_error_codes {
@@ -315,6 +326,91 @@ user_error_codes! {
     EnrollmentNotPaused = "ENROLLMENT_NOT_PAUSED",
     /// An enrolment does not pause for this reason.
     EnrollmentPauseReasonInvalid = "ENROLLMENT_PAUSE_REASON_INVALID",
+    // accounts and contacts
+    /// This is not an e-mail address; the message names the rule.
+    EmailInvalid = "EMAIL_INVALID",
+    /// This is not a domain; the message names the rule.
+    DomainInvalid = "DOMAIN_INVALID",
+    /// This is not a phone number; the message names the rule.
+    PhoneInvalid = "PHONE_INVALID",
+    /// A name needs a letter or a digit.
+    NameInvalid = "NAME_INVALID",
+    /// This is not a country of ISO 3166-1.
+    CountryInvalid = "COUNTRY_INVALID",
+    /// This is not a language tag.
+    LocaleInvalid = "LOCALE_INVALID",
+    /// This is not a tag.
+    TagInvalid = "TAG_INVALID",
+    /// A record holds no more tags.
+    TagsTooMany = "TAGS_TOO_MANY",
+    /// This is not a registry number.
+    RegistryNumberInvalid = "REGISTRY_NUMBER_INVALID",
+    /// This is not an external id.
+    ExternalIdInvalid = "EXTERNAL_ID_INVALID",
+    /// A text is longer than its field holds.
+    TextTooLong = "TEXT_TOO_LONG",
+    /// Too many rows for one request.
+    RowsTooMany = "ROWS_TOO_MANY",
+    /// An account needs a name.
+    AccountNameMissing = "ACCOUNT_NAME_MISSING",
+    /// An account with this key exists; the message names it.
+    AccountDuplicate = "ACCOUNT_DUPLICATE",
+    /// The keys belong to different accounts.
+    AccountIdentitiesDiffer = "ACCOUNT_IDENTITIES_DIFFER",
+    /// Several accounts have this name.
+    AccountNameAmbiguous = "ACCOUNT_NAME_AMBIGUOUS",
+    /// The account has another id in that system.
+    AccountExternalIdDiffers = "ACCOUNT_EXTERNAL_ID_DIFFERS",
+    /// A contact needs an e-mail address, an external id or a phone number.
+    ContactUnidentified = "CONTACT_UNIDENTIFIED",
+    /// A contact with this key exists; the message names it.
+    ContactDuplicate = "CONTACT_DUPLICATE",
+    /// The keys belong to different contacts.
+    ContactIdentitiesDiffer = "CONTACT_IDENTITIES_DIFFER",
+    /// Several contacts have this phone number and name.
+    ContactPhoneAmbiguous = "CONTACT_PHONE_AMBIGUOUS",
+    /// The contact has another id in that system.
+    ContactExternalIdDiffers = "CONTACT_EXTERNAL_ID_DIFFERS",
+    /// No account has these keys.
+    ContactAccountUnknown = "CONTACT_ACCOUNT_UNKNOWN",
+    /// Consent needs a source.
+    ConsentSourceMissing = "CONSENT_SOURCE_MISSING",
+    /// Consent lies ahead.
+    ConsentAhead = "CONSENT_AHEAD",
+    // custom fields
+    /// There is no custom field with this key.
+    CustomFieldUnknown = "CUSTOM_FIELD_UNKNOWN",
+    /// The custom field takes no values any more.
+    CustomFieldRetired = "CUSTOM_FIELD_RETIRED",
+    /// The value is of another kind than its custom field.
+    CustomFieldWrongKind = "CUSTOM_FIELD_WRONG_KIND",
+    /// The value is not a choice of its custom field.
+    CustomFieldUnknownChoice = "CUSTOM_FIELD_UNKNOWN_CHOICE",
+    /// A required custom field has no value.
+    CustomFieldRequired = "CUSTOM_FIELD_REQUIRED",
+    /// This is not a key of a custom field.
+    CustomFieldKeyInvalid = "CUSTOM_FIELD_KEY_INVALID",
+    /// The entity has a custom field with this key.
+    CustomFieldKeyTaken = "CUSTOM_FIELD_KEY_TAKEN",
+    /// A custom field needs a label.
+    CustomFieldLabelInvalid = "CUSTOM_FIELD_LABEL_INVALID",
+    /// The choices do not fit; the message says why.
+    CustomFieldChoicesInvalid = "CUSTOM_FIELD_CHOICES_INVALID",
+    /// Entity, key and kind of a custom field stay.
+    CustomFieldFixed = "CUSTOM_FIELD_FIXED",
+    // taxonomies
+    /// No active term is written like this; the message names near ones.
+    TaxonomyUnknownTerm = "TAXONOMY_UNKNOWN_TERM",
+    /// This is not a code of a term.
+    TaxonomyCodeInvalid = "TAXONOMY_CODE_INVALID",
+    /// A term needs a name in both languages.
+    TaxonomyNameInvalid = "TAXONOMY_NAME_INVALID",
+    /// This is not an alias.
+    TaxonomyAliasInvalid = "TAXONOMY_ALIAS_INVALID",
+    /// Another term is written like this.
+    TaxonomyAliasTaken = "TAXONOMY_ALIAS_TAKEN",
+    /// Taxonomy and code of a term stay.
+    TaxonomyTermFixed = "TAXONOMY_TERM_FIXED",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

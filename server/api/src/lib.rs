@@ -5,9 +5,11 @@
 //! `Option<Result<..>>`.
 
 pub mod access;
+pub mod accounts;
 mod connection;
 mod context;
 pub mod emails;
+pub mod custom_fields;
 mod error;
 mod ids;
 pub mod leads;
@@ -20,6 +22,7 @@ pub mod queue;
 pub mod reports;
 mod scalars;
 pub mod sequences;
+pub mod taxonomy;
 
 pub use context::Caller;
 
@@ -38,6 +41,11 @@ pub struct Query(
     queue::QueueQuery,
     sequences::SequenceQuery,
     reports::ReportsQuery,
+    ledger::LedgerQuery,
+    lists::ListQuery,
+    accounts::AccountQuery,
+    taxonomy::TaxonomyQuery,
+    custom_fields::CustomFieldQuery,
 );
 
 /// Changes: each is one command.
@@ -50,6 +58,11 @@ pub struct Mutation(
     queue::QueueMutation,
     queue::VerdictMutation,
     sequences::SequenceMutation,
+    lists::ListMutation,
+    accounts::AccountMutation,
+    accounts::ContactMutation,
+    taxonomy::TaxonomyMutation,
+    custom_fields::CustomFieldMutation,
 );
 
 /// The schema over an application.

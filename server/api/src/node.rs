@@ -1,14 +1,17 @@
 //! The `Node` interface: anything that has a global id, found by it.
 
 use crate::access::{AccessTokenNode, TeamNode, UserNode};
+use crate::accounts::{AccountNode, ContactNode};
 use crate::context::ContextExt;
 use crate::emails::{EmailNode, SuppressionNode};
+use crate::custom_fields::CustomFieldNode;
 use crate::error::ApiError;
 use crate::ids;
 use crate::leads::LeadNode;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::queue::WorkItemNode;
 use crate::sequences::{EnrollmentNode, SequenceNode, SequenceVersionNode};
+use crate::taxonomy::TaxonomyTermNode;
 use async_graphql::{Context, ID, Interface, Object};
 use tandem_app::AppError;
 use uuid::Uuid;
@@ -45,6 +48,14 @@ pub enum Node {
     SequenceVersion(SequenceVersionNode),
     /// One subject's run through one version of a sequence.
     Enrollment(EnrollmentNode),
+    /// A company.
+    Account(AccountNode),
+    /// A person at a company.
+    Contact(ContactNode),
+    /// A field that sales ops added.
+    CustomField(CustomFieldNode),
+    /// One term of a governed taxonomy.
+    TaxonomyTerm(TaxonomyTermNode),
 }
 
 /// Finds things by their global ids.
@@ -95,6 +106,10 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "Sequence" => ctx.load(id).await?.map(|sequence| Node::Sequence(SequenceNode(sequence))),
         "SequenceVersion" => ctx.load(id).await?.map(|version| Node::SequenceVersion(SequenceVersionNode(version))),
         "Enrollment" => ctx.load(id).await?.map(|enrollment| Node::Enrollment(EnrollmentNode(enrollment))),
+        "Account" => ctx.load(id).await?.map(|account| Node::Account(AccountNode(account))),
+        "Contact" => ctx.load(id).await?.map(|contact| Node::Contact(ContactNode(contact))),
+        "CustomField" => ctx.load(id).await?.map(|field| Node::CustomField(CustomFieldNode(field))),
+        "TaxonomyTerm" => ctx.load(id).await?.map(|term| Node::TaxonomyTerm(TaxonomyTermNode(term))),
         _ => None,
     })
 }

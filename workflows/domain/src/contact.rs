@@ -206,7 +206,7 @@ impl Refusal {
             Self::Normalise(refusal) => refusal.code(),
             Self::CustomField(refusal) => refusal.code(),
             Self::Unidentified => "CONTACT_UNIDENTIFIED",
-            Self::TimeZone { .. } => "TIME_ZONE_INVALID",
+            Self::TimeZone { .. } => "TIME_ZONE_UNKNOWN",
             Self::ConsentSource => "CONSENT_SOURCE_MISSING",
             Self::ConsentAhead { .. } => "CONSENT_AHEAD",
             Self::Duplicate { .. } => "CONTACT_DUPLICATE",

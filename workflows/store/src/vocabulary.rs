@@ -22,13 +22,15 @@ pub mod term_row {
     });
 }
 
+use crate::page::{Page, PageOf};
 use crate::{Result, Store, Tx};
 use custom_field_row::row as field;
-use sea_orm::{EntityTrait, QueryOrder, Select};
-use tandem_domain::custom_field::CustomField;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select};
+use tandem_domain::custom_field::{CustomField, Entity};
 use tandem_domain::identity::Vocabulary;
-use tandem_domain::taxonomy::{Taxonomies, TaxonomyTerm};
+use tandem_domain::taxonomy::{Taxonomies, Taxonomy, TaxonomyTerm};
 use term_row::row as term;
+use uuid::Uuid;
 
 fn fields() -> Select<field::Entity> {
     field::Entity::find().order_by_asc(field::Column::Entity).order_by_asc(field::Column::Id)
@@ -57,6 +59,24 @@ impl Tx {
 }
 
 impl Store {
+    /// A page of custom fields, of one entity or of all.
+    pub async fn custom_field_page(&self, entity: Option<Entity>, page: &Page<Uuid>) -> Result<PageOf<CustomField>> {
+        let mut query = field::Entity::find();
+        if let Some(entity) = entity {
+            query = query.filter(field::Column::Entity.eq(entity.as_str()));
+        }
+        self.page(query, page).await
+    }
+
+    /// A page of terms, of one taxonomy or of all.
+    pub async fn term_page(&self, taxonomy: Option<Taxonomy>, page: &Page<Uuid>) -> Result<PageOf<TaxonomyTerm>> {
+        let mut query = term::Entity::find();
+        if let Some(taxonomy) = taxonomy {
+            query = query.filter(term::Column::Taxonomy.eq(taxonomy.as_str()));
+        }
+        self.page(query, page).await
+    }
+
     /// The custom fields, in the order they were defined.
     pub async fn custom_fields(&self) -> Result<Vec<CustomField>> {
         self.all(fields()).await

@@ -2,6 +2,7 @@
 
 use super::query::{membership_page, request_page};
 use super::version_types::{ListDiff, ListEntries, ListVersionNode, entries, folded_to};
+use crate::accounts::AccountNode;
 use crate::access::UserNode;
 use crate::access::types::Side;
 use crate::connection::{connection, page};
@@ -301,6 +302,11 @@ impl ListMembershipNode {
     async fn account_id(&self) -> ID {
         global(self.0.account)
     }
+    /// The account.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
+    }
     /// The code of the customer tier; until both sides agreed, the one asked for.
     async fn tier(&self) -> &str {
         &self.0.tier
@@ -367,6 +373,11 @@ impl ChangeRequestNode {
     /// The global id of the account.
     async fn account_id(&self) -> ID {
         global(self.0.account)
+    }
+    /// The account.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
     }
     /// What is asked for.
     async fn kind(&self) -> ListChangeKind {
