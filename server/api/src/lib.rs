@@ -8,8 +8,8 @@ pub mod access;
 pub mod accounts;
 mod connection;
 mod context;
-pub mod emails;
 pub mod custom_fields;
+pub mod emails;
 mod error;
 mod ids;
 pub mod leads;
@@ -41,8 +41,6 @@ pub struct Query(
     queue::QueueQuery,
     sequences::SequenceQuery,
     reports::ReportsQuery,
-    ledger::LedgerQuery,
-    lists::ListQuery,
     accounts::AccountQuery,
     taxonomy::TaxonomyQuery,
     custom_fields::CustomFieldQuery,
@@ -58,7 +56,6 @@ pub struct Mutation(
     queue::QueueMutation,
     queue::VerdictMutation,
     sequences::SequenceMutation,
-    lists::ListMutation,
     accounts::AccountMutation,
     accounts::ContactMutation,
     taxonomy::TaxonomyMutation,

@@ -3,8 +3,8 @@
 use crate::access::{AccessTokenNode, TeamNode, UserNode};
 use crate::accounts::{AccountNode, ContactNode};
 use crate::context::ContextExt;
-use crate::emails::{EmailNode, SuppressionNode};
 use crate::custom_fields::CustomFieldNode;
+use crate::emails::{EmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::ids;
 use crate::leads::LeadNode;

@@ -2,9 +2,9 @@
 
 use super::query::{membership_page, request_page};
 use super::version_types::{ListDiff, ListEntries, ListVersionNode, entries, folded_to};
-use crate::accounts::AccountNode;
 use crate::access::UserNode;
 use crate::access::types::Side;
+use crate::accounts::AccountNode;
 use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
