@@ -411,6 +411,92 @@ user_error_codes! {
     TaxonomyAliasTaken = "TAXONOMY_ALIAS_TAKEN",
     /// Taxonomy and code of a term stay.
     TaxonomyTermFixed = "TAXONOMY_TERM_FIXED",
+    // dispatch and return: definitions
+    /// The calendar cannot be read.
+    CalendarUnreadable = "CALENDAR_UNREADABLE",
+    /// A span of hours is written 09:00-17:30.
+    CalendarHoursInvalid = "CALENDAR_HOURS_INVALID",
+    /// The hours of a day overlap.
+    CalendarHoursOverlap = "CALENDAR_HOURS_OVERLAP",
+    /// A week needs working hours.
+    CalendarWithoutHours = "CALENDAR_WITHOUT_HOURS",
+    /// A make-up day needs hours.
+    CalendarMakeUpWithoutHours = "CALENDAR_MAKE_UP_WITHOUT_HOURS",
+    /// A date is there twice.
+    CalendarDateTwice = "CALENDAR_DATE_TWICE",
+    /// A key is 1 to 60 of a-z, 0-9, _ and -.
+    CalendarKeyInvalid = "CALENDAR_KEY_INVALID",
+    /// A name has 1 to 200 characters.
+    CalendarNameInvalid = "CALENDAR_NAME_INVALID",
+    /// A calendar holds at most 1,000 holidays and make-up days.
+    CalendarTooManyDays = "CALENDAR_TOO_MANY_DAYS",
+    /// A key is 1 to 60 of a-z, 0-9, _ and -.
+    PoolKeyInvalid = "POOL_KEY_INVALID",
+    /// A name has 1 to 200 characters.
+    PoolNameInvalid = "POOL_NAME_INVALID",
+    /// A pool needs a member.
+    PoolWithoutMembers = "POOL_WITHOUT_MEMBERS",
+    /// A pool holds at most 500 members.
+    PoolTooManyMembers = "POOL_TOO_MANY_MEMBERS",
+    /// A person is in the pool twice.
+    PoolMemberTwice = "POOL_MEMBER_TWICE",
+    /// A weight is 1 to 100.
+    PoolWeightOutOfRange = "POOL_WEIGHT_OUT_OF_RANGE",
+    /// A capacity is 1 to 10,000.
+    PoolCapacityOutOfRange = "POOL_CAPACITY_OUT_OF_RANGE",
+    /// A promise is 1 to 60,000 working minutes.
+    PoolMinutesOutOfRange = "POOL_MINUTES_OUT_OF_RANGE",
+    /// There are 1 to 20 attempts.
+    PoolAttemptsOutOfRange = "POOL_ATTEMPTS_OUT_OF_RANGE",
+    /// A cool-down is at most 365 days.
+    PoolCooldownOutOfRange = "POOL_COOLDOWN_OUT_OF_RANGE",
+    /// The person is not in the pool.
+    PoolNotAMember = "POOL_NOT_A_MEMBER",
+    /// An absence ends after its beginning, and in the future.
+    OutOfOfficeInvalid = "OUT_OF_OFFICE_INVALID",
+    /// At most 50 absences can be planned.
+    OutOfOfficeTooMany = "OUT_OF_OFFICE_TOO_MANY",
+    /// The person is in no pool.
+    OutOfOfficeWithoutPool = "OUT_OF_OFFICE_WITHOUT_POOL",
+    /// A rule needs a name of its own.
+    RoutingRuleNameInvalid = "ROUTING_RULE_NAME_INVALID",
+    /// A table holds at most 200 rules.
+    RoutingTooManyRules = "ROUTING_TOO_MANY_RULES",
+    /// The condition of a rule cannot be read.
+    RoutingConditionInvalid = "ROUTING_CONDITION_INVALID",
+    /// Sales ops has not saved a routing table yet.
+    RoutingTableMissing = "ROUTING_TABLE_MISSING",
+    // dispatch and return: opportunities and handoffs
+    /// An opportunity needs a name of 1 to 200 characters.
+    OpportunityNameInvalid = "OPPORTUNITY_NAME_INVALID",
+    /// The amount or its currency cannot be read.
+    OpportunityAmountInvalid = "OPPORTUNITY_AMOUNT_INVALID",
+    /// A stage has at most 60 characters.
+    OpportunityStageInvalid = "OPPORTUNITY_STAGE_INVALID",
+    /// The opportunity has ended.
+    OpportunityEnded = "OPPORTUNITY_ENDED",
+    /// Another SDR verified the lead.
+    OpportunityLeadNotYours = "OPPORTUNITY_LEAD_NOT_YOURS",
+    /// The state of the handoff does not allow this step.
+    HandoffNotAllowed = "HANDOFF_NOT_ALLOWED",
+    /// The offer is somebody else's.
+    HandoffNotOfferedToYou = "HANDOFF_NOT_OFFERED_TO_YOU",
+    /// The work is somebody else's.
+    HandoffNotYours = "HANDOFF_NOT_YOURS",
+    /// The time to answer is over.
+    HandoffOfferRanOut = "HANDOFF_OFFER_RAN_OUT",
+    /// The reason cannot be one for this step.
+    HandoffReasonNotAllowed = "HANDOFF_REASON_NOT_ALLOWED",
+    /// A note has at most 2,000 characters.
+    HandoffNoteTooLong = "HANDOFF_NOTE_TOO_LONG",
+    /// The person had this opportunity before.
+    HandoffAlreadyTried = "HANDOFF_ALREADY_TRIED",
+    /// The person returned this opportunity, and the cool-down has not passed.
+    HandoffCoolDown = "HANDOFF_COOL_DOWN",
+    /// The handoff is in another pool.
+    HandoffWrongPool = "HANDOFF_WRONG_POOL",
+    /// The pool has no calendar that ever opens.
+    HandoffNoClock = "HANDOFF_NO_CLOCK",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

@@ -9,6 +9,7 @@ pub mod accounts;
 mod connection;
 mod context;
 pub mod custom_fields;
+pub mod dispatch;
 pub mod emails;
 mod error;
 mod ids;
@@ -44,6 +45,7 @@ pub struct Query(
     accounts::AccountQuery,
     taxonomy::TaxonomyQuery,
     custom_fields::CustomFieldQuery,
+    dispatch::DispatchQuery,
 );
 
 /// Changes: each is one command.
@@ -60,6 +62,8 @@ pub struct Mutation(
     accounts::ContactMutation,
     taxonomy::TaxonomyMutation,
     custom_fields::CustomFieldMutation,
+    dispatch::DefinitionMutation,
+    dispatch::HandoffMutation,
 );
 
 /// The schema over an application.

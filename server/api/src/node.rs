@@ -4,6 +4,7 @@ use crate::access::{AccessTokenNode, TeamNode, UserNode};
 use crate::accounts::{AccountNode, ContactNode};
 use crate::context::ContextExt;
 use crate::custom_fields::CustomFieldNode;
+use crate::dispatch::{HandoffNode, OpportunityNode, PoolNode, RoutingTableNode, WorkingCalendarNode};
 use crate::emails::{EmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::ids;
@@ -56,6 +57,16 @@ pub enum Node {
     CustomField(CustomFieldNode),
     /// One term of a governed taxonomy.
     TaxonomyTerm(TaxonomyTermNode),
+    /// A verified lead handed to sales.
+    Opportunity(OpportunityNode),
+    /// One transfer of responsibility for an opportunity.
+    Handoff(HandoffNode),
+    /// People among whom opportunities are shared.
+    Pool(PoolNode),
+    /// When somebody is at work.
+    WorkingCalendar(WorkingCalendarNode),
+    /// The rules that choose a pool.
+    RoutingTable(RoutingTableNode),
 }
 
 /// Finds things by their global ids.
@@ -110,6 +121,11 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "Contact" => ctx.load(id).await?.map(|contact| Node::Contact(ContactNode(contact))),
         "CustomField" => ctx.load(id).await?.map(|field| Node::CustomField(CustomFieldNode(field))),
         "TaxonomyTerm" => ctx.load(id).await?.map(|term| Node::TaxonomyTerm(TaxonomyTermNode(term))),
+        "Opportunity" => ctx.load(id).await?.map(|opportunity| Node::Opportunity(OpportunityNode(opportunity))),
+        "Handoff" => ctx.load(id).await?.map(|handoff| Node::Handoff(HandoffNode(handoff))),
+        "Pool" => ctx.load(id).await?.map(|pool| Node::Pool(PoolNode(pool))),
+        "WorkingCalendar" => ctx.load(id).await?.map(|one| Node::WorkingCalendar(WorkingCalendarNode(one))),
+        "RoutingTable" => ctx.load(id).await?.map(|table| Node::RoutingTable(RoutingTableNode(table))),
         _ => None,
     })
 }

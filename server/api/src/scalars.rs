@@ -53,4 +53,13 @@ text_scalar! {
     EmailAddress as "EmailAddress" by "https://datatracker.ietf.org/doc/html/rfc5321#section-4.1.2"
         checked by |text| text.len() <= 320 && text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()),
         "an e-mail address has a local part, an @ and a domain";
+    /// An exact decimal number, as text: digits, and perhaps a point and more digits.
+    Decimal as "Decimal" by "https://www.w3.org/TR/xmlschema11-2/#decimal"
+        checked by |text| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+            let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            text.len() <= 40 && number(whole) && number(fraction)
+        },
+        "an exact number is written as text, e.g. \"1250.00\"";
 }

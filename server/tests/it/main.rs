@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod auth;
+mod dispatch;
 mod graphql;
 mod health;
 mod plain;

@@ -2,20 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc, Weekday};
-use tandem_domain::calendar::{Draft, WorkingCalendar, save};
+use tandem_domain::calendar::{Draft, SHIPPED, WorkingCalendar, save};
 use tandem_domain::id::CalendarId;
 
 fn shipped(yaml: &str) -> WorkingCalendar {
-    let draft: Draft = serde_saphyr::from_str(yaml).unwrap();
-    save(None, CalendarId(uuid::Uuid::from_u128(1)), draft).unwrap().next
+    save(None, CalendarId(uuid::Uuid::from_u128(1)), Draft::from_yaml(yaml).unwrap()).unwrap().next
 }
 
 fn china() -> WorkingCalendar {
-    shipped(include_str!("../../library/calendars/china.yaml"))
+    shipped(SHIPPED[0])
 }
 
 fn united_states() -> WorkingCalendar {
-    shipped(include_str!("../../library/calendars/united-states.yaml"))
+    shipped(SHIPPED[1])
 }
 
 fn worked_days(calendar: &WorkingCalendar) -> usize {
@@ -48,4 +47,11 @@ fn an_hour_before_spring_festival_ends_after_it() {
     // Saturday 14 February is a make-up day; the next working day is Tuesday 24 February.
     let eve: DateTime<Utc> = "2026-02-14T09:30:00Z".parse().unwrap();
     assert_eq!(china().add_business(eve, TimeDelta::hours(1)).unwrap().to_rfc3339(), "2026-02-24T01:30:00+00:00");
+}
+
+#[test]
+fn a_file_that_is_no_calendar_is_refused_by_name() {
+    for text in ["", "key: [", "key: x\nname: X\nzone: Mars/Base\nweek: {}", "key: x\nname: X\nzone: UTC\nweek: { MONDAY: [\"9-5\"] }"] {
+        assert_eq!(Draft::from_yaml(text).unwrap_err().code(), "CALENDAR_UNREADABLE", "{text}");
+    }
 }

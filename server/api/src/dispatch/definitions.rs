@@ -179,7 +179,8 @@ fn hours(texts: &[String]) -> Result<Vec<Hours>, calendar::Refusal> {
 
 fn draft(input: WorkingCalendarSaveInput) -> Result<Draft, AppError> {
     let zone = input.time_zone.parse().map_err(|_| {
-        let message = format!("`{}` is not in the IANA time zone database; an example is Asia/Shanghai", input.time_zone);
+        let message =
+            format!("`{}` is not in the IANA time zone database; an example is Asia/Shanghai", input.time_zone);
         AppError::refused("TIME_ZONE_UNKNOWN", message, Some("timeZone"))
     })?;
     let mut week: BTreeMap<calendar::Day, Vec<Hours>> = BTreeMap::new();

@@ -1,10 +1,10 @@
 //! Opportunities, handoffs and their receipts; pools, working calendars and the routing table.
 
-mod definition_types;
-mod definitions;
-mod mutation;
-mod query;
-mod types;
+pub mod definition_types;
+pub mod definitions;
+pub mod mutation;
+pub mod query;
+pub mod types;
 
 pub use definition_types::{PoolNode, RoutingTableNode, WorkingCalendarNode};
 pub use definitions::DefinitionMutation;

@@ -5,6 +5,7 @@ use crate::access::UserNode;
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::global;
+use crate::leads::LeadNode;
 use crate::loaders::{Failed, StoreLoader};
 use crate::scalars::Decimal;
 use async_graphql::dataloader::Loader;
@@ -213,9 +214,10 @@ impl OpportunityNode {
     async fn name(&self) -> &str {
         &self.0.name
     }
-    /// The global id of the lead it came from.
-    async fn lead_id(&self) -> ID {
-        global(self.0.lead)
+    /// The lead it came from.
+    async fn lead(&self, ctx: &Context<'_>) -> Option<Result<LeadNode, ApiError>> {
+        let lead = ctx.load(self.0.lead).await.map_err(ApiError::from).transpose()?;
+        Some(lead.map(LeadNode))
     }
     /// The global id of the company.
     async fn account_id(&self) -> Option<ID> {
@@ -283,9 +285,10 @@ impl HandoffNode {
         let opportunity = ctx.load(self.0.opportunity).await.map_err(ApiError::from).transpose()?;
         Some(opportunity.map(OpportunityNode))
     }
-    /// The global id of the lead it came from.
-    async fn lead_id(&self) -> ID {
-        global(self.0.lead)
+    /// The lead it came from.
+    async fn lead(&self, ctx: &Context<'_>) -> Option<Result<LeadNode, ApiError>> {
+        let lead = ctx.load(self.0.lead).await.map_err(ApiError::from).transpose()?;
+        Some(lead.map(LeadNode))
     }
     /// The global id of the company.
     async fn account_id(&self) -> Option<ID> {

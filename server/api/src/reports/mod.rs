@@ -1,6 +1,6 @@
 //! Reports.
 
-mod query;
-mod types;
+pub mod query;
+pub mod types;
 
 pub use query::ReportsQuery;

@@ -132,6 +132,19 @@ pub struct Draft {
     pub make_up: Vec<MakeUpDay>,
 }
 
+/// The shipped calendars, as YAML in the form of [`Draft`]: China and the United States.
+pub const SHIPPED: [&str; 2] = [
+    include_str!("../../../library/calendars/china.yaml"),
+    include_str!("../../../library/calendars/united-states.yaml"),
+];
+
+impl Draft {
+    /// Reads a calendar from YAML. Whether it makes sense is for [`save`] to say.
+    pub fn from_yaml(text: &str) -> Result<Self, Refusal> {
+        serde_saphyr::from_str(text).map_err(|error| Refusal::Unreadable { cause: error.to_string() })
+    }
+}
+
 /// When somebody is at work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkingCalendar {
@@ -156,6 +169,12 @@ pub struct WorkingCalendar {
 /// Why a calendar is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Not YAML, or not of this form.
+    #[error("the calendar cannot be read: {cause}")]
+    Unreadable {
+        /// What the parser says, with the line.
+        cause: String,
+    },
     /// Hours that cannot be read.
     #[error("`{given}` is not a span of hours; write it as 09:00-17:30, the end after the beginning, at most 24:00")]
     Hours {
@@ -204,6 +223,7 @@ impl Refusal {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Unreadable { .. } => "CALENDAR_UNREADABLE",
             Self::Hours { .. } => "CALENDAR_HOURS_INVALID",
             Self::Overlap { .. } => "CALENDAR_HOURS_OVERLAP",
             Self::NoHours => "CALENDAR_WITHOUT_HOURS",
@@ -223,6 +243,7 @@ impl Refusal {
             Self::DateTwice { .. } | Self::TooManyDays { .. } => Some("holidays"),
             Self::Key { .. } => Some("key"),
             Self::Name => Some("name"),
+            Self::Unreadable { .. } => None,
         }
     }
 }

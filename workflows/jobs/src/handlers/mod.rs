@@ -30,7 +30,6 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::CheckHandoffSla { handoff, revision } => {
             handoff::run(app, call, HandoffCheckSla { handoff, revision }).await
         }
-        other => Ok(Disposition::Dead { error: format!("no handler for {}", other.kind()) }),
     }
 }
 
