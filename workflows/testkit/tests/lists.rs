@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use tandem_app::target_list::{Change, Seen};
 use tandem_app::{
-    AccountUpsertMany, AppError, Call, ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire,
+    AccountUpsertMany, Actor, AppError, Call, ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire,
     ChangeRequestPropose, ChangeRequestReject, ChangeRequestWithdraw, ListMembershipMakePermanent,
     ListMembershipRestore, ListMembershipSuspend, TargetListCreate, TaxonomyLibraryInstall,
 };
@@ -93,6 +93,32 @@ async fn list_kinds(world: &World) -> Vec<String> {
 
 fn code<T: std::fmt::Debug>(result: Result<T, AppError>) -> &'static str {
     result.unwrap_err().code()
+}
+
+#[test]
+fn both_sides_and_their_operations_change_lists_and_nobody_else() {
+    use Role::{Admin, Marketing, Sales, SalesManager, SalesOps};
+    let parties = [Marketing, Sales, SalesManager, SalesOps, Admin];
+    let table: &[(&str, &[Role])] = &[
+        ("targetListCreate", &[Marketing, SalesManager, SalesOps, Admin]),
+        ("changeRequestPropose", &parties),
+        ("changeRequestEdit", &parties),
+        ("changeRequestApprove", &parties),
+        ("changeRequestReject", &parties),
+        ("changeRequestWithdraw", &parties),
+        ("changeRequestExpire", &[]),
+        ("listMembershipSuspend", &parties),
+        ("listMembershipMakePermanent", &parties),
+        ("listMembershipRestore", &parties),
+        ("listSuspensionEnd", &[]),
+    ];
+    for (command, roles) in table {
+        for role in Role::ALL {
+            let actor = Actor::user(uuid::Uuid::nil().into(), *role, None);
+            assert_eq!(actor.may(command).is_ok(), roles.contains(role), "{command} by {role}");
+        }
+        assert!(Actor::system().may(command).is_ok(), "{command} by Tandem itself");
+    }
 }
 
 on_both_databases! {

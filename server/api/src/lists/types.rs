@@ -272,12 +272,9 @@ impl TargetAccountListNode {
         #[graphql(desc = "The number of the earlier version.")] from: u32,
         #[graphql(desc = "The number of the later version.")] to: u32,
     ) -> Result<ListDiff, ApiError> {
-        for (field, number) in [("from", from), ("to", to)] {
-            if number > self.0.version {
-                let newest = self.0.version;
-                let message = format!("the newest version of this list is {newest}; {number} is not there yet");
-                return Err(AppError::refused("LIST_VERSION_UNKNOWN", message, Some(field)).into());
-            }
+        let newest = self.0.version;
+        if let Some(given) = [from, to].into_iter().find(|number| *number > newest) {
+            return Err(AppError::from(domain::Refusal::VersionUnknown { given, newest }).into());
         }
         let (from, to) = (folded_to(ctx, self.0.id, from).await?, folded_to(ctx, self.0.id, to).await?);
         Ok(domain::diff(&from, &to).into())

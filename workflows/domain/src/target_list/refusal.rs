@@ -196,6 +196,14 @@ pub enum Refusal {
         /// The revision it has.
         current: u32,
     },
+    /// A version that was not made.
+    #[error("the newest version of this list is {newest}; {given} is not there yet")]
+    VersionUnknown {
+        /// What was given.
+        given: u32,
+        /// The number of the newest version.
+        newest: u32,
+    },
     /// Somebody without a side.
     #[error("only a person of marketing or of sales holds a key; ask one of them")]
     NoSide,
@@ -255,6 +263,7 @@ impl Refusal {
             Self::RequestExpired { .. } => "LIST_REQUEST_EXPIRED",
             Self::NotDue { .. } => "LIST_NOT_DUE",
             Self::StaleRevision { .. } => "LIST_STALE_REVISION",
+            Self::VersionUnknown { .. } => "LIST_VERSION_UNKNOWN",
             Self::NoSide => "LIST_NO_SIDE",
             Self::SameSide { .. } => "LIST_SAME_SIDE",
             Self::SamePerson => "LIST_SAME_PERSON",
