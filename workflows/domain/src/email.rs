@@ -260,23 +260,23 @@ impl Delivery {
     }
 }
 
-/// What the enrolment that planned an e-mail does next.
+/// What the fate of an e-mail means for the enrolment that planned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outlook {
-    /// The e-mail is not settled: wait for the job that follows.
+    /// The e-mail is not settled: nothing yet.
     Wait,
-    /// Go on with the next step.
+    /// It goes on.
     GoOn,
-    /// End as bounced.
+    /// It ends as bounced.
     Bounced,
-    /// End as opted out.
+    /// It ends as opted out.
     OptedOut,
-    /// It was not sent for another reason: look at the enrolment's own state.
+    /// The e-mail was not sent for another reason, which the enrolment's own state tells or does not care for.
     NotSent(Obstacle),
 }
 
 impl Email {
-    /// What the enrolment does next.
+    /// What its fate means for the enrolment that planned it.
     pub fn outlook(&self) -> Outlook {
         match (self.state, self.obstacle) {
             (EmailState::Planned | EmailState::Sending | EmailState::Deferred, _) => Outlook::Wait,
@@ -475,7 +475,7 @@ fn refuse(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Emai
     let mut decision =
         Email { obstacle: Some(obstacle), settled_at: Some(now), ..email }.turn(EmailState::Refused, "email.refused");
     decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
-    go_on(decision, now)
+    decision
 }
 
 fn hold(email: Email, now: DateTime<Utc>) -> Decision<Email> {
@@ -485,15 +485,6 @@ fn hold(email: Email, now: DateTime<Utc>) -> Decision<Email> {
     let (id, again) = (email.id, now + TimeDelta::hours(1));
     let fact = email.fact("email.held").with("again_at", again);
     Decision::new(email, fact).plan(Job::DeliverEmail { email: id }, again)
-}
-
-/// The enrolment takes its next step once the e-mail has come to an end.
-fn go_on(decision: Decision<Email>, now: DateTime<Utc>) -> Decision<Email> {
-    let (enrollment, visit) = (decision.next.enrollment, decision.next.visit);
-    match enrollment {
-        Some(enrollment) => decision.plan(Job::AdvanceEnrollment { enrollment, visit }, now),
-        None => decision,
-    }
 }
 
 /// How long a mail server's "later" or silence is put up with (RFC 5321, 4.5.4.1: at least four to five days).
@@ -525,14 +516,14 @@ pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc
         ..email
     };
     let decision = match delivery {
-        Delivery::Accepted { .. } => go_on(with(email, None).turn(EmailState::Sent, "email.sent"), now),
+        Delivery::Accepted { .. } => with(email, None).turn(EmailState::Sent, "email.sent"),
         Delivery::Rejected { response, code, .. } => {
             let decision = with(email, Some(response)).turn(EmailState::Bounced, "email.bounced");
-            go_on(explain(decision, "code", *code), now)
+            explain(decision, "code", *code)
         }
         Delivery::Deferred { response, code } if late => {
             let decision = with(email, Some(response)).turn(EmailState::Bounced, "email.bounced");
-            go_on(explain(decision, "gave_up_at_code", *code), now)
+            explain(decision, "gave_up_at_code", *code)
         }
         Delivery::Unreached { error } if late => refuse(with(email, Some(error)), Obstacle::Expired, now),
         Delivery::Deferred { response: error, .. } | Delivery::Unreached { error } => {
@@ -552,7 +543,7 @@ fn explain(mut decision: Decision<Email>, key: &str, value: impl Serialize + Cop
 }
 
 fn lose_sight(email: Email, now: DateTime<Utc>) -> Decision<Email> {
-    go_on(Email { settled_at: Some(now), ..email }.turn(EmailState::Unknown, "email.lost_sight_of"), now)
+    Email { settled_at: Some(now), ..email }.turn(EmailState::Unknown, "email.lost_sight_of")
 }
 
 /// Marks an e-mail UNKNOWN whose try was begun and whose outcome was never recorded.

@@ -1,5 +1,8 @@
 //! Commands on e-mails.
+//!
+//! Locks are taken in one order: the e-mail, the enrolment, the contact or the lead, the names of suppressions.
 
+use crate::sequence::{Changed, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -74,7 +77,7 @@ const fn gate(state: EnrollmentState) -> Gate {
 }
 
 /// Ends the live enrolment of an e-mail as the e-mail's fate demands; none where there is nothing to end.
-async fn ended(tx: &Tx, email: &Email, now: DateTime<Utc>) -> Result<Option<Decision<Enrollment>>> {
+async fn ended(tx: &Tx, email: &Email, env: &Env, now: DateTime<Utc>) -> Result<Option<Decision<Changed>>> {
     let end = match email.outlook() {
         Outlook::Bounced => enrollment::bounce,
         Outlook::OptedOut => enrollment::opt_out,
@@ -82,7 +85,10 @@ async fn ended(tx: &Tx, email: &Email, now: DateTime<Utc>) -> Result<Option<Deci
     };
     let Some(id) = email.enrollment else { return Ok(None) };
     match tx.get::<Enrollment>(id).await? {
-        Some(found) if found.state.is_live() => Ok(Some(end(found, now)?)),
+        Some(found) if found.state.is_live() => {
+            let lead = lead_of(tx, &found).await?;
+            Ok(Some(let_go(end(found, now)?, lead, env, now)?))
+        }
         _ => Ok(None),
     }
 }
@@ -140,8 +146,8 @@ impl Command for EmailPlan {
     }
 }
 
-/// An e-mail, and its enrolment where the e-mail's fate ended it.
-pub type Begun = (Email, Option<Enrollment>);
+/// An e-mail, and its enrolment (with the lead that it let go) where the e-mail's fate ended it.
+pub type Begun = (Email, Option<Changed>);
 
 fn join<T, U>(first: Decision<T>, second: Option<Decision<U>>) -> Decision<(T, Option<U>)> {
     match second {
@@ -171,12 +177,16 @@ impl Command for EmailBegin {
         if email.state == EmailState::Sending {
             return Ok(email::recover(email, now)?.map(|email| (email, None)));
         }
+        if let Some(enrollment) = email.enrollment {
+            // Locked before the names of the suppressions, in the one order in which everybody locks.
+            tx.get::<Enrollment>(enrollment).await?;
+        }
         let known = standing_of(tx, email.contact, &email.to.address, email.enrollment).await?;
         let begun = email::begin(email, known.standing(), now)?;
         if begun.next.state == EmailState::Sending {
             tx.keep_job();
         }
-        let ended = ended(tx, &begun.next, now).await?;
+        let ended = ended(tx, &begun.next, env, now).await?;
         Ok(join(begun, ended))
     }
 }
@@ -204,8 +214,8 @@ impl Command for EmailSettle {
         let now = call.now(env);
         let email = load(tx, self.email).await?;
         let settled = email::settle(email, self.attempt, &self.delivery, now)?;
+        let ended = ended(tx, &settled.next, env, now).await?;
         let gone = if self.delivery.mailbox_is_gone() { self.gone(tx, &settled.next, env, now).await? } else { None };
-        let ended = ended(tx, &settled.next, now).await?;
         Ok(join(join(settled, ended), gone))
     }
 }

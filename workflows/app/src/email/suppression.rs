@@ -1,12 +1,12 @@
 //! Commands on suppressions.
 
+use crate::sequence::{Changed, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use tandem_domain::contact::{self, ConsentGiven, ConsentState, Contact};
 use tandem_domain::decision::{Decision, Fact, Planned};
 use tandem_domain::email::Email;
 use tandem_domain::id::{ContactId, EmailId, SuppressionId};
-use tandem_domain::sequence::Enrollment;
 use tandem_domain::sequence::enrollment;
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_store::Tx;
@@ -60,8 +60,8 @@ impl Command for SuppressionLift {
 }
 
 /// What a link led to: the suppression, unless there was one; the contact without its consent, unless that was
-/// withdrawn; and the enrolments that ended.
-pub type Unsubscribed = (Option<Suppression>, Option<Contact>, Vec<Enrollment>);
+/// withdrawn; and the enrolments that ended, each with the lead that it let go.
+pub type Unsubscribed = (Option<Suppression>, Option<Contact>, Vec<Changed>);
 
 /// What the recipient of an e-mail asked for by its link. The link's signature has been checked.
 ///
@@ -87,27 +87,28 @@ impl Command for EmailUnsubscribe {
         if email.contact != self.contact {
             return Err(missing());
         }
-        let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Unsubscribed);
-        let value = suppression::normalise(kind, &email.to.address)?;
-        let existing = tx.suppression_to_change(kind, &value).await?;
         let source = format!("unsubscribe link in e-mail {}", self.email);
-        let wish = Wish { id: env.id(now), kind, value, reason, source: source.clone() };
         let (mut facts, mut jobs) = (Vec::new(), Vec::new());
-        let (suppression, refused) = match suppression::suppress(existing, wish, now) {
-            Ok(decision) => (Some(take(decision, &mut facts, &mut jobs)), None),
-            Err(refusal) => (None, Some(refusal)),
-        };
+        let mut ended = Vec::new();
+        for live in tx.live_enrollments_of(self.contact).await? {
+            let lead = lead_of(tx, &live).await?;
+            ended.push(take(let_go(enrollment::opt_out(live, now)?, lead, env, now)?, &mut facts, &mut jobs));
+        }
         let mut contact = None;
         if let Some(found) = tx.get::<Contact>(self.contact).await?
             && found.consent.state != ConsentState::Withdrawn
         {
-            let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source), at: None };
+            let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source.clone()), at: None };
             contact = contact::set_consent(&found, given, now)?.map(|decision| take(decision, &mut facts, &mut jobs));
         }
-        let mut ended = Vec::new();
-        for live in tx.live_enrollments_of(self.contact).await? {
-            ended.push(take(enrollment::opt_out(live, now)?, &mut facts, &mut jobs));
-        }
+        let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Unsubscribed);
+        let value = suppression::normalise(kind, &email.to.address)?;
+        let existing = tx.suppression_to_change(kind, &value).await?;
+        let wish = Wish { id: env.id(now), kind, value, reason, source };
+        let (suppression, refused) = match suppression::suppress(existing, wish, now) {
+            Ok(decision) => (Some(take(decision, &mut facts, &mut jobs)), None),
+            Err(refusal) => (None, Some(refusal)),
+        };
         match refused {
             Some(refusal) if facts.is_empty() => Err(refusal.into()),
             _ => Ok(Decision { next: (suppression, contact, ended), facts, jobs }),

@@ -23,7 +23,7 @@ const REVIEW_AFTER: TimeDelta = TimeDelta::days(400);
 pub type Changed = (Enrollment, Option<Lead>);
 
 /// Gives a lead that the enrolment owns back to marketing, where the enrolment is over.
-pub(super) fn let_go(
+pub(crate) fn let_go(
     decision: Decision<Enrollment>,
     lead: Option<Lead>,
     env: &Env,
@@ -41,7 +41,8 @@ async fn load(tx: &Tx, id: EnrollmentId) -> Result<Enrollment> {
     tx.get(id).await?.ok_or(AppError::NotFound { what: "Enrollment", id: id.into() })
 }
 
-async fn lead_of(tx: &Tx, enrollment: &Enrollment) -> Result<Option<Lead>> {
+/// The lead of an enrolment, locked.
+pub(crate) async fn lead_of(tx: &Tx, enrollment: &Enrollment) -> Result<Option<Lead>> {
     match enrollment.lead {
         Some(lead) => Ok(tx.get(lead).await?),
         None => Ok(None),

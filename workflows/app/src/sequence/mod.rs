@@ -10,6 +10,7 @@ mod subject;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
 pub use enrolling::{Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume};
+pub(crate) use enrolling::{lead_of, let_go};
 pub use publishing::{
     Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,
     sequence_validate,

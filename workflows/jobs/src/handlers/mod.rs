@@ -5,10 +5,10 @@ mod deliver_email;
 mod end_suspension;
 mod expire_change_request;
 mod expire_claim;
+mod handoff;
 mod resume_enrollments;
 mod wake_lead;
 mod wake_work_item;
-mod handoff;
 
 use crate::Disposition;
 use tandem_app::{App, AppError, Call, Command, HandoffCheckSla, HandoffExpireOffer, HandoffMatch};
