@@ -9,3 +9,4 @@ mod health;
 mod plain;
 mod server;
 mod unsubscribe;
+mod websocket;

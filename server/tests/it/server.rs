@@ -4,12 +4,15 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header, request::Builder};
 use serde_json::{Value, json};
+use std::future::IntoFuture;
+use std::net::SocketAddr;
 use tandem_app::{AccessTokenIssue, IssuedToken};
 use tandem_domain::access::{Role, Side, User};
 use tandem_server::config::Settings;
 use tandem_server::http::{Http, router};
 use tandem_server::shutdown::{self, Trigger};
 use tandem_testkit::World;
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 /// The HTTP surface over a world.
@@ -59,6 +62,14 @@ impl Server {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = to_bytes(response.into_body(), 10_000_000).await.unwrap();
         Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    /// Serves on a free port, for as long as the test runs.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
     }
 
     pub async fn get(&self, path: &str) -> Answer {
