@@ -1,12 +1,18 @@
 //! Commands on leads, outside their verification.
 
 use crate::{App, AppError, Call, Command, Env, Result};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use tandem_domain::account::Account;
+use tandem_domain::contact::{self, ConsentGiven, ConsentState, Contact};
+use tandem_domain::custom_field::{self, Entity};
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{AccountId, ContactId, LeadId};
 use tandem_domain::lead::{self, Grade, Lead, NewLead};
+use tandem_domain::normalise;
+use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_domain::verification::{self, Cause, Ending, Judged, Moved, Reason};
 use tandem_domain::work_item::WorkItem;
 use tandem_store::Tx;
@@ -18,6 +24,48 @@ pub(crate) async fn lead_and_item(tx: &Tx, lead: LeadId) -> Result<(Lead, Option
     let item = tx.verification_of(lead).await?;
     let lead = tx.get(lead).await?.ok_or(AppError::NotFound { what: "Lead", id: lead.into() })?;
     Ok((lead, item))
+}
+
+/// The contact that a new lead or task names.
+pub(crate) async fn contact_of(tx: &Tx, contact: ContactId) -> Result<Contact> {
+    tx.peek(contact).await?.ok_or(AppError::NotFound { what: "Contact", id: contact.into() })
+}
+
+/// The account that a new lead or task names, else its contact's.
+pub(crate) async fn account_of(tx: &Tx, given: Option<AccountId>, contact: &Contact) -> Result<Option<AccountId>> {
+    let Some(account) = given else { return Ok(contact.account) };
+    match tx.peek::<Account>(account).await? {
+        Some(account) => Ok(Some(account.id)),
+        None => Err(AppError::NotFound { what: "Account", id: account.into() }),
+    }
+}
+
+/// A person who does not want to be contacted, ever: the consent as it is then, and the suppression of the address.
+pub type OptOut = (Option<Contact>, Option<Suppression>);
+
+/// Takes the consent back and suppresses the address, where that was not done before.
+pub(crate) async fn opt_out(
+    tx: &Tx,
+    contact: ContactId,
+    source: &str,
+    env: &Env,
+    now: DateTime<Utc>,
+) -> Result<Decision<OptOut>> {
+    let before: Contact = tx.get(contact).await?.ok_or(AppError::NotFound { what: "Contact", id: contact.into() })?;
+    let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source.to_owned()), at: Some(now) };
+    let withdrawn = contact::set_consent(&before, given, now)?;
+    let withdrawn = withdrawn.map_or_else(|| Decision::unchanged(None), |decision| decision.map(Some));
+    let mut suppressed = Decision::unchanged(None);
+    if let Some(address) = &before.email {
+        let value = suppression::normalise(SuppressionKind::Email, address)?;
+        let existing = tx.suppression_to_change(SuppressionKind::Email, &value).await?;
+        if !existing.as_ref().is_some_and(Suppression::is_live) {
+            let (kind, reason) = (SuppressionKind::Email, SuppressionReason::OptedOut);
+            let wish = Wish { id: env.id(now), kind, value, reason, source: source.to_owned() };
+            suppressed = suppression::suppress(existing, wish, now)?.map(Some);
+        }
+    }
+    Ok(withdrawn.and(suppressed))
 }
 
 /// A lead comes in.
@@ -47,6 +95,8 @@ impl Command for LeadReceive {
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Lead>> {
         let now = call.now(env);
+        let contact = contact_of(tx, self.contact).await?;
+        let account = account_of(tx, self.account, &contact).await?;
         let source = lead::normalise_source(&self.source)?;
         let external_id = self.external_id.as_deref().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
         if let Some(id) = &external_id
@@ -55,16 +105,20 @@ impl Command for LeadReceive {
             let message = format!("the source {source} already gave the lead {} this id; use that lead", known.id);
             return Err(AppError::refused("LEAD_EXISTS", message, Some("externalId")));
         }
+        let fields = tx.custom_fields().await?;
+        let mut custom = BTreeMap::new();
+        custom_field::apply(&fields, Entity::Lead, &mut custom, &self.custom)?;
+        custom_field::complete(&fields, Entity::Lead, &custom)?;
         let new = NewLead {
             id: env.id(now),
             contact: self.contact,
-            account: self.account,
+            account,
             source,
             external_id,
             grade: self.grade,
             priority: self.priority.unwrap_or(50),
-            tags: self.tags.clone(),
-            custom: self.custom.clone(),
+            tags: normalise::tags(&self.tags.iter().cloned().collect::<Vec<_>>())?,
+            custom,
         };
         Ok(lead::receive(new, &env.queue.policy.patience, now)?)
     }
@@ -150,7 +204,8 @@ impl Command for LeadPrioritise {
     }
 }
 
-/// Marketing finds that a lead is not one. A lead that an SDR holds is the SDR's to judge.
+/// Marketing finds that a lead is not one. A lead that an SDR holds is the SDR's to judge. Where the person opted out,
+/// the consent ends and the address is suppressed in the same transaction.
 #[derive(Debug, Clone, Serialize)]
 pub struct LeadDisqualify {
     /// The lead.
@@ -161,11 +216,17 @@ pub struct LeadDisqualify {
 
 impl Command for LeadDisqualify {
     const NAME: &'static str = "leadDisqualify";
-    type Output = Moved;
+    type Output = (Moved, Option<OptOut>);
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Moved>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Self::Output>> {
+        let now = call.now(env);
         let (lead, item) = lead_and_item(tx, self.lead).await?;
-        Ok(verification::end(lead, item, Ending::Disqualified(self.reason), call.now(env))?)
+        let contact = lead.contact;
+        let ended = verification::end(lead, item, Ending::Disqualified(self.reason), now)?;
+        if !self.reason.suppresses() {
+            return Ok(ended.map(|moved| (moved, None)));
+        }
+        Ok(ended.and(opt_out(tx, contact, "opt-out told to marketing", env, now).await?.map(Some)))
     }
 }
 

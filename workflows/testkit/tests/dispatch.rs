@@ -79,7 +79,7 @@ async fn floor(world: &World, sellers: usize) -> Floor {
 /// A lead that the SDR has verified.
 async fn verified(world: &World, sdr: &Call, n: u128) -> Lead {
     let received = LeadReceive {
-        contact: ContactId(uuid::Uuid::from_u128(n)),
+        contact: world.contact(&format!("person{n}@example.com")).await.id,
         account: None,
         source: "Webinar".to_owned(),
         external_id: Some(format!("w-{n}")),

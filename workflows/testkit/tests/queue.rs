@@ -8,6 +8,7 @@ use tandem_app::{
     WorkItemRecycle, WorkItemRelease, WorkItemResume, WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait,
 };
 use tandem_domain::access::{Role, Side};
+use tandem_domain::contact::{ConsentState, Contact};
 use tandem_domain::id::ContactId;
 use tandem_domain::lead::{Lead, Owner, Stage};
 use tandem_domain::verification::{Finding, Reason, Verdict};
@@ -18,7 +19,7 @@ use tandem_testkit::{World, on_both_databases};
 
 async fn receive(world: &World, n: u128, priority: u8) -> Lead {
     let command = LeadReceive {
-        contact: ContactId(uuid::Uuid::from_u128(n)),
+        contact: world.contact(&format!("person{n}@example.com")).await.id,
         account: None,
         source: "Webinar".to_owned(),
         external_id: Some(format!("w-{n}")),
@@ -79,7 +80,7 @@ on_both_databases! {
         let (done, verified) = world.app.run(&ann, verify).await.unwrap();
         assert_eq!((done.state, verified.stage), (ItemState::Verified, Stage::Verified));
         assert_eq!((verified.verified_by, verified.owner), (ann.actor.user, Owner::Sdr(ann.actor.user.unwrap())));
-        let kinds: Vec<String> = world.ledger_kinds().await.into_iter().filter(|kind| kind != "user.added").collect();
+        let kinds: Vec<String> = world.ledger_kinds().await.into_iter().skip_while(|kind| kind != "lead.received").filter(|kind| kind != "user.added").collect();
         let answers = vec!["verification.answered"; world.app.env.queue.checklist.items.len()];
         let mut expected = vec!["lead.received", "work_item.queued", "lead.qualified", "work_item.claimed"];
         expected.extend(["lead.verification_begun", "work_item.started"]);
@@ -264,7 +265,7 @@ on_both_databases! {
         let take_back = WorkItemTakeBack { item: claimed.id };
         assert_eq!(world.app.run(&ann, take_back.clone()).await.unwrap_err().code(), "FORBIDDEN");
         world.app.run(&manager, take_back).await.unwrap();
-        let (cancelled, ended) = world.app.run(&marketing, end).await.unwrap();
+        let ((cancelled, ended), _) = world.app.run(&marketing, end).await.unwrap();
         assert_eq!((cancelled.unwrap().state, ended.stage), (ItemState::Cancelled, Stage::Disqualified));
         assert_eq!(next(&world.app, &ann).await.unwrap_err().code(), "QUEUE_EMPTY");
     }
@@ -287,11 +288,68 @@ on_both_databases! {
         world.app.run(&world.system(), elsewhere).await.unwrap();
     }
 
+    async fn who_opted_out_is_suppressed_in_the_same_transaction(world: World) {
+        let (_, lead) = qualified(&world, 1, 50).await;
+        let ann = sdr(&world, "ann").await;
+        let claimed = next(&world.app, &ann).await.unwrap();
+        let (id, token) = (claimed.id, claimed.fence);
+        world.app.run(&ann, WorkItemStart { item: id, token }).await.unwrap();
+        let command = WorkItemDisqualify { item: id, token, reason: Reason::OptedOut, note: None };
+        let ((_, ended), out) = world.app.run(&ann, command).await.unwrap();
+        assert_eq!((ended.stage, out.is_some()), (Stage::Disqualified, true));
+        let live = world.app.store.live_suppressions_of("person1@example.com").await.unwrap();
+        assert_eq!(live.len(), 1);
+        let contact: Contact = world.app.store.find(lead.contact).await.unwrap().unwrap();
+        assert_eq!(contact.consent.state, ConsentState::Withdrawn);
+        let kinds = world.ledger_kinds().await;
+        let expected = ["verification.disqualified", "lead.disqualified", "contact.consent_set", "suppression.added"];
+        assert_eq!(kinds[kinds.len() - 4..], expected);
+        // A second lead of the same person: all is done already, and nothing is said twice.
+        let again = LeadReceive {
+            contact: contact.id,
+            account: None,
+            source: "fair".to_owned(),
+            external_id: None,
+            grade: None,
+            priority: None,
+            tags: BTreeSet::new(),
+            custom: BTreeMap::new(),
+        };
+        let second = world.app.run(&world.system(), again).await.unwrap();
+        let (_, marketing) = world.user("mia", Role::Marketing, Some(Side::Marketing)).await;
+        let end = LeadDisqualify { lead: second.id, reason: Reason::OptedOut };
+        world.app.run(&marketing, end).await.unwrap();
+        let kinds = world.ledger_kinds().await;
+        assert_eq!(kinds.iter().filter(|kind| *kind == "suppression.added").count(), 1);
+        assert_eq!(kinds.last().map(String::as_str), Some("contact.consent_set"));
+    }
+
+    async fn a_lead_of_nobody_or_with_a_value_for_no_field_is_refused(world: World) {
+        let contact = world.contact("person@example.com").await;
+        let command = LeadReceive {
+            contact: contact.id,
+            account: None,
+            source: "fair".to_owned(),
+            external_id: None,
+            grade: None,
+            priority: None,
+            tags: BTreeSet::new(),
+            custom: BTreeMap::from([("budget".to_owned(), serde_json::json!(1))]),
+        };
+        let before = world.ledger_kinds().await.len();
+        let refused = world.app.run(&world.system(), command.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), "CUSTOM_FIELD_UNKNOWN");
+        let nobody = ContactId(uuid::Uuid::from_u128(9));
+        let stray = LeadReceive { contact: nobody, custom: BTreeMap::new(), ..command };
+        assert_eq!(world.app.run(&world.system(), stray).await.unwrap_err().code(), "NOT_FOUND");
+        assert_eq!(world.ledger_kinds().await.len(), before);
+    }
+
     async fn a_task_is_claimed_and_completed_and_is_no_lead(world: World) {
         let ann = sdr(&world, "ann").await;
         let create = TaskCreate {
             lead: None,
-            contact: ContactId(uuid::Uuid::from_u128(1)),
+            contact: world.contact("person@example.com").await.id,
             account: None,
             title: "Send the brochure".to_owned(),
             team: None,

@@ -221,7 +221,7 @@ impl LeadMutation {
             let command = LeadDisqualify { lead: local(&input.lead_id, "leadId")?, reason: input.reason.into() };
             ctx.app().run(&ctx.call(None), command).await
         };
-        LeadDisqualifyPayload::of(done.await.map(|(_, lead)| LeadNode(lead)))
+        LeadDisqualifyPayload::of(done.await.map(|((_, lead), _)| LeadNode(lead)))
     }
 
     /// Ends a lead that repeats another, which goes on.

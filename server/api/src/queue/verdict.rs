@@ -173,7 +173,7 @@ impl VerdictMutation {
             };
             ctx.app().run(&ctx.call(None), command).await
         };
-        WorkItemDisqualifyPayload::of(done.await.map(|done| WorkItemNode(done.0)))
+        WorkItemDisqualifyPayload::of(done.await.map(|((item, _), _)| WorkItemNode(item)))
     }
 
     /// Puts the lead aside until a date or a better grade.

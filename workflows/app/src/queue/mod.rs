@@ -6,7 +6,7 @@ pub use verdict::{
     ChecklistAnswer, WorkItemAnswer, WorkItemDisqualify, WorkItemMarkDuplicate, WorkItemRecycle, WorkItemVerify,
 };
 
-use crate::leads::obsolete;
+use crate::leads::{account_of, contact_of, obsolete};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -223,6 +223,7 @@ impl Command for TaskCreate {
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<WorkItem>> {
         let now = call.now(env);
+        let contact = contact_of(tx, self.contact).await?;
         let lead = match self.lead {
             Some(id) => Some(tx.peek::<Lead>(id).await?.ok_or(AppError::NotFound { what: "Lead", id: id.into() })?),
             None => None,
@@ -231,7 +232,7 @@ impl Command for TaskCreate {
             id: env.id(now),
             lead: self.lead,
             contact: self.contact,
-            account: self.account.or(lead.as_ref().and_then(|lead| lead.account)),
+            account: account_of(tx, self.account.or(lead.as_ref().and_then(|lead| lead.account)), &contact).await?,
             title: self.title.clone(),
             team: self.team,
             priority: self.priority.unwrap_or(50),

@@ -1,7 +1,7 @@
 //! Commands on the verdict: answers to the checklist, and the four ways out of a verification.
 
 use super::{case, token};
-use crate::leads::check_other;
+use crate::leads::{OptOut, check_other, opt_out};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -90,7 +90,8 @@ impl Command for WorkItemVerify {
     }
 }
 
-/// The lead is not one. Where the person opted out, the person is suppressed in the same transaction.
+/// The lead is not one. Where the person opted out, the consent ends and the address is suppressed in the same
+/// transaction.
 #[derive(Debug, Clone, Serialize)]
 pub struct WorkItemDisqualify {
     /// The work item.
@@ -105,12 +106,17 @@ pub struct WorkItemDisqualify {
 
 impl Command for WorkItemDisqualify {
     const NAME: &'static str = "workItemDisqualify";
-    type Output = Judged;
+    type Output = (Judged, Option<OptOut>);
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Judged>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Self::Output>> {
         let (token, now) = (token(call, self.token)?, call.now(env));
         let (item, lead) = judged(tx, self.item, "disqualified").await?;
-        Ok(verification::disqualify(item, lead, token, self.reason, self.note.clone(), now)?)
+        let contact = lead.contact;
+        let ended = verification::disqualify(item, lead, token, self.reason, self.note.clone(), now)?;
+        if !self.reason.suppresses() {
+            return Ok(ended.map(|judged| (judged, None)));
+        }
+        Ok(ended.and(opt_out(tx, contact, "opt-out told to an SDR", env, now).await?.map(Some)))
     }
 }
 
