@@ -90,7 +90,7 @@ on_both_databases! {
             versions(first: 1) { nodes { number by { name } changes { kind tier accountId } } pageInfo { hasNextPage } }
             memberships(states: [ACTIVE], first: 2) { nodes { tier list { key } keys { marketing { by { name } } sales { by { name } } } } }
             changeRequests(states: [AGREED]) { nodes { kind proposer { name } side reasons evidence { note url } } }
-            entriesAsOf(at: $at, first: 2) { totalCount nodes { tier standing accountId } pageInfo { endCursor hasNextPage } }
+            entriesAsOf(at: $at, first: 2) { totalCount nodes { tier standing accountId account { name } } pageInfo { endCursor hasNextPage } }
             diff(from: 1, to: 2) { added { tier } removed { tier } retiered { fromTier entry { tier } } }
         } }";
         let answer = ask(&world, &scene.seller, query, json!({"at": "2026-03-02T20:00:00Z"})).await;
@@ -103,6 +103,7 @@ on_both_databases! {
         assert_eq!(list["changeRequests"]["nodes"].as_array().unwrap().len(), 6);
         let then = &list["entriesAsOf"];
         assert_eq!((&then["totalCount"], &then["nodes"][0]["tier"]), (&json!(3), &json!("T1")));
+        assert_eq!(then["nodes"][0]["account"]["name"], "Example 0");
         assert_eq!(then["pageInfo"]["hasNextPage"], true);
         assert_eq!(list["diff"]["added"], json!([]));
         assert_eq!(list["diff"]["retiered"][0], json!({"fromTier": "T1", "entry": {"tier": "T2"}}));

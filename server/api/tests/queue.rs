@@ -71,7 +71,7 @@ on_both_databases! {
             workItem { state } userErrors { code } } }";
         assert_eq!(ask(&world, &ann, start, held.clone()).await["workItemStart"]["workItem"]["state"], "IN_PROGRESS");
         let verify = "mutation($id: ID!, $token: Int!) { workItemVerify(input: {workItemId: $id, token: $token}) {
-            workItem { state lead { stage verifiedBy { name } } } userErrors { code field message } } }";
+            workItem { state contact { email } lead { stage contact { email } account { id } verifiedBy { name } } } userErrors { code field message } } }";
         let early = ask(&world, &ann, verify, held.clone()).await["workItemVerify"].clone();
         assert_eq!((&early["workItem"], &early["userErrors"][0]["code"]), (&Value::Null, &json!("VERIFICATION_INCOMPLETE")));
         let answers: Vec<Value> = claimed["missing"].as_array().unwrap().iter()
@@ -86,7 +86,8 @@ on_both_databases! {
         let mine = ask(&world, &ann, "{ myWork { nodes { id } } }", json!({})).await;
         assert_eq!(mine["myWork"]["nodes"], json!([{"id": claimed["id"]}]));
         let done = ask(&world, &ann, verify, held.clone()).await["workItemVerify"]["workItem"].clone();
-        assert_eq!(done, json!({"state": "VERIFIED", "lead": {"stage": "VERIFIED", "verifiedBy": {"name": "ann"}}}));
+        assert_eq!(done, json!({"state": "VERIFIED", "contact": {"email": "person2@example.com"}, "lead": {"stage": "VERIFIED",
+            "contact": {"email": "person2@example.com"}, "account": null, "verifiedBy": {"name": "ann"}}}));
         let stale = ask(&world, &ann, start, held).await["workItemStart"]["userErrors"].clone();
         assert_eq!(stale[0]["code"], "WORK_ITEM_STALE_TOKEN");
 

@@ -6,6 +6,7 @@ mod import;
 mod ledger;
 mod migrate;
 mod schema;
+mod sequence;
 mod serve;
 mod token;
 mod worker;
@@ -52,6 +53,9 @@ enum Command {
     Token(token::Command),
     /// Bring in accounts, contacts, leads, or the recorded past of a funnel
     Import(import::Args),
+    /// Check, publish or try out a sequence written in YAML
+    #[command(subcommand)]
+    Sequence(sequence::Command),
     /// Verify or export the ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -95,6 +99,9 @@ impl Cli {
             Command::Migrate(args) => migrate::run(&logged(load()?), args).await,
             Command::Token(command) => token::run(&logged(load()?), command).await,
             Command::Import(args) => import::run(logged(load()?), args).await,
+            Command::Sequence(sequence::Command::Validate { file }) => sequence::validate(&file),
+            Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
+            Command::Sequence(sequence::Command::Apply { file }) => sequence::apply(&logged(load()?), &file).await,
             Command::Ledger(command) => ledger::run(&logged(load()?), command).await,
         }
     }

@@ -46,7 +46,6 @@ impl Play {
         self.settle().await
     }
 
-
     /// Takes in the leads of this hour; marketing qualifies most of them at once.
     pub(super) async fn take_leads(&self) -> Result<()> {
         let hour = (self.app.env.now() - self.start).num_hours();

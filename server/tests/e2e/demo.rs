@@ -29,7 +29,8 @@ async fn the_queries_that_the_demo_prints_work_as_printed() {
 
     let mut asked = 0;
     for (line, next) in printed.iter().zip(&printed[1..]) {
-        let Some(rest) = line.strip_prefix(&format!("curl -s http://{address}/graphql -H 'Authorization: Bearer ")) else {
+        let Some(rest) = line.strip_prefix(&format!("curl -s http://{address}/graphql -H 'Authorization: Bearer "))
+        else {
             continue;
         };
         let token = rest.split('\'').next().unwrap();

@@ -94,3 +94,26 @@ async fn every_log_line_of_a_request_has_its_id() {
     assert_eq!((&line["span"]["request_id"], &line["status"]), (&json!("r-42"), &json!(200)), "{line}");
     assert_eq!(process::terminate(&mut child).await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_sequence_is_checked_tried_out_and_published_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tandem.db").display());
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../workflows/library/sequences/welcome.yaml");
+    let run = async |arguments: &[&str]| {
+        let output = tandem(&database, &[&["sequence"], arguments].concat()).await;
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(run(&["validate", shipped]).await.0, Some(0));
+    let (code, plan) = run(&["simulate", shipped, "--start", "2026-03-02", "--zone", "Asia/Shanghai"]).await;
+    assert!(code == Some(0) && plan.starts_with("day 1, Monday 2026-03-02\n  09:00  "), "{plan}");
+    assert!(!folder.path().join("tandem.db").exists());
+    let (code, said) = run(&["apply", shipped]).await;
+    assert!(code == Some(0) && said.starts_with("published version 1 of "), "{said}");
+    let (code, said) = run(&["apply", shipped]).await;
+    assert!(code == Some(0) && said.ends_with("nothing changed\n"), "{said}");
+    let wrong = folder.path().join("wrong.yaml");
+    std::fs::write(&wrong, "key: x\nsteps: []\n").unwrap();
+    let (code, said) = run(&["validate", wrong.to_str().unwrap()]).await;
+    assert!(code == Some(1) && said.contains("wrong.yaml: "), "{said}");
+}

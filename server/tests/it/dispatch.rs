@@ -15,7 +15,9 @@ use tandem_domain::verification::{Finding, Verdict};
 /// Runs a mutation as `token` and gives its payload, in which there must be no errors of the request.
 async fn run(server: &Server, token: &str, mutation: &str, input: Value, fields: &str) -> Value {
     let name = format!("{}{}Input!", mutation[..1].to_uppercase(), &mutation[1..]);
-    let query = format!("mutation M($input: {name}) {{ {mutation}(input: $input) {{ {fields} userErrors {{ field code }} }} }}");
+    let query = format!(
+        "mutation M($input: {name}) {{ {mutation}(input: $input) {{ {fields} userErrors {{ field code }} }} }}"
+    );
     let body = json!({ "query": query, "variables": { "input": input } });
     let request = post().header(header::AUTHORIZATION, format!("Bearer {token}"));
     let answer = server.send(request, body.to_string()).await.json();
@@ -91,7 +93,8 @@ async fn an_opportunity_is_dispatched_worked_and_returned_through_the_schema() {
         "key": "enterprise", "name": "Enterprise", "calendarId": calendar["id"], "escalateToId": manager_id,
         "members": [{ "userId": seller_id }],
     });
-    let fields = "pool { id key members { weight capacity user { name } calendar { key } } escalateTo { name } maxAttempts }";
+    let fields =
+        "pool { id key members { weight capacity user { name } calendar { key } } escalateTo { name } maxAttempts }";
     let pool = run(&server, &ops, "poolSave", pool, fields).await["pool"].clone();
     assert_eq!(pool["members"][0]["user"]["name"], "seller");
     assert_eq!(pool["members"][0]["calendar"]["key"], "office");
@@ -106,7 +109,8 @@ async fn an_opportunity_is_dispatched_worked_and_returned_through_the_schema() {
     let refused = run(&server, &sdr, "opportunityDispatch", bad, "opportunity { id }").await;
     assert_eq!(refused["userErrors"], json!([{ "field": ["amount"], "code": "OPPORTUNITY_AMOUNT_INVALID" }]));
     let input = json!({ "leadId": lead, "amount": { "amount": "1250.5", "currency": "EUR" }, "idempotencyKey": "d1" });
-    let fields = "opportunity { id name state amount { amount currency } lead { id stage } } handoff { id state route }";
+    let fields =
+        "opportunity { id name state amount { amount currency } lead { id stage } } handoff { id state route }";
     let first = run(&server, &sdr, "opportunityDispatch", input.clone(), fields).await;
     assert_eq!(first["opportunity"]["amount"], json!({ "amount": "1250.50", "currency": "EUR" }));
     assert_eq!(first["opportunity"]["lead"]["stage"], "DISPATCHED");

@@ -51,7 +51,12 @@ fn an_hour_before_spring_festival_ends_after_it() {
 
 #[test]
 fn a_file_that_is_no_calendar_is_refused_by_name() {
-    for text in ["", "key: [", "key: x\nname: X\nzone: Mars/Base\nweek: {}", "key: x\nname: X\nzone: UTC\nweek: { MONDAY: [\"9-5\"] }"] {
+    for text in [
+        "",
+        "key: [",
+        "key: x\nname: X\nzone: Mars/Base\nweek: {}",
+        "key: x\nname: X\nzone: UTC\nweek: { MONDAY: [\"9-5\"] }",
+    ] {
         assert_eq!(Draft::from_yaml(text).unwrap_err().code(), "CALENDAR_UNREADABLE", "{text}");
     }
 }

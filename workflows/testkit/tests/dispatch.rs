@@ -12,7 +12,7 @@ use tandem_app::{
 use tandem_domain::access::{Role, Side};
 use tandem_domain::calendar::{Day, Draft};
 use tandem_domain::handoff::{Handoff, HandoffState, Reason, ReviewVerdict};
-use tandem_domain::id::{CalendarId, ContactId, HandoffId, UserId};
+use tandem_domain::id::{CalendarId, HandoffId, UserId};
 use tandem_domain::lead::{Lead, Owner, Stage};
 use tandem_domain::opportunity::{Money, Opportunity, OpportunityState};
 use tandem_domain::routing::{

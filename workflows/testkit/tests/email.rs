@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tandem_app::email::port::{Delivery, Mailbox};
 use tandem_app::{
     App, Call, ContactChange, ContactSetConsent, EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe,
-    Mail, SuppressionAdd, SuppressionLift,
+    EnrollmentCreate, LeadReceive, Mail, SequencePublish, SuppressionAdd, SuppressionLift,
 };
 use tandem_connectors::sink::{Script, Sink, SinkOptions};
 use tandem_connectors::smtp::{SmtpMailer, SmtpSettings, TlsMode};
@@ -14,12 +14,14 @@ use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
 use tandem_domain::edit::Edit;
 use tandem_domain::email::{Email, EmailState, Obstacle, Resolution};
 use tandem_domain::id::{ContactId, EmailId, EnrollmentId};
+use tandem_domain::lead::{Lead, Owner};
 use tandem_domain::sequence::Enrollment;
 use tandem_domain::sequence::definition::SubjectKind;
 use tandem_domain::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason, PauseReason};
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_jobs::{Runner, Settings};
 use tandem_store::account::ContactFilter;
+use tandem_store::email::EmailFilter;
 use tandem_store::{Page, StoreError};
 use tandem_testkit::{World, on_both_databases};
 
@@ -308,6 +310,61 @@ on_both_databases! {
         }
         world.run_due_jobs().await;
         assert_eq!(world.mailer.sent().len(), 1);
+    }
+
+    async fn a_bounce_ends_the_run_and_lets_its_lead_go(world: World) {
+        let source = "
+key: nurture
+name: Nurture
+subject: lead
+steps:
+  - {id: hello, kind: send_email, template: {subject: 'Hello', text: 'Good day'}}
+  - {id: pause, kind: wait, duration: 3d}
+  - {id: done, kind: end}
+";
+        let published = SequencePublish { source: source.into() };
+        let (sequence, ..) = world.app.run(&world.system(), published).await.unwrap();
+        let consent = ConsentGiven { state: ConsentState::Granted, source: Some("form".into()), at: None };
+        for (address, unsubscribes) in [("gone@example.org", false), ("ann@example.org", true)] {
+            let contact = contact_at(&world, address).await;
+            world.app.run(&world.system(), ContactSetConsent { id: contact, consent: consent.clone() }).await.unwrap();
+            let received = LeadReceive {
+                contact,
+                account: None,
+                source: "webinar".into(),
+                external_id: None,
+                grade: None,
+                priority: None,
+                tags: Default::default(),
+                custom: Default::default(),
+            };
+            let lead = world.app.run(&world.system(), received).await.unwrap();
+            let enrol = EnrollmentCreate {
+                sequence: sequence.id,
+                contact: None,
+                lead: Some(lead.id),
+                vars: serde_json::Map::new(),
+            };
+            let (enrollment, owned) = world.app.run(&world.system(), enrol).await.unwrap();
+            assert_eq!(owned.unwrap().owner, Owner::Sequence(enrollment.id));
+            if !unsubscribes {
+                let response = "5.1.1 no such user".into();
+                world.mailer.answer([Delivery::Rejected { code: 550, response, recipient: true }]);
+            }
+            world.run_due_jobs().await;
+            if unsubscribes {
+                let filter = EmailFilter { contact: Some(contact), ..Default::default() };
+                let sent = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items;
+                let wish = EmailUnsubscribe { email: sent[0].id, contact };
+                world.app.run(&world.system(), wish).await.unwrap();
+            }
+            let expected = if unsubscribes { EnrollmentState::OptedOut } else { EnrollmentState::Bounced };
+            assert_eq!(state(&world, enrollment.id).await, expected);
+            let after: Lead = world.app.store.find(lead.id).await.unwrap().unwrap();
+            assert_eq!((after.owner, after.keeps_the_law()), (Owner::Marketing, true), "nothing falls out of the loop");
+        }
+        world.pass(TimeDelta::days(3)).await;
+        assert_eq!(world.mailer.sent().len(), 2);
     }
 
     async fn an_email_waits_while_its_enrolment_is_paused_and_dies_with_it(world: World) {

@@ -1,11 +1,13 @@
 //! Types of leads.
 
 use crate::access::UserNode;
+use crate::accounts::{AccountNode, ContactNode};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::global;
 use crate::loaders::{Failed, StoreLoader};
 use crate::queue::WorkItemNode;
+use crate::sequences::EnrollmentNode;
 use async_graphql::dataloader::Loader;
 use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -111,6 +113,16 @@ impl LeadNode {
     pub(crate) async fn id(&self) -> ID {
         global(self.0.id)
     }
+    /// The person.
+    async fn contact(&self, ctx: &Context<'_>) -> Option<Result<ContactNode, ApiError>> {
+        let contact = ctx.load(self.0.contact).await.map_err(ApiError::from).transpose()?;
+        Some(contact.map(ContactNode))
+    }
+    /// The company, where it is known.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account?).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
+    }
     /// Where it came from.
     async fn source(&self) -> &str {
         &self.0.source
@@ -135,6 +147,12 @@ impl LeadNode {
     async fn owner(&self, ctx: &Context<'_>) -> Option<Result<UserNode, ApiError>> {
         let user = ctx.load(self.0.owner.user()?).await.map_err(ApiError::from).transpose()?;
         Some(user.map(UserNode))
+    }
+    /// The enrolment that must move it next, where that is one.
+    async fn owner_enrollment(&self, ctx: &Context<'_>) -> Option<Result<EnrollmentNode, ApiError>> {
+        let lead::Owner::Sequence(enrollment) = self.0.owner else { return None };
+        let enrollment = ctx.load(enrollment).await.map_err(ApiError::from).transpose()?;
+        Some(enrollment.map(EnrollmentNode))
     }
     /// When a timer moves it if nobody else does; null exactly when its life is over.
     async fn due_at(&self) -> Option<DateTime<Utc>> {

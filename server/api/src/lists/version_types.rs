@@ -2,6 +2,7 @@
 
 use super::types::{TargetAccountListNode, user};
 use crate::access::UserNode;
+use crate::accounts::AccountNode;
 use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
@@ -49,6 +50,11 @@ impl ListEntry {
     async fn account_id(&self) -> ID {
         global(self.0.account)
     }
+    /// The account.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
+    }
     /// The global id of the membership.
     async fn membership_id(&self) -> ID {
         global(self.0.membership)
@@ -71,6 +77,11 @@ impl ListEntryChange {
     /// The global id of the account.
     async fn account_id(&self) -> ID {
         global(self.0.account)
+    }
+    /// The account.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
     }
     /// The global id of the membership.
     async fn membership_id(&self) -> ID {

@@ -1,11 +1,13 @@
 //! Types of the SDR queue.
 
 use crate::access::{TeamNode, UserNode};
+use crate::accounts::{AccountNode, ContactNode};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::global;
 use crate::leads::LeadNode;
 use crate::leads::types::Grade;
+use crate::sequences::EnrollmentNode;
 use async_graphql::{Context, Enum, ID, Object};
 use chrono::{DateTime, Utc};
 use tandem_domain::verification::{self, Answer};
@@ -287,6 +289,21 @@ impl WorkItemNode {
     async fn lead(&self, ctx: &Context<'_>) -> Option<Result<LeadNode, ApiError>> {
         let lead = ctx.load(self.0.lead?).await.map_err(ApiError::from).transpose()?;
         Some(lead.map(LeadNode))
+    }
+    /// The person it is about.
+    async fn contact(&self, ctx: &Context<'_>) -> Option<Result<ContactNode, ApiError>> {
+        let contact = ctx.load(self.0.contact).await.map_err(ApiError::from).transpose()?;
+        Some(contact.map(ContactNode))
+    }
+    /// The person's company, where it is known.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account?).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
+    }
+    /// The enrolment whose step made it.
+    async fn enrollment(&self, ctx: &Context<'_>) -> Option<Result<EnrollmentNode, ApiError>> {
+        let enrollment = ctx.load(self.0.enrollment?).await.map_err(ApiError::from).transpose()?;
+        Some(enrollment.map(EnrollmentNode))
     }
     /// The team whose queue it is in; null means everybody's.
     async fn team(&self, ctx: &Context<'_>) -> Option<Result<TeamNode, ApiError>> {

@@ -4,7 +4,7 @@ use super::mutation::fence;
 use super::types::{ChecklistVerdict, DispositionReason, WorkItemNode};
 use crate::context::ContextExt;
 use crate::error::ApiError;
-use crate::ids::local;
+use crate::ids::{local, local_opt};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
@@ -72,8 +72,12 @@ pub struct WorkItemRecycleInput {
     reason: DispositionReason,
     /// When the lead comes back; by default after the time that is configured.
     until: Option<DateTime<Utc>>,
+    /// The sequence that takes the lead up, in the same transaction; it owns the lead until it ends.
+    sequence_id: Option<ID>,
     /// In words.
     note: Option<String>,
+    /// Repeats of the same key and input within 24 hours give the same payload.
+    idempotency_key: Option<String>,
 }
 
 /// A lead that repeats another.
@@ -176,7 +180,7 @@ impl VerdictMutation {
         WorkItemDisqualifyPayload::of(done.await.map(|((item, _), _)| WorkItemNode(item)))
     }
 
-    /// Puts the lead aside until a date or a better grade.
+    /// Puts the lead aside: until a date or a better grade, or into a sequence.
     async fn work_item_recycle(
         &self,
         ctx: &Context<'_>,
@@ -190,9 +194,13 @@ impl VerdictMutation {
                 until: input.until,
                 note: input.note,
             };
-            ctx.app().run(&ctx.call(None), command).await
+            let call = ctx.call(input.idempotency_key);
+            match local_opt(input.sequence_id.as_ref(), "sequenceId")? {
+                Some(sequence) => Ok(ctx.app().recycle_into_sequence(&call, command, sequence).await?.0),
+                None => ctx.app().run(&call, command).await,
+            }
         };
-        WorkItemRecyclePayload::of(done.await.map(|done| WorkItemNode(done.0)))
+        WorkItemRecyclePayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
 
     /// Finds that the lead repeats another, which goes on.

@@ -2,15 +2,21 @@
 
 use super::{case, token};
 use crate::leads::{OptOut, check_other, opt_out};
-use crate::{AppError, Call, Command, Env, Result};
+use crate::sequence::EnrollmentCreate;
+use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Map;
 use tandem_domain::decision::Decision;
-use tandem_domain::id::{LeadId, WorkItemId};
+use tandem_domain::id::{LeadId, SequenceId, WorkItemId};
 use tandem_domain::lead::Lead;
+use tandem_domain::sequence::Enrollment;
 use tandem_domain::verification::{self, Aside, Finding, Judged, Reason, Refusal};
 use tandem_domain::work_item::{self, ItemKind, WorkItem};
-use tandem_store::Tx;
+use tandem_store::{StoreError, Tx};
+
+/// How often a recycling that lost a race is tried.
+const TRIES: usize = 5;
 
 /// An item that verifies a lead, and that lead.
 async fn judged(tx: &Tx, item: WorkItemId, verb: &'static str) -> Result<(WorkItem, Lead)> {
@@ -144,6 +150,41 @@ impl Command for WorkItemRecycle {
         let (item, lead) = judged(tx, self.item, "recycled").await?;
         let aside = Aside { reason: self.reason, until: self.until, note: self.note.clone() };
         Ok(verification::recycle(item, lead, token, aside, &env.queue.policy, now)?)
+    }
+}
+
+impl App {
+    /// Puts a lead aside into a sequence: recycled and enrolled in one transaction, or neither. The sequence owns the
+    /// lead then; where it ends, marketing decides again.
+    pub async fn recycle_into_sequence(
+        &self,
+        call: &Call,
+        recycle: WorkItemRecycle,
+        sequence: SequenceId,
+    ) -> Result<(Judged, Enrollment)> {
+        let mut tries = 1;
+        loop {
+            match self.recycle_and_enroll(call, &recycle, sequence).await {
+                Err(AppError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn recycle_and_enroll(
+        &self,
+        call: &Call,
+        recycle: &WorkItemRecycle,
+        sequence: SequenceId,
+    ) -> Result<(Judged, Enrollment)> {
+        // The second command has a key of its own, so that a repetition finds both answers.
+        let key = call.idempotency_key.as_ref().map(|key| format!("{key}#enroll"));
+        let mut batch = self.batch().await?;
+        let (item, lead) = batch.run(call, recycle).await?;
+        let enroll = EnrollmentCreate { sequence, contact: Some(lead.contact), lead: Some(lead.id), vars: Map::new() };
+        let (enrollment, nurtured) = batch.run(&call.clone().with_key(key), &enroll).await?;
+        batch.commit().await?;
+        Ok(((item, nurtured.unwrap_or(lead)), enrollment))
     }
 }
 

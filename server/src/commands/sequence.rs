@@ -1,0 +1,157 @@
+//! `tandem sequence`: checks, publishes or tries out a sequence that is written in YAML.
+
+use super::Outcome;
+use crate::config::Settings;
+use crate::wiring::{self, Migrate};
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono_tz::Tz;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use tandem_app::sequence::{Applied, sequence_simulate, sequence_validate};
+use tandem_app::{AppError, Call};
+use tandem_domain::sequence::Problem;
+
+/// What to do with a sequence.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Check a file against every rule, without a database; exit code 1, and every problem with its line, otherwise
+    Validate {
+        /// The YAML file; `-` for standard input
+        #[arg(value_name = "FILE.yaml")]
+        file: PathBuf,
+    },
+    /// Publish a file as the next version of its sequence; what runs stays on its version. Applying it again changes
+    /// nothing
+    Apply {
+        /// The YAML file; `-` for standard input
+        #[arg(value_name = "FILE.yaml")]
+        file: PathBuf,
+    },
+    /// Print, day by day, what the sequence would do to a sample person, by the rules that production uses; nothing is
+    /// sent or stored
+    Simulate(Simulate),
+}
+
+/// Options of `tandem sequence simulate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Simulate {
+    /// The YAML file; `-` for standard input
+    #[arg(value_name = "FILE.yaml")]
+    file: PathBuf,
+
+    /// The person's time zone, for example Asia/Shanghai
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    zone: Tz,
+
+    /// The beginning, in that zone: 2026-03-02T09:00, or a day, which begins at nine. None: now
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    start: Option<NaiveDateTime>,
+
+    /// A JSON file whose `contact`, `account`, `lead` and `sender` replace those of the sample
+    #[arg(long, value_name = "FILE.json")]
+    data: Option<PathBuf>,
+
+    /// Print one JSON object a line, with the effects in full
+    #[arg(long)]
+    json: bool,
+}
+
+/// Publishes.
+pub(super) async fn apply(settings: &Settings, file: &Path) -> anyhow::Result<Outcome> {
+    let source = read(file)?;
+    if let Err(problems) = sequence_validate(&source) {
+        return Ok(report(file, &problems));
+    }
+    let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
+    let call = Call::system(wiring::request_ids(&app.env)());
+    match app.sequence_apply(&call, source).await {
+        Ok(Applied::Published(version)) => {
+            println!("published version {} of {}", version.number, version.definition.header.key);
+        }
+        Ok(Applied::Unchanged(version)) => {
+            println!("version {} of {} says the same: nothing changed", version.number, version.definition.header.key);
+        }
+        Err(refused @ AppError::Refused { .. }) => {
+            println!("{}: {refused} [{}]", file.display(), refused.code());
+            return Ok(Outcome::Failed);
+        }
+        Err(failed) => return Err(failed.into()),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Checks; it needs neither configuration nor database.
+pub(super) fn validate(file: &Path) -> anyhow::Result<Outcome> {
+    match sequence_validate(&read(file)?) {
+        Ok(definition) => {
+            println!("{}: {} holds, {} steps", file.display(), definition.header.key, definition.steps.len());
+            Ok(Outcome::Done)
+        }
+        Err(problems) => Ok(report(file, &problems)),
+    }
+}
+
+/// Tries out; it needs neither configuration nor database.
+pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
+    let source = read(&options.file)?;
+    let data = match &options.data {
+        Some(path) => {
+            Some(serde_json::from_str(&read(path)?).with_context(|| format!("{} is not valid JSON", path.display()))?)
+        }
+        None => None,
+    };
+    let start: DateTime<Utc> = match options.start {
+        // In the hour that a clock change repeats or leaves out, the earlier moment, or the time as it is in UTC.
+        Some(local) => options
+            .zone
+            .from_local_datetime(&local)
+            .earliest()
+            .map_or_else(|| local.and_utc(), |moment| moment.with_timezone(&Utc)),
+        None => wiring::now(),
+    };
+    let lines = match sequence_simulate(&source, data.as_ref(), options.zone, start) {
+        Ok(lines) => lines,
+        Err(problems) => return Ok(report(&options.file, &problems)),
+    };
+    let mut day = 0;
+    for line in lines {
+        if options.json {
+            println!("{}", serde_json::to_string(&line)?);
+            continue;
+        }
+        let at = line.at.with_timezone(&options.zone);
+        if line.day != day {
+            day = line.day;
+            println!("day {day}, {}", at.format("%A %Y-%m-%d"));
+        }
+        println!("  {}  {:<20} {}", at.format("%H:%M"), line.step, line.what);
+    }
+    Ok(Outcome::Done)
+}
+
+fn report(file: &Path, problems: &[Problem]) -> Outcome {
+    for problem in problems {
+        println!("{}: {problem}", file.display());
+    }
+    println!("{} problem(s)", problems.len());
+    Outcome::Failed
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn moment(text: &str) -> Result<NaiveDateTime, String> {
+    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(9, 0, 0);
+    ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .or_else(day)
+        .ok_or_else(|| format!("`{text}` is not a moment such as 2026-03-02 or 2026-03-02T09:00"))
+}
