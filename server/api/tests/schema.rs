@@ -25,7 +25,9 @@ fn every_mutation_is_a_command_that_somebody_may_run() {
         if !name.starts_with(|first: char| first.is_ascii_lowercase()) || name.contains(' ') {
             continue;
         }
-        assert!(!roles_for(name).is_empty(), "{name} has no row in the table of who may");
+        // A mutation for many rows may run the command for one of them.
+        let listed = [name, name.trim_end_matches("Many")].iter().any(|name| !roles_for(name).is_empty());
+        assert!(listed, "{name} has no row in the table of who may");
         assert!(line.contains("Payload!"), "{name} gives no payload");
         found += 1;
     }
