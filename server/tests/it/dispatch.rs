@@ -9,7 +9,6 @@ use tandem_app::{
     WorkItemVerify,
 };
 use tandem_domain::access::{Role, Side, User};
-use tandem_domain::id::ContactId;
 use tandem_domain::verification::{Finding, Verdict};
 
 /// Runs a mutation as `token` and gives its payload, in which there must be no errors of the request.
@@ -35,7 +34,7 @@ async fn ask(server: &Server, token: &str, query: &str) -> Value {
 async fn verified(server: &Server, token: &str, sdr: &User) -> String {
     let (app, world) = (&server.world.app, &server.world);
     let received = LeadReceive {
-        contact: ContactId(uuid::Uuid::from_u128(1)),
+        contact: world.contact("person@example.com").await.id,
         account: None,
         source: "Webinar".to_owned(),
         external_id: None,
