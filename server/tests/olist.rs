@@ -3,6 +3,8 @@
 //! The data may not be part of the project. The test runs over it where `TANDEM_OLIST_DIR` names its folder, or where it
 //! lies in `../shared/data/olist`; a small file of the same shape is always there.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -45,7 +45,7 @@ impl ContextExt for Context<'_> {
     }
 
     async fn load<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>, AppError> {
-        Ok(self.loader().load_one(RowKey::<T>::new(id.into())).await.map_err(crate::loaders::Failed::into_app)?)
+        self.loader().load_one(RowKey::<T>::new(id.into())).await.map_err(crate::loaders::Failed::into_app)
     }
 
     fn loader(&self) -> &DataLoader<crate::loaders::StoreLoader> {

@@ -1,5 +1,7 @@
 //! The schema's rules, seen through the family of users and tokens.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
 use tandem_api::{Caller, execute, schema};

@@ -1,5 +1,7 @@
 //! Target-account lists through GraphQL.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use async_graphql::{Request, Variables};
 use base64::Engine;
 use serde_json::{Value, json};

@@ -2,6 +2,8 @@
 //!
 //! `TANDEM_CRASH_KILLS` sets how often (default 8), `TANDEM_CRASH_SEED` repeats a run; the seed is printed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};

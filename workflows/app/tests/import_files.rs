@@ -1,5 +1,7 @@
 //! Laws of reading files: what is wrong is named by line and column, and takes nothing else with it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{Cursor, Read};
 use std::path::Path;
 use tandem_app::import::mapping::{Bound, Known, Mapping};

@@ -2,6 +2,8 @@
 //!
 //! `TANDEM_BLESS=1` writes the table; a change of it then shows in review.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fmt::Write;
 use std::path::Path;
 use tandem_app::Actor;

@@ -1,5 +1,7 @@
 //! The SMTP path over real sockets: what each failure is called, and what the bytes look like.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use mail_parser::{MessageParser, MimeHeaders as _};
 use std::net::Ipv4Addr;
 use std::sync::Arc;

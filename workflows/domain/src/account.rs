@@ -561,7 +561,7 @@ mod tests {
         let by_name = seek(&patch("EXAMPLE LLC", &[]), &words).unwrap();
         let by_key = seek(&patch("EXAMPLE LLC", &["example.org"]), &words).unwrap();
         assert_eq!(matching(&by_name, &[], std::slice::from_ref(&keyed)).unwrap(), Some(id(2)));
-        assert_eq!(matching(&by_key, &[], &[keyed.clone()]).unwrap(), None);
+        assert_eq!(matching(&by_key, &[], std::slice::from_ref(&keyed)).unwrap(), None);
         assert_eq!(matching(&by_key, &[], &[named, keyed.clone()]).unwrap(), Some(id(1)));
         assert_eq!(matching(&by_name, &[], &[keyed, other]).unwrap_err().code(), "ACCOUNT_NAME_AMBIGUOUS");
     }

@@ -1,11 +1,6 @@
 //! A world for tests: a manual clock, seeded ids, and a database of its own on SQLite or PostgreSQL.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot set up its world fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up its world fails")]
 
 mod mailer;
 mod postgres;

@@ -1,5 +1,7 @@
 //! Accounts, contacts, custom fields and taxonomies, on both databases.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tandem_app::{

@@ -1,5 +1,7 @@
 //! The laws of the core, on both databases.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use tandem_app::{AppError, UserCreate};
 use tandem_domain::access::{Role, Side};
 use tandem_domain::ledger::Break;

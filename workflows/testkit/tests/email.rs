@@ -1,5 +1,7 @@
 //! E-mail and suppression through the commands and the jobs, on both databases.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use chrono::TimeDelta;
 use std::sync::Arc;
 use tandem_app::email::port::{Delivery, Mailbox};

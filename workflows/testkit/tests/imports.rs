@@ -1,5 +1,7 @@
 //! Laws of imports: a bad row is named and loses no good one, nothing is half-written, and a second run writes nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use chrono::TimeDelta;
 use std::fs;
 use std::path::{Path, PathBuf};

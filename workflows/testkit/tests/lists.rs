@@ -133,7 +133,7 @@ on_both_databases! {
         assert_eq!(world.job_kinds().await, ["expire_change_request"]);
         assert!(versions(&world, scene.list).await.is_empty());
 
-        let agreed = world.app.run(&scene.seller, seen(&[asked.clone()])).await.unwrap();
+        let agreed = world.app.run(&scene.seller, seen(std::slice::from_ref(&asked))).await.unwrap();
         assert_eq!(request(&world, &asked).await.state, RequestState::Agreed);
         let member = member(&world, id).await;
         assert_eq!((member.state, member.tier.as_str()), (MembershipState::Active, "T1"));

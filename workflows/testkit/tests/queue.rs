@@ -1,5 +1,7 @@
 //! Leads and the SDR queue through the real commands, on both databases.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::{

@@ -1,5 +1,7 @@
 //! Sequences and enrolments through the commands and the jobs, on both databases.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use chrono::TimeDelta;
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -50,7 +50,6 @@ pub struct DispatchQuery;
 #[Object]
 impl DispatchQuery {
     /// Opportunities, in the order they were dispatched.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection and a filter")]
     async fn opportunities(
         &self,
         ctx: &Context<'_>,
@@ -71,7 +70,6 @@ impl DispatchQuery {
     }
 
     /// Handoffs, in the order they began.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection and a filter")]
     async fn handoffs(
         &self,
         ctx: &Context<'_>,

@@ -212,7 +212,6 @@ impl TargetAccountListNode {
     }
 
     /// The memberships, past ones included, in the order they were proposed.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection and two filters")]
     async fn memberships(
         &self,
         ctx: &Context<'_>,
