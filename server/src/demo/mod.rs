@@ -1,7 +1,7 @@
 //! The demo: a month of the whole loop on a virtual clock, through the same commands, jobs and SMTP as in production.
 //!
 //! The month is played hour by hour. What the people do depends on the state they find and on lots that depend on
-//! names alone ([`lots`]), so a month that is interrupted, even by a kill, goes on from the database and comes to the
+//! names alone (the module `lots`), so a month that is interrupted, even by a kill, goes on from the database and comes to the
 //! same end. The demo's clock is kept in a checkpoint.
 
 mod lists;
