@@ -12,6 +12,8 @@ async fn the_queries_that_the_demo_prints_work_as_printed() {
     let dir = folder.path().to_str().unwrap();
     let mut child = command("sqlite://not-used.db", &["demo", "--start", "2026-03-02", "--dir", dir])
         .env("TANDEM__SERVER__LISTEN", "127.0.0.1:0")
+        // The whole ledger is verified here by a debug build, perhaps beside other tests.
+        .env("TANDEM__SERVER__GRAPHQL_TIMEOUT_SECONDS", "120")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
