@@ -5,13 +5,13 @@
 use chrono::TimeDelta;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::{
-    App, AppError, Call, ChecklistAnswer, LeadDisqualify, LeadGrade, LeadQualify, LeadReceive, TaskComplete,
-    TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext, WorkItemDisqualify, WorkItemHeartbeat,
+    App, AppError, Call, ChecklistAnswer, LeadDisqualify, LeadGrade, LeadQualify, LeadReceive, SequencePublish,
+    TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext, WorkItemDisqualify, WorkItemHeartbeat,
     WorkItemRecycle, WorkItemRelease, WorkItemResume, WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::contact::{ConsentState, Contact};
-use tandem_domain::id::ContactId;
+use tandem_domain::id::{ContactId, SequenceId};
 use tandem_domain::lead::{Lead, Owner, Stage};
 use tandem_domain::verification::{Finding, Reason, Verdict};
 use tandem_domain::work_item::{ItemKind, ItemState, WaitFor, WorkItem};
@@ -238,6 +238,38 @@ on_both_databases! {
         world.pass(TimeDelta::days(1)).await;
         let again = next(&world.app, &ann).await.unwrap();
         assert_eq!((again.id, again.fence, again.earlier.len()), (id, 2, 1));
+    }
+
+    async fn a_lead_is_recycled_into_a_sequence_in_one_transaction_or_not_at_all(world: World) {
+        qualified(&world, 1, 50).await;
+        let ann = sdr(&world, "ann").await;
+        let claimed = next(&world.app, &ann).await.unwrap();
+        let (id, token) = (claimed.id, claimed.fence);
+        world.app.run(&ann, WorkItemStart { item: id, token }).await.unwrap();
+        let recycle = WorkItemRecycle { item: id, token, reason: Reason::NoIntent, until: None, note: None };
+        let nowhere = SequenceId(uuid::Uuid::from_u128(9));
+        let before = (item(&world, &claimed).await, world.ledger_kinds().await.len());
+        let refused = world.app.recycle_into_sequence(&ann, recycle.clone(), nowhere).await.unwrap_err();
+        assert_eq!(refused.code(), "NOT_FOUND");
+        assert_eq!((item(&world, &claimed).await, world.ledger_kinds().await.len()), before);
+
+        let source = "{key: later, name: Later, subject: lead, steps: [{id: pause, kind: wait, duration: 3d}, {id: done, kind: end}]}";
+        let (sequence, _) = world.app.run(&world.system(), SequencePublish { source: source.to_owned() }).await.unwrap();
+        let keyed = ann.clone().with_key(Some("r-1".to_owned()));
+        let first = world.app.recycle_into_sequence(&keyed, recycle.clone(), sequence.id).await.unwrap();
+        let again = world.app.recycle_into_sequence(&keyed, recycle, sequence.id).await.unwrap();
+        assert_eq!(first, again);
+        let ((recycled, nurtured), enrollment) = first;
+        assert_eq!((recycled.state, nurtured.stage), (ItemState::Recycled, Stage::Nurturing));
+        assert_eq!(nurtured.owner, Owner::Sequence(enrollment.id));
+        // The run ends: marketing decides, and qualifies the lead again; it is the same item in its second round.
+        world.run_due_jobs().await;
+        world.pass(TimeDelta::days(3)).await;
+        let back = lead(&world, &claimed).await;
+        assert_eq!((back.stage, back.owner), (Stage::Received, Owner::Marketing));
+        let qualify = LeadQualify { lead: back.id, grade: None, priority: None };
+        let (again, _) = world.app.run(&world.system(), qualify).await.unwrap();
+        assert_eq!((again.id, again.state, again.earlier.len()), (id, ItemState::Queued, 1));
     }
 
     async fn a_lead_that_nobody_moves_is_moved_by_timers_until_it_is_closed(world: World) {
