@@ -2,6 +2,7 @@
 
 use super::definition_types::PoolNode;
 use crate::access::UserNode;
+use crate::accounts::{AccountNode, ContactNode};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::global;
@@ -219,13 +220,15 @@ impl OpportunityNode {
         let lead = ctx.load(self.0.lead).await.map_err(ApiError::from).transpose()?;
         Some(lead.map(LeadNode))
     }
-    /// The global id of the company.
-    async fn account_id(&self) -> Option<ID> {
-        self.0.account.map(global)
+    /// The company, where it is known.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account?).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
     }
-    /// The global id of the person.
-    async fn contact_id(&self) -> ID {
-        global(self.0.contact)
+    /// The person.
+    async fn contact(&self, ctx: &Context<'_>) -> Option<Result<ContactNode, ApiError>> {
+        let contact = ctx.load(self.0.contact).await.map_err(ApiError::from).transpose()?;
+        Some(contact.map(ContactNode))
     }
     /// What it is worth, where somebody has said so.
     async fn amount(&self) -> Option<Money> {
@@ -290,9 +293,10 @@ impl HandoffNode {
         let lead = ctx.load(self.0.lead).await.map_err(ApiError::from).transpose()?;
         Some(lead.map(LeadNode))
     }
-    /// The global id of the company.
-    async fn account_id(&self) -> Option<ID> {
-        self.0.account.map(global)
+    /// The company, where it is known.
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account?).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
     }
     /// The pool in which somebody is looked for.
     async fn pool(&self, ctx: &Context<'_>) -> Option<Result<PoolNode, ApiError>> {
