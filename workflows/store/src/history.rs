@@ -2,20 +2,19 @@
 
 use crate::{Result, Tx, ms};
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 use tandem_domain::id::LeadId;
 use tandem_domain::lead::Lead;
 use uuid::Uuid;
 
 impl Tx {
-    /// Up to three leads that bear this id where they came from: from `source` (in its normal form), or from anywhere.
-    pub async fn leads_called(&self, external_id: &str, source: Option<&str>) -> Result<Vec<Lead>> {
+    /// The leads that bear one of these ids (at most a thousand) where they came from, wherever that is.
+    pub async fn leads_called(&self, external_ids: &[&str]) -> Result<Vec<Lead>> {
         use crate::lead::row::{Column, Entity};
-        let mut query = Entity::find().filter(Column::ExternalId.eq(external_id));
-        if let Some(source) = source {
-            query = query.filter(Column::Source.eq(source));
+        if external_ids.is_empty() {
+            return Ok(Vec::new());
         }
-        self.select(query.limit(3)).await
+        self.read(Entity::find().filter(Column::ExternalId.is_in(external_ids.iter().copied()))).await
     }
 
     /// Whether the ledger has an entry of this kind about a lead at this moment.

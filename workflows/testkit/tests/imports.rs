@@ -210,7 +210,7 @@ not json
             (21, "event", "HISTORY_EVENT_UNKNOWN"),
             (22, "", "IMPORT_JSON"),
             (23, "at", "IMPORT_DATE"),
-            (24, "email", "EMAIL_INVALID"),
+            (24, "contactEmail", "EMAIL_INVALID"),
         ]));
         assert_eq!(counts(&summary), [24, 14, 0, 0, 10]);
 

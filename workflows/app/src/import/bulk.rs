@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 
 /// Rows in one transaction.
 const BATCH: usize = 500;
-/// Batches that may be read ahead: the bound on what is held of a file.
+/// Bytes of cells in one transaction, where rows are long.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Batches that may be read ahead: with the size of a batch, the bound on what is held of a file.
 const AHEAD: usize = 2;
 
 /// What to import and how.
@@ -95,12 +97,15 @@ pub(super) fn open(path: &Path) -> Result<File, ImportError> {
 fn read_all(mut rows: CsvRows<File>, bound: &Bound, out: &mpsc::Sender<Chunk>) -> Result<(), ImportError> {
     loop {
         let mut chunk = Chunk { bytes: 0, rows: Vec::with_capacity(BATCH) };
-        while chunk.rows.len() < BATCH {
-            chunk.rows.push(match rows.next_row()? {
+        let mut held = 0;
+        while chunk.rows.len() < BATCH && held < BATCH_BYTES {
+            let row = match rows.next_row()? {
                 None => break,
                 Some(Ok(record)) => Read { line: record.line, fields: bound.apply(&record), cells: record.cells },
                 Some(Err(Reject { line, fault, cells })) => Read { line, fields: Err(fault), cells },
-            });
+            };
+            held += row.cells.iter().map(String::len).sum::<usize>();
+            chunk.rows.push(row);
         }
         chunk.bytes = rows.bytes();
         // A receiver that is gone has failed and says why itself.

@@ -257,6 +257,7 @@ impl Kind for Leads {
                         Ok(_) => Ok(Outcome::Created),
                         // It came in by an earlier run: only the person may have changed.
                         Err(AppError::Refused { code: "LEAD_EXISTS", .. }) => Ok(outcome),
+                        Err(error) if batch.is_broken() => return Err(error),
                         Err(error) => Err(fault_of(error, |field| bound.column(field))?),
                     }
                 }

@@ -130,6 +130,19 @@ impl Run<'_> {
     async fn together(&mut self, events: &[(usize, &Event)], dry_run: bool) -> Result<Option<Vec<Done>>, AppError> {
         let mut batch = self.app.batch().await?;
         let mut done: Vec<Done> = Vec::with_capacity(events.len());
+        let prepared = self.steps.prepare(&mut batch, self.call, events, self.resume).await;
+        if batch.is_broken() || prepared.is_err() {
+            self.steps.forget();
+            return match prepared {
+                Err(error) if !error.is_refusal() => Err(error),
+                // Prepared one by one, it is known which event is refused.
+                Err(error) if events.len() == 1 => {
+                    let (row, _) = events[0];
+                    Ok(Some(vec![(row, Err(fault_of(error, |field| self.file.shape.column(field))?))]))
+                }
+                _ => Ok(None),
+            };
+        }
         for (row, event) in events {
             let refused = self.refused.contains_key(row) || done.iter().any(|(at, end)| at == row && end.is_err());
             if refused {

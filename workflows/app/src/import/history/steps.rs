@@ -3,6 +3,7 @@
 use super::event::{Event, EventKind};
 use super::past::Past;
 use super::people::{People, Step, as_role, on_behalf};
+use super::subject::Subject;
 use crate::dispatch::{
     HandoffAssign, HandoffConvert, HandoffLose, HandoffReturn, HandoffReviewReturn, HandoffStart, OpportunityDispatch,
 };
@@ -10,7 +11,7 @@ use crate::import::fault::Fault;
 use crate::import::mapping::short;
 use crate::leads::{LeadQualify, LeadReceive};
 use crate::queue::{ChecklistAnswer, WorkItemAnswer, WorkItemClaim, WorkItemStart, WorkItemVerify};
-use crate::written::Outcome;
+use crate::written::{MAX_ROWS, Outcome};
 use crate::{App, AppError, Batch, Call};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -32,6 +33,10 @@ pub(super) struct Steps<'a> {
     received: HashMap<String, DateTime<Utc>>,
     /// The leads met so far, by the file's name for them.
     leads: HashMap<String, LeadId>,
+    /// Leads on record (with their sources) by the name that the events of the present batch give them.
+    stored: HashMap<String, Vec<(LeadId, String)>>,
+    /// Whom the leads that come in with the present batch are about.
+    subjects: HashMap<(String, DateTime<Utc>), Result<Subject, Fault>>,
     /// What was recorded in this run and may not be in the ledger yet.
     done: HashSet<(LeadId, EventKind, DateTime<Utc>)>,
     /// Who took a lead last, by the file's word.
@@ -63,7 +68,8 @@ macro_rules! ok {
 
 impl<'a> Steps<'a> {
     pub(super) fn new(app: &'a App, people: People<'a>, received: HashMap<String, DateTime<Utc>>) -> Self {
-        Self { app, people, received, leads: HashMap::new(), done: HashSet::new(), reps: HashMap::new() }
+        let (leads, stored, subjects) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { app, people, received, leads, stored, subjects, done: HashSet::new(), reps: HashMap::new() }
     }
 
     /// Forgets what a transaction that did not happen made; the database knows the rest.
@@ -71,6 +77,46 @@ impl<'a> Steps<'a> {
         self.people.forget();
         self.leads.clear();
         self.done.clear();
+    }
+
+    /// Looks up what a batch of events speaks of, and makes the people of the leads that come in with it: many at a
+    /// time, because most of a file is leads that came in.
+    pub(super) async fn prepare(
+        &mut self,
+        batch: &mut Batch<'_>,
+        call: &Call,
+        events: &[(usize, &Event)],
+        resume: DateTime<Utc>,
+    ) -> Result<(), AppError> {
+        self.stored.clear();
+        self.subjects.clear();
+        let unknown: BTreeSet<&str> = events
+            .iter()
+            .map(|(_, event)| event.lead.as_str())
+            .filter(|name| !self.leads.contains_key(*name))
+            .collect();
+        let names: Vec<&str> = unknown.iter().copied().collect();
+        for names in names.chunks(1_000) {
+            for lead in batch.tx().leads_called(names).await? {
+                let name = lead.external_id.unwrap_or_default();
+                self.stored.entry(name).or_default().push((lead.id, lead.source));
+            }
+        }
+        let now = self.app.env.now();
+        let mut arriving: BTreeMap<DateTime<Utc>, Vec<&Event>> = BTreeMap::new();
+        for (_, event) in events.iter().filter(|(_, event)| event.kind == EventKind::LeadReceived && event.at <= now) {
+            if unknown.contains(event.lead.as_str()) && !self.stored.contains_key(&event.lead) {
+                arriving.entry(event.at).or_default().push(event);
+            }
+        }
+        let arriving =
+            arriving.iter().flat_map(|(at, events)| events.chunks(MAX_ROWS).map(move |events| (*at, events)));
+        for (at, events) in arriving {
+            let found = super::subject::find_or_make(batch, &call.clone().at(at), events, resume).await?;
+            let named = events.iter().map(|event| (event.lead.clone(), at));
+            self.subjects.extend(named.zip(found));
+        }
+        Ok(())
     }
 
     /// Runs one event. `call` is Tandem's own; `resume` is when unfinished leads are taken up.
@@ -140,17 +186,21 @@ impl<'a> Steps<'a> {
         }
         let source = event.fields.text("source").map(tandem_domain::lead::normalise_source).transpose();
         let source = ok!(source.map_err(|refusal| Fault::new("source", refusal.code(), refusal.to_string())));
-        let mut found = batch.tx().leads_called(&event.lead, source.as_deref()).await?;
-        if found.len() > 1 {
-            let sources = found.iter().map(|lead| lead.source.as_str()).collect::<Vec<_>>().join(", ");
-            let sentence = format!("several leads are called `{}` ({sources}); name the source", short(&event.lead));
-            return Ok(Err(Fault::new("lead", "HISTORY_LEAD_AMBIGUOUS", sentence)));
+        let stored = self.stored.get(&event.lead).into_iter().flatten();
+        let found: Vec<_> = stored.filter(|(_, from)| source.as_ref().is_none_or(|source| source == from)).collect();
+        match found[..] {
+            [] => Ok(Ok(None)),
+            [(id, _)] => {
+                self.leads.insert(event.lead.clone(), *id);
+                Ok(Ok(batch.tx().get(*id).await?))
+            }
+            _ => {
+                let sources = found.iter().map(|(_, source)| source.as_str()).collect::<Vec<_>>().join(", ");
+                let sentence =
+                    format!("several leads are called `{}` ({sources}); name the source", short(&event.lead));
+                Ok(Err(Fault::new("lead", "HISTORY_LEAD_AMBIGUOUS", sentence)))
+            }
         }
-        let lead = found.pop();
-        if let Some(lead) = &lead {
-            self.leads.insert(event.lead.clone(), lead.id);
-        }
-        Ok(Ok(lead))
     }
 
     async fn receive(
@@ -160,7 +210,14 @@ impl<'a> Steps<'a> {
         event: &Event,
         resume: DateTime<Utc>,
     ) -> Step<Outcome> {
-        let (contact, account) = super::subject::find_or_make(batch, call, event, resume).await?;
+        let (contact, account) = match self.subjects.remove(&(event.lead.clone(), event.at)) {
+            Some(subject) => ok!(subject),
+            // The name is that of a lead from another source.
+            None => match super::subject::find_or_make(batch, call, &[event], resume).await?.pop() {
+                Some(subject) => ok!(subject),
+                None => return Err(AppError::NotFound { what: "Contact", id: uuid::Uuid::nil() }),
+            },
+        };
         let command = LeadReceive {
             contact,
             account,
