@@ -186,8 +186,13 @@ impl Play {
         self.settle().await?;
         self.take_leads().await?;
         if self.is_open().await? {
-            self.sdrs_work().await?;
-            self.sales_works().await?;
+            // The last day's leads and the last hours' offers are left for whoever looks around afterwards.
+            if hour < HOURS - 24 {
+                self.sdrs_work().await?;
+            }
+            if hour < HOURS - 6 {
+                self.sales_works().await?;
+            }
         }
         self.unsubscribe_some().await
     }
