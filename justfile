@@ -30,7 +30,7 @@ docs:
 
 # Kill -9 at random moments of the demo's month, on both databases; takes long.
 crash *ARGS:
-    cargo test -p tandem-server --test crash -- --ignored {{ ARGS }}
+    TANDEM_CRASH_KILLS=50 cargo test -p tandem-server --test crash -- --nocapture {{ ARGS }}
 
 # Everything that the build server runs.
 ci:
