@@ -66,10 +66,11 @@ on_both_databases! {
         let sequence = made["sequence"]["id"].clone();
         let sam = global("Contact", person(&world, "sam").await.id);
         let input = json!({"sequenceId": sequence, "contactId": sam, "vars": {"from": "fair"}, "idempotencyKey": "e-1"});
-        let fields = "enrollment { id state step visit vars contactId }";
+        let fields = "enrollment { id state step visit vars contact { name } account { name } lead { id } }";
         let enrolled = change(&world, &ops, "enrollmentCreate", fields, input.clone()).await;
         assert_eq!(enrolled["enrollment"]["state"], "PENDING");
         assert_eq!(enrolled["enrollment"]["vars"], json!({"from": "fair"}));
+        assert_eq!(enrolled["enrollment"]["contact"]["name"], "sam");
         assert_eq!(change(&world, &ops, "enrollmentCreate", fields, input).await, enrolled);
         world.run_due_jobs().await;
         let query = "query($id: ID!) { node(id: $id) { ... on Enrollment { state stateReason step sequence { key

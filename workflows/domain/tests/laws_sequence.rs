@@ -545,3 +545,14 @@ proptest! {
         let _ = validate::read(&format!("{}{with}{}", &TWO_MAILS[..cut], &TWO_MAILS[to..]));
     }
 }
+
+#[test]
+fn the_sequence_in_the_guide_is_valid() {
+    let guide =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/concepts/sequences.md")).unwrap();
+    let source = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let definition = validate::read(source).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let names: BTreeSet<&str> = definition.steps.iter().map(|step| step.kind.name()).collect();
+    let known: BTreeSet<&str> = tandem_domain::sequence::steps::NAMES.iter().copied().collect();
+    assert_eq!(names, known, "the guide shows every kind of step");
+}

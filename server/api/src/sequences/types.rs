@@ -1,6 +1,7 @@
 //! Types of sequences and enrolments.
 
 use crate::access::UserNode;
+use crate::accounts::{AccountNode, ContactNode};
 use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
@@ -269,8 +270,9 @@ impl EnrollmentNode {
         Some(version.map(SequenceVersionNode))
     }
     /// The person.
-    async fn contact_id(&self) -> ID {
-        global(self.0.contact)
+    async fn contact(&self, ctx: &Context<'_>) -> Option<Result<ContactNode, ApiError>> {
+        let contact = ctx.load(self.0.contact).await.map_err(ApiError::from).transpose()?;
+        Some(contact.map(ContactNode))
     }
     /// The lead.
     async fn lead(&self, ctx: &Context<'_>) -> Option<Result<LeadNode, ApiError>> {
@@ -278,8 +280,9 @@ impl EnrollmentNode {
         Some(lead.map(LeadNode))
     }
     /// The company.
-    async fn account_id(&self) -> Option<ID> {
-        self.0.account.map(global)
+    async fn account(&self, ctx: &Context<'_>) -> Option<Result<AccountNode, ApiError>> {
+        let account = ctx.load(self.0.account?).await.map_err(ApiError::from).transpose()?;
+        Some(account.map(AccountNode))
     }
     /// At most one live enrolment has the same sequence, subject and re-entry key.
     async fn reentry_key(&self) -> &str {

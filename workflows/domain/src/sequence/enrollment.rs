@@ -245,18 +245,6 @@ impl Enrollment {
         })
     }
 
-    /// Whether an e-mail that it planned may still go out: it runs, or went through to the end with it. Every other end,
-    /// and a pause, holds back what has not gone out yet.
-    pub const fn lets_out(&self) -> bool {
-        matches!(
-            self.state,
-            EnrollmentState::Pending
-                | EnrollmentState::Active
-                | EnrollmentState::Waiting(_)
-                | EnrollmentState::Finished(FinishReason::Completed)
-        )
-    }
-
     /// Whether it keeps the law of due times.
     pub fn keeps_the_law(&self) -> bool {
         let timed =
