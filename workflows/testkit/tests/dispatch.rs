@@ -287,6 +287,10 @@ on_both_databases! {
         }
         let full = floor.offered(&world, 3).await;
         assert_eq!((full.state, full.held_for), (HandoffState::Held, Some(HeldFor::NoCapacity)));
+        world.pass(TimeDelta::hours(1)).await;
+        let waits = find(&world, full.id).await;
+        assert_eq!((waits.state, waits.due_at), (HandoffState::Held, Some(world.now() + TimeDelta::hours(1))));
+        assert_eq!(world.app.store.receipts_of(&[full.id]).await.unwrap().len(), 1, "nothing new was decided");
         let open = HandoffFilter { holder: Some(floor.sellers[0].0), ..Default::default() };
         let open = world.app.store.handoff_page(&open, &Page::first(10)).await.unwrap().items;
         assert_eq!(open.len(), 2);

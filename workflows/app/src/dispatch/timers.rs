@@ -61,9 +61,11 @@ impl Command for HandoffMatch {
         let terms = Terms { pool: &pool, calendars: &calendars };
         let decision = handoff::matched(handoff, &receipt, terms, now)?.ok_or_else(stale)?;
         let played = matches!(receipt.verdict, Verdict::Chosen { .. });
+        // A wait that goes on decided nothing new, hour after hour.
+        let decided = !decision.facts.is_empty();
         let decision = decision.map(|handoff| HandoffMoved {
             pool: played.then_some(after),
-            receipt: Some(receipt),
+            receipt: decided.then_some(receipt),
             ..HandoffMoved::new(handoff)
         });
         follow(decision, lead, now)

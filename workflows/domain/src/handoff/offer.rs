@@ -71,7 +71,8 @@ pub fn dispatch(new: NewHandoff, pool: &Pool, earlier: Option<&Handoff>, now: Da
     handoff.rest(Vec::new(), fact, S::Pending, Some(now))
 }
 
-/// What the choice among the pool's members made of it: an offer, a wait, or an escalation.
+/// What the choice among the pool's members made of it: an offer, a wait, or an escalation. A wait that goes on for the
+/// same reason records nothing: only its next try is planned.
 ///
 /// None when the receipt is not for this attempt, or nobody is to be looked for now: the timer is stale.
 pub fn matched(
@@ -86,7 +87,7 @@ pub fn matched(
     }
     let mut facts = Vec::new();
     let under = |fact: Fact| fact.under(&receipt.rule).with("receipt", receipt.id);
-    handoff.held_for = None;
+    let waited_for = handoff.held_for.take();
     match receipt.verdict {
         Verdict::Chosen { user, cost } => {
             let due = terms.due(Some(user), terms.pool.accept_within, now)?;
@@ -103,6 +104,9 @@ pub fn matched(
             handoff.held_for = Some(reason);
             // A moment that has come already would try again at once, and again.
             let until = until.max(now + chrono::TimeDelta::minutes(1));
+            if waited_for == Some(reason) {
+                return Ok(Some(handoff.wait_on(until)));
+            }
             Ok(Some(handoff.rest(facts, fact, S::Held, Some(until))))
         }
         Verdict::Exhausted => escalate(handoff, facts, terms, now).map(Some),

@@ -304,7 +304,7 @@ impl Handoff {
         self.state = through;
     }
 
-    /// Comes to rest in `state` until `due` (an end has none). The one place where a due time and its timer are set.
+    /// Comes to rest in `state` until `due` (an end has none).
     pub(super) fn rest(
         mut self,
         mut facts: Vec<Fact>,
@@ -313,7 +313,18 @@ impl Handoff {
         due: Option<DateTime<Utc>>,
     ) -> Decision<Self> {
         facts.push(last.with("due", due));
-        (self.state, self.due_at) = (state, due);
+        self.state = state;
+        self.due(facts, due)
+    }
+
+    /// Stays where it is until `due`: nothing happened that the ledger should hold.
+    pub(super) fn wait_on(self, due: DateTime<Utc>) -> Decision<Self> {
+        self.due(Vec::new(), Some(due))
+    }
+
+    /// The one place where a due time and its timer are set.
+    fn due(mut self, facts: Vec<Fact>, due: Option<DateTime<Utc>>) -> Decision<Self> {
+        self.due_at = due;
         self.revision = self.revision.saturating_add(1);
         let jobs = due.and_then(|due| Some(Planned { job: self.timer()?, due })).into_iter().collect();
         Decision { next: self, facts, jobs }

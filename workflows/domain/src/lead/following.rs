@@ -72,9 +72,14 @@ pub fn follow_handoff(lead: Lead, step: &HandoffStep, now: DateTime<Utc>) -> Res
         HandoffStep::Won { by } => (Owner::Nobody, None, Some(*by), None),
         HandoffStep::Lost { by, reason } => (Owner::Nobody, None, Some(*by), Some(reason.clone())),
     };
+    // The handoff's own facts tell what happened between; the lead's tell when it got another stage or owner.
+    let stays = from == to && lead.owner == owner;
     let mut lead = lead.moved(to, owner, due, now);
     lead.overdue = 0;
     lead.sold_by = seller.or(lead.sold_by);
+    if stays {
+        return Ok(Decision { next: lead, facts: Vec::new(), jobs: Vec::new() });
+    }
     let mut fact = lead.fact(kind).moved(from, to).with("sales", seller);
     if let Some(reason) = reason {
         fact = fact.because(&reason);

@@ -1,11 +1,7 @@
 //! Sequences and enrolments through GraphQL.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-use async_graphql::{Request, Variables};
+use crate::client::{ask, change, global};
 use serde_json::{Value, json};
-use tandem_api::{Caller, execute, schema};
-use tandem_app::Call;
 use tandem_app::contacts::ContactCreate;
 use tandem_domain::access::Role;
 use tandem_domain::contact::Contact;
@@ -21,36 +17,12 @@ steps:
   - {id: done, kind: end}
 ";
 
-async fn ask(world: &World, call: &Call, query: &str, variables: Value) -> Value {
-    let caller = Caller { actor: call.actor.clone(), request_id: "r-1".to_owned() };
-    let request = Request::new(query).variables(Variables::from_json(variables));
-    let schema = schema(Some(world.app.clone()));
-    serde_json::to_value(execute(&schema, &world.app, caller, request).await).unwrap()
-}
-
-/// Runs a mutation with an input, and gives its payload.
-async fn change(world: &World, call: &Call, name: &str, fields: &str, input: Value) -> Value {
-    let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
-    let query = format!(
-        "mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code field message }} }} }}"
-    );
-    let answer = ask(world, call, &query, json!({ "input": input })).await;
-    assert_eq!(answer.get("errors"), None, "{answer}");
-    answer["data"][name].clone()
-}
-
 async fn person(world: &World, name: &str) -> Contact {
     let contact = serde_json::from_value(json!({
         "name": name, "email": format!("{name}@example.com"), "consent": {"state": "GRANTED", "source": "form"},
     }))
     .unwrap();
     world.app.run(&world.system(), ContactCreate { contact, default_region: None }).await.unwrap().record
-}
-
-fn global(kind: &str, id: impl std::fmt::Display) -> String {
-    use base64::Engine;
-    let id: uuid::Uuid = id.to_string().parse().unwrap();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{kind}:{}", id.simple()))
 }
 
 on_both_databases! {
@@ -64,7 +36,7 @@ on_both_databases! {
         let again = change(&world, &ops, "sequencePublish", fields, json!({"source": SOURCE})).await;
         assert_eq!(again["userErrors"][0]["code"], "SEQUENCE_UNCHANGED");
         let sequence = made["sequence"]["id"].clone();
-        let sam = global("Contact", person(&world, "sam").await.id);
+        let sam = global(person(&world, "sam").await.id);
         let input = json!({"sequenceId": sequence, "contactId": sam, "vars": {"from": "fair"}, "idempotencyKey": "e-1"});
         let fields = "enrollment { id state step visit vars contact { name } account { name } lead { id } }";
         let enrolled = change(&world, &ops, "enrollmentCreate", fields, input.clone()).await;
@@ -109,7 +81,7 @@ on_both_databases! {
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
         let made = change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": SOURCE})).await;
         let (sam, kim) = (person(&world, "sam").await, person(&world, "kim").await);
-        let ids = [sam.id, kim.id, sam.id].map(|id| global("Contact", id));
+        let ids = [sam.id, kim.id, sam.id].map(|id| global(id));
         let fields = "results { subjectId enrollment { state } userErrors { code } }";
         let input = json!({"sequenceId": made["sequence"]["id"], "contactIds": ids});
         let done = change(&world, &ops, "enrollmentCreateMany", fields, input).await;

@@ -1,20 +1,10 @@
 //! The schema's rules, seen through the family of users and tokens.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-use async_graphql::{Request, Variables};
+use crate::client::ask;
 use serde_json::{Value, json};
-use tandem_api::{Caller, execute, schema};
 use tandem_app::{Actor, Call};
 use tandem_domain::access::{Role, Side};
 use tandem_testkit::on_both_databases;
-
-async fn ask(world: &tandem_testkit::World, call: &Call, query: &str, variables: Value) -> Value {
-    let caller = Caller { actor: call.actor.clone(), request_id: "r-1".to_owned() };
-    let request = Request::new(query).variables(Variables::from_json(variables));
-    let schema = schema(Some(world.app.clone()));
-    serde_json::to_value(execute(&schema, &world.app, caller, request).await).unwrap()
-}
 
 const CREATE: &str = "mutation($input: UserCreateInput!) { userCreate(input: $input) {
     user { id email roles side } userErrors { field code message } } }";

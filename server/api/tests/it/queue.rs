@@ -1,39 +1,18 @@
 //! Leads and the SDR queue through GraphQL.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-use async_graphql::{Request, Variables};
+use crate::client::{data, global};
 use serde_json::{Value, json};
-use tandem_api::{Caller, execute, schema};
 use tandem_app::Call;
 use tandem_domain::access::{Role, Side};
-use tandem_domain::decision::Subject;
-use tandem_domain::id::ContactId;
 use tandem_testkit::{World, on_both_databases};
-
-async fn ask(world: &World, call: &Call, query: &str, variables: Value) -> Value {
-    let caller = Caller { actor: call.actor.clone(), request_id: "r-1".to_owned() };
-    let request = Request::new(query).variables(Variables::from_json(variables));
-    let schema = schema(Some(world.app.clone()));
-    let answer = serde_json::to_value(execute(&schema, &world.app, caller, request).await).unwrap();
-    assert_eq!(answer["errors"], Value::Null, "{query}: {answer}");
-    answer["data"].clone()
-}
-
-/// The opaque id of a contact, as a client got it from another query.
-fn contact_id(contact: ContactId) -> String {
-    use base64::Engine;
-    let Subject { kind, id } = contact.into();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{kind}:{}", id.simple()))
-}
 
 async fn receive(world: &World, call: &Call, n: u8, priority: i32) -> Value {
     let contact = world.contact(&format!("person{n}@example.com")).await.id;
     let query = "mutation($input: LeadReceiveInput!) { leadReceive(input: $input) {
         lead { id stage ownerKind dueAt source grade { code fit intent } } userErrors { code field message } } }";
-    let input = json!({"input": {"contactId": contact_id(contact), "source": "Webinar", "externalId": format!("w-{n}"),
+    let input = json!({"input": {"contactId": global(contact), "source": "Webinar", "externalId": format!("w-{n}"),
         "grade": "b2", "priority": priority, "idempotencyKey": format!("key-{n}")}});
-    ask(world, call, query, input).await["leadReceive"].clone()
+    data(world, call, query, input).await["leadReceive"].clone()
 }
 
 on_both_databases! {
@@ -48,33 +27,33 @@ on_both_databases! {
         for lead in [&low, &high] {
             let query = "mutation($id: ID!) { leadQualify(input: {leadId: $id}) {
                 lead { stage ownerKind workItems { kind state round } } userErrors { code } } }";
-            let done = ask(&world, &marketing, query, json!({"id": lead["lead"]["id"]})).await;
+            let done = data(&world, &marketing, query, json!({"id": lead["lead"]["id"]})).await;
             let expected = json!({"stage": "QUEUED", "ownerKind": "SDR_QUEUE",
                 "workItems": [{"kind": "VERIFY_LEAD", "state": "QUEUED", "round": 1}]});
             assert_eq!(done["leadQualify"]["lead"], expected);
         }
         let queue = "query($after: String) { workQueue(first: 1, after: $after) {
             nodes { priority lead { id } } pageInfo { endCursor hasNextPage } } }";
-        let first = ask(&world, &ann, queue, json!({})).await["workQueue"].clone();
+        let first = data(&world, &ann, queue, json!({})).await["workQueue"].clone();
         assert_eq!(first["nodes"][0]["lead"]["id"], high["lead"]["id"]);
-        let second = ask(&world, &ann, queue, json!({"after": first["pageInfo"]["endCursor"]})).await;
+        let second = data(&world, &ann, queue, json!({"after": first["pageInfo"]["endCursor"]})).await;
         assert_eq!(second["workQueue"]["nodes"][0]["lead"]["id"], low["lead"]["id"]);
         assert_eq!(second["workQueue"]["pageInfo"]["hasNextPage"], json!(false));
 
         let next = "mutation { workItemClaimNext(input: {}) { workItem {
             id state claim { token holder { name } leaseUntil } missing { key label(language: \"zh-CN\") category } }
             userErrors { code } } }";
-        let claimed = ask(&world, &ann, next, json!({})).await["workItemClaimNext"]["workItem"].clone();
+        let claimed = data(&world, &ann, next, json!({})).await["workItemClaimNext"]["workItem"].clone();
         assert_eq!((&claimed["state"], &claimed["claim"]["holder"]["name"]), (&json!("CLAIMED"), &json!("ann")));
         assert_eq!(claimed["missing"].as_array().map(Vec::len), Some(5));
         assert_eq!(claimed["missing"][0]["label"], json!("姓名、职务与企业属实"));
         let held = json!({"id": claimed["id"], "token": claimed["claim"]["token"]});
         let start = "mutation($id: ID!, $token: Int!) { workItemStart(input: {workItemId: $id, token: $token}) {
             workItem { state } userErrors { code } } }";
-        assert_eq!(ask(&world, &ann, start, held.clone()).await["workItemStart"]["workItem"]["state"], "IN_PROGRESS");
+        assert_eq!(data(&world, &ann, start, held.clone()).await["workItemStart"]["workItem"]["state"], "IN_PROGRESS");
         let verify = "mutation($id: ID!, $token: Int!) { workItemVerify(input: {workItemId: $id, token: $token}) {
             workItem { state contact { email } lead { stage contact { email } account { id } verifiedBy { name } } } userErrors { code field message } } }";
-        let early = ask(&world, &ann, verify, held.clone()).await["workItemVerify"].clone();
+        let early = data(&world, &ann, verify, held.clone()).await["workItemVerify"].clone();
         assert_eq!((&early["workItem"], &early["userErrors"][0]["code"]), (&Value::Null, &json!("VERIFICATION_INCOMPLETE")));
         let answers: Vec<Value> = claimed["missing"].as_array().unwrap().iter()
             .map(|item| json!({"item": item["key"], "verdict": "CONFIRMED", "evidence": "call"})).collect();
@@ -83,21 +62,21 @@ on_both_databases! {
                 workItem { missing { key } answers { item verdict by { name } } } userErrors { code } } }";
         let mut input = held.clone();
         input["answers"] = json!(answers);
-        let answered = ask(&world, &ann, answer, input).await["workItemAnswer"]["workItem"].clone();
+        let answered = data(&world, &ann, answer, input).await["workItemAnswer"]["workItem"].clone();
         assert_eq!((&answered["missing"], &answered["answers"][0]["by"]["name"]), (&json!([]), &json!("ann")));
-        let mine = ask(&world, &ann, "{ myWork { nodes { id } } }", json!({})).await;
+        let mine = data(&world, &ann, "{ myWork { nodes { id } } }", json!({})).await;
         assert_eq!(mine["myWork"]["nodes"], json!([{"id": claimed["id"]}]));
-        let done = ask(&world, &ann, verify, held.clone()).await["workItemVerify"]["workItem"].clone();
+        let done = data(&world, &ann, verify, held.clone()).await["workItemVerify"]["workItem"].clone();
         assert_eq!(done, json!({"state": "VERIFIED", "contact": {"email": "person2@example.com"}, "lead": {"stage": "VERIFIED",
             "contact": {"email": "person2@example.com"}, "account": null, "verifiedBy": {"name": "ann"}}}));
-        let stale = ask(&world, &ann, start, held).await["workItemStart"]["userErrors"].clone();
+        let stale = data(&world, &ann, start, held).await["workItemStart"]["userErrors"].clone();
         assert_eq!(stale[0]["code"], "WORK_ITEM_STALE_TOKEN");
 
         let leads = "{ leads(filter: {stages: [VERIFIED], source: \"WEBINAR\"}) { nodes { id stage } } }";
-        let found = ask(&world, &marketing, leads, json!({})).await;
+        let found = data(&world, &marketing, leads, json!({})).await;
         assert_eq!(found["leads"]["nodes"], json!([{"id": high["lead"]["id"], "stage": "VERIFIED"}]));
         let node = "query($id: ID!) { node(id: $id) { __typename ... on Lead { dueAt } } }";
-        let node = ask(&world, &marketing, node, json!({"id": high["lead"]["id"]})).await;
+        let node = data(&world, &marketing, node, json!({"id": high["lead"]["id"]})).await;
         assert_eq!(node["node"]["__typename"], "Lead");
         assert!(node["node"]["dueAt"].is_string());
     }
@@ -106,19 +85,19 @@ on_both_databases! {
         let (_, marketing) = world.user("mia", Role::Marketing, Some(Side::Marketing)).await;
         let (_, ann) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
         let next = "mutation { workItemClaimNext(input: {}) { workItem { id } userErrors { code } } }";
-        let empty = ask(&world, &ann, next, json!({})).await["workItemClaimNext"].clone();
+        let empty = data(&world, &ann, next, json!({})).await["workItemClaimNext"].clone();
         assert_eq!(empty, json!({"workItem": null, "userErrors": [{"code": "QUEUE_EMPTY"}]}));
         let lead = receive(&world, &marketing, 1, 50).await["lead"].clone();
         let grade = "mutation($id: ID!) { leadGrade(input: {leadId: $id, grade: \"E9\"}) { lead { id } userErrors { code field } } }";
-        let bad = ask(&world, &marketing, grade, json!({"id": lead["id"]})).await["leadGrade"].clone();
+        let bad = data(&world, &marketing, grade, json!({"id": lead["id"]})).await["leadGrade"].clone();
         assert_eq!(bad["userErrors"], json!([{"code": "LEAD_GRADE_INVALID", "field": ["grade"]}]));
         let loud = "mutation($id: ID!) { leadPrioritise(input: {leadId: $id, priority: 300}) { userErrors { code field } } }";
-        let loud = ask(&world, &marketing, loud, json!({"id": lead["id"]})).await["leadPrioritise"].clone();
+        let loud = data(&world, &marketing, loud, json!({"id": lead["id"]})).await["leadPrioritise"].clone();
         assert_eq!(loud["userErrors"], json!([{"code": "LEAD_PRIORITY_OUT_OF_RANGE", "field": ["priority"]}]));
         let end = "mutation($id: ID!) { leadDisqualify(input: {leadId: $id, reason: STUDENT}) { lead { stage dueAt ownerKind } userErrors { code } } }";
-        let ended = ask(&world, &marketing, end, json!({"id": lead["id"]})).await["leadDisqualify"].clone();
+        let ended = data(&world, &marketing, end, json!({"id": lead["id"]})).await["leadDisqualify"].clone();
         assert_eq!(ended["lead"], json!({"stage": "DISQUALIFIED", "dueAt": null, "ownerKind": "NOBODY"}));
-        let again = ask(&world, &marketing, end, json!({"id": lead["id"]})).await["leadDisqualify"].clone();
+        let again = data(&world, &marketing, end, json!({"id": lead["id"]})).await["leadDisqualify"].clone();
         assert_eq!(again["userErrors"], json!([{"code": "LEAD_ENDED"}]));
     }
 }

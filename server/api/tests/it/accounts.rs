@@ -1,31 +1,10 @@
 //! Accounts, contacts, custom fields and taxonomies through GraphQL.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-use async_graphql::{Request, Variables};
+use crate::client::{ask, change};
 use serde_json::{Value, json};
-use tandem_api::{Caller, execute, schema};
 use tandem_app::{Call, TaxonomyLibraryInstall};
 use tandem_domain::access::Role;
 use tandem_testkit::{World, on_both_databases};
-
-async fn ask(world: &World, call: &Call, query: &str, variables: Value) -> Value {
-    let caller = Caller { actor: call.actor.clone(), request_id: "r-1".to_owned() };
-    let request = Request::new(query).variables(Variables::from_json(variables));
-    let schema = schema(Some(world.app.clone()));
-    serde_json::to_value(execute(&schema, &world.app, caller, request).await).unwrap()
-}
-
-/// Runs a mutation with an input, and gives its payload.
-async fn change(world: &World, call: &Call, name: &str, fields: &str, input: Value) -> Value {
-    let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
-    let query = format!(
-        "mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code field message }} }} }}"
-    );
-    let answer = ask(world, call, &query, json!({ "input": input })).await;
-    assert_eq!(answer.get("errors"), None, "{answer}");
-    answer["data"][name].clone()
-}
 
 async fn ops(world: &World) -> Call {
     world.app.run(&world.system(), TaxonomyLibraryInstall).await.unwrap();

@@ -1,21 +1,11 @@
 //! The family of e-mails and suppressions, through the schema.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-use async_graphql::{Request, Variables};
-use serde_json::{Value, json};
-use tandem_api::{Caller, execute, schema};
+use crate::client::ask;
+use serde_json::json;
+use tandem_app::EmailPlan;
 use tandem_app::email::port::Delivery;
-use tandem_app::{Call, EmailPlan};
 use tandem_domain::access::Role;
-use tandem_testkit::{World, on_both_databases};
-
-async fn ask(world: &World, call: &Call, query: &str, variables: Value) -> Value {
-    let caller = Caller { actor: call.actor.clone(), request_id: "r-1".to_owned() };
-    let request = Request::new(query).variables(Variables::from_json(variables));
-    let schema = schema(Some(world.app.clone()));
-    serde_json::to_value(execute(&schema, &world.app, caller, request).await).unwrap()
-}
+use tandem_testkit::on_both_databases;
 
 const ADD: &str = "mutation($input: SuppressionAddInput!) { suppressionAdd(input: $input) {
     suppression { id kind value reason liftedAt } userErrors { field code } } }";

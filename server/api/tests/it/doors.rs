@@ -1,0 +1,56 @@
+//! Bad input is refused by name, field and rule, and leaves nothing behind.
+
+use crate::client::{ask, global, mutation};
+use serde_json::{Value, json};
+use tandem_domain::access::{Role, Side};
+use tandem_domain::id::{AccountId, ContactId};
+use tandem_testkit::{World, on_both_databases};
+
+/// How much is written down: any change at all adds to it.
+async fn trace(world: &World) -> (i64, usize) {
+    let entries = world.app.store.ledger_head().await.unwrap().0;
+    (entries, world.app.store.pending_jobs().await.unwrap().len())
+}
+
+fn sequence(step: &str) -> Value {
+    let source =
+        format!("key: doors\nname: Doors\nsubject: contact\nsteps:\n  - {step}\n  - {{id: done, kind: end}}\n");
+    json!({ "source": source })
+}
+
+on_both_databases! {
+    async fn bad_input_is_named_and_leaves_nothing_behind(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let (_, seller) = world.user("sam", Role::Sales, Some(Side::Sales)).await;
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let contact = world.contact("kim@example.com").await.id;
+        let before = trace(&world).await;
+        let nobody = global(ContactId::from(uuid(7)));
+        let account = global(AccountId::from(uuid(8)));
+        let mail = |text: &str| sequence(&format!("{{id: mail, kind: send_email, template: {{subject: Hi, text: '{text}'}}}}"));
+        let branch = |when: &str| sequence(&format!("{{id: fork, kind: branch, when: '{when}', then: done, else: done}}"));
+        let cases = [
+            ("a text that is no id", &sdr, "contactTag", json!({"contactId": "x", "add": ["vip"]}), "ID_INVALID"),
+            ("an account's id as a contact's", &sdr, "contactTag", json!({"contactId": account, "add": ["vip"]}), "ID_INVALID"),
+            ("an id of nobody", &sdr, "contactTag", json!({"contactId": nobody, "add": ["vip"]}), "NOT_FOUND"),
+            ("a template that does not end", &ops, "sequencePublish", mail("Hello {{ contact.name"), "TEMPLATE_SYNTAX"),
+            ("a template of unknown names", &ops, "sequencePublish", mail("Hello {{ you }}"), "TEMPLATE_UNDEFINED"),
+            ("an expression that does not end", &ops, "sequencePublish", branch("contact.tags.size() >"), "EXPRESSION_SYNTAX"),
+        ];
+        for (case, who, name, input, code) in cases {
+            let answer = ask(&world, who, &mutation(name, "__typename"), json!({ "input": input })).await;
+            let errors = &answer["data"][name]["userErrors"];
+            assert_eq!(errors[0]["code"], code, "{case}: {answer}");
+            assert!(errors[0]["field"].is_array() && errors[0]["message"].is_string(), "{case}: {answer}");
+            assert_eq!(trace(&world).await, before, "{case} left something behind");
+        }
+        let unknown = json!({"handoffId": global(contact), "reason": "NOT_IN_THE_MOOD"});
+        let answer = ask(&world, &seller, &mutation("handoffReject", "__typename"), json!({ "input": unknown })).await;
+        assert!(answer["errors"][0]["message"].as_str().unwrap().contains("NOT_IN_THE_MOOD"), "{answer}");
+        assert_eq!(trace(&world).await, before);
+    }
+}
+
+fn uuid(n: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(n)
+}

@@ -1,0 +1,13 @@
+//! The schema as a caller sees it, on both databases.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod access;
+mod accounts;
+mod client;
+mod doors;
+mod emails;
+mod lists;
+mod queue;
+mod schema;
+mod sequences;
