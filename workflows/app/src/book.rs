@@ -187,6 +187,9 @@ impl<R: Record> Book<R> {
             hints.extend(R::hint(&sought).cloned());
         }
         let hints: Vec<String> = hints.into_iter().collect();
+        // No unique index stands behind a name or a phone number: two transactions that look for the same one take turns,
+        // or both would find nobody and make a record each.
+        tx.take_turns(R::KIND, &hints).await?;
         let alike = R::by_hint(tx, &hints).await?;
         let owners = tx.identity_owners(&keys).await?;
         let wanted = owners.iter().map(|(_, owner)| *owner).chain(ids.iter().map(|id| (*id).into()));

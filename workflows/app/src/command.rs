@@ -4,7 +4,7 @@ use crate::{Actor, AppError, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 use tandem_domain::decision::Decision;
-use tandem_domain::ledger::{Stamp, canonical, sha256_hex};
+use tandem_domain::ledger::{Stamp, sha256_hex};
 use tandem_store::jobs::Lease;
 use tandem_store::{Save, Store, StoreError, Tx};
 
@@ -37,12 +37,24 @@ pub struct Call {
     pub job: Option<Lease>,
     /// When it happened, for a past that is being recorded; else now.
     pub happened_at: Option<DateTime<Utc>>,
+    /// Not before this moment: a job runs when the database's clock says so, and this node's may be behind.
+    not_before: Option<DateTime<Utc>>,
+    /// The clock as it was read for this attempt, so that decision, stamp and ledger tell one time.
+    read_at: Option<DateTime<Utc>>,
 }
 
 impl Call {
     /// A call of an actor.
     pub fn new(actor: Actor, request_id: impl Into<String>) -> Self {
-        Self { actor, request_id: request_id.into(), idempotency_key: None, job: None, happened_at: None }
+        Self {
+            actor,
+            request_id: request_id.into(),
+            idempotency_key: None,
+            job: None,
+            happened_at: None,
+            not_before: None,
+            read_at: None,
+        }
     }
 
     /// A call of Tandem itself.
@@ -56,10 +68,21 @@ impl Call {
         self
     }
 
-    /// The same under the lease of a job, which the command's commit finishes.
-    pub fn for_job(mut self, job: Lease) -> Self {
+    /// The same under the lease of a job that fell due at `due`, which the command's commit finishes.
+    pub fn for_job(mut self, job: Lease, due: DateTime<Utc>) -> Self {
         self.job = Some(job);
+        self.not_before = Some(due);
         self
+    }
+
+    /// The same by another actor.
+    pub fn by(&self, actor: Actor) -> Self {
+        Self { actor, ..self.clone() }
+    }
+
+    /// The same for work beside the job, which stays as it is.
+    pub fn without_job(&self) -> Self {
+        Self { job: None, ..self.clone() }
     }
 
     /// The same at a moment of the past.
@@ -70,7 +93,17 @@ impl Call {
 
     /// When it happens.
     pub fn now(&self, env: &Env) -> DateTime<Utc> {
-        self.happened_at.unwrap_or_else(|| env.now())
+        self.happened_at.unwrap_or_else(|| self.clock(env))
+    }
+
+    fn clock(&self, env: &Env) -> DateTime<Utc> {
+        let now = self.read_at.unwrap_or_else(|| env.now());
+        self.not_before.map_or(now, |due| now.max(due))
+    }
+
+    /// The same with the clock read now, once and for all.
+    fn timed(&self, env: &Env) -> Self {
+        Self { read_at: Some(env.now()), ..self.clone() }
     }
 
     fn stamp(&self, env: &Env) -> Stamp {
@@ -79,7 +112,7 @@ impl Call {
             role: self.actor.role_code().to_owned(),
             side: self.actor.side.map(|side| side.as_str().to_owned()),
             at: self.now(env),
-            recorded_at: env.now(),
+            recorded_at: self.clock(env),
             request_id: self.request_id.clone(),
             idempotency_key: self.idempotency_key.clone(),
         }
@@ -104,28 +137,45 @@ impl App {
     /// Runs a command: who may, the answer given before, the decision, the commit.
     pub async fn run<C: Command>(&self, call: &Call, command: C) -> Result<C::Output> {
         call.actor.may(C::NAME)?;
-        let input_hash = match call.idempotency_key {
-            Some(_) => sha256_hex(&[canonical(&command).as_bytes()]),
-            None => String::new(),
-        };
+        let input_hash = input_hash(call, &command)?;
         let mut tries = 1;
         loop {
             match self.attempt(call, &command, &input_hash).await {
                 Err(AppError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,
+                Err(refusal) if refusal.is_refusal() && call.idempotency_key.is_some() => {
+                    // The same request may have run beside this one, and have made what this one was refused for.
+                    return self.answered::<C>(call, &input_hash).await?.ok_or(refusal);
+                }
                 done => return done,
             }
         }
     }
 
     async fn attempt<C: Command>(&self, call: &Call, command: &C, input_hash: &str) -> Result<C::Output> {
-        let stamp = call.stamp(&self.env);
         let tx = self.store.begin(call.job.clone()).await?;
+        let call = &call.timed(&self.env);
+        let stamp = call.stamp(&self.env);
         if let Some(output) = answer::<C>(&tx, &stamp, input_hash).await? {
             return Ok(output);
         }
         let decision = command.decide(&tx, call, &self.env).await?;
         Ok(tx.commit(&stamp, Some((C::NAME, input_hash)), decision).await?)
     }
+
+    async fn answered<C: Command>(&self, call: &Call, input_hash: &str) -> Result<Option<C::Output>> {
+        let tx = self.store.begin(None).await?;
+        answer::<C>(&tx, &call.stamp(&self.env), input_hash).await
+    }
+}
+
+/// What tells two inputs under one idempotency key apart; empty where there is no key. Unlike the ledger's canonical
+/// form, it keeps every digit of a number.
+fn input_hash<C: Command>(call: &Call, command: &C) -> Result<String> {
+    if call.idempotency_key.is_none() {
+        return Ok(String::new());
+    }
+    let input = serde_json::to_vec(command).map_err(|source| StoreError::Decode { kind: "command", source })?;
+    Ok(sha256_hex(&[&input]))
 }
 
 /// The answer given before to the same request, if any.
@@ -158,11 +208,9 @@ impl Batch<'_> {
     /// behind and the batch goes on; after a failure to write it is [broken](Self::is_broken). Nothing is tried again.
     pub async fn run<C: Command>(&mut self, call: &Call, command: &C) -> Result<C::Output> {
         call.actor.may(C::NAME)?;
-        let input_hash = match call.idempotency_key {
-            Some(_) => sha256_hex(&[canonical(command).as_bytes()]),
-            None => String::new(),
-        };
+        let input_hash = input_hash(call, command)?;
         let env = &self.app.env;
+        let call = &call.timed(env);
         let stamp = call.stamp(env);
         let answered = answer::<C>(self.inner.tx(), &stamp, &input_hash).await;
         if let Some(output) = self.note(answered)? {

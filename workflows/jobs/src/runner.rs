@@ -5,12 +5,13 @@ use crate::handlers;
 use chrono::TimeDelta;
 use futures_util::FutureExt;
 use serde::Deserialize;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tandem_app::{App, AppError, Call};
 use tandem_domain::decision::Job;
 use tandem_store::StoreError;
-use tandem_store::jobs::Claimed;
+use tandem_store::jobs::{Claimed, Lease};
 
 /// How the workers of this process behave.
 #[derive(Debug, Clone, Deserialize)]
@@ -62,31 +63,33 @@ impl Runner {
     /// Runs one attempt, keeping its lease alive meanwhile. The outcome is in the table; a failure is in the log.
     pub(crate) async fn execute(&self, claimed: Claimed) {
         let lease = claimed.lease.clone();
-        let mut renewal =
-            tokio::time::interval(Duration::from_secs(u64::from(self.settings.lease_seconds).div_ceil(3)));
-        renewal.tick().await;
-        let mut attempt = std::pin::pin!(self.attempt(claimed));
+        // Both are polled side by side: a renewal waits for the row that the attempt's commit has locked, and an attempt
+        // that stood still meanwhile would never let go of it.
+        tokio::select! {
+            () = self.attempt(claimed) => {}
+            never = self.keep_alive(&lease) => match never {},
+        }
+    }
+
+    async fn keep_alive(&self, lease: &Lease) -> Infallible {
+        let third = Duration::from_secs(u64::from(self.settings.lease_seconds)).div_f64(3.0);
         loop {
-            tokio::select! {
-                () = &mut attempt => return,
-                _ = renewal.tick() => {
-                    let until = self.app.env.now() + self.lease();
-                    if let Err(error) = self.app.store.renew_job(&lease, until).await {
-                        // The attempt goes on: its commit is fenced, and finds out by itself.
-                        tracing::warn!(job = lease.job, %error, "a job's lease could not be renewed");
-                    }
-                }
+            tokio::time::sleep(third).await;
+            let until = self.app.env.now() + self.lease();
+            if let Err(error) = self.app.store.renew_job(lease, until).await {
+                // The attempt goes on: its commit is fenced, and finds out by itself.
+                tracing::warn!(job = lease.job, %error, "a job's lease could not be renewed");
             }
         }
     }
 
     async fn attempt(&self, claimed: Claimed) {
-        let Claimed { lease, kind, payload, max_attempts, request_id, .. } = claimed;
+        let Claimed { lease, kind, payload, due_at, max_attempts, request_id } = claimed;
         let disposition = match serde_json::from_str::<Job>(&payload) {
             // Written by a newer version: left to a node that knows it.
             Err(error) => Disposition::Retry { after: None, error: format!("this node cannot read the job: {error}") },
             Ok(job) => {
-                let call = Call::system(request_id.clone()).for_job(lease.clone());
+                let call = Call::system(request_id.clone()).for_job(lease.clone(), due_at);
                 let handled = AssertUnwindSafe(handlers::run(&self.app, &call, job)).catch_unwind().await;
                 match handled {
                     Ok(Ok(disposition)) => disposition,

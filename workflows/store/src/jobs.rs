@@ -193,8 +193,13 @@ impl Store {
     /// Puts a job back, to be tried again at `at`, with the error that made it fail.
     pub async fn retry_job(&self, lease: &Lease, at: DateTime<Utc>, error: &str) -> Result<()> {
         let error = shorten(error);
-        self.change_leased(lease, &[(row::Column::VisibleAt, ms(at).into()), (row::Column::LastError, error.into())])
-            .await
+        let nobody: Option<String> = None;
+        let values = [
+            (row::Column::VisibleAt, ms(at).into()),
+            (row::Column::LastError, error.into()),
+            (row::Column::LeasedBy, nobody.into()),
+        ];
+        self.change_leased(lease, &values).await
     }
 
     /// Puts a job aside for good, with the reason. It stays in the table for an operator to see.
@@ -223,7 +228,6 @@ impl Store {
     }
 
     /// Gives back every lease of `node`: for a node that stops, or that starts again under the same name.
-    /// An attempt that was given back does not count.
     pub async fn release_jobs(&self, node: &str) -> Result<u64> {
         let statement = Statement::from_sql_and_values(
             self.writer().get_database_backend(),

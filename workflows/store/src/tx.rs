@@ -5,7 +5,7 @@ use crate::jobs::Lease;
 use crate::{Result, Save, StoreError, Stored, idempotency, jobs, ledger};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
-    QuerySelect, Select,
+    QuerySelect, Select, Statement,
 };
 use serde::Serialize;
 use std::collections::HashMap;
@@ -61,6 +61,23 @@ impl Tx {
     /// Loads an aggregate that the decision only reads.
     pub async fn peek<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>> {
         Ok(self.read(T::Row::find().filter(T::id_column().eq(id.into()))).await?.pop())
+    }
+
+    /// Makes transactions that name the same things go one after the other, until their ends: for what no row and no
+    /// index stands for yet. Things of one `kind` share 256 turns, so that no number of names fills the lock table.
+    pub async fn take_turns(&self, kind: &str, names: &[String]) -> Result<()> {
+        // SQLite has one writer.
+        if names.is_empty() || !self.is_postgres() {
+            return Ok(());
+        }
+        let names: Vec<String> = names.iter().map(|name| format!("{kind}:{name}")).collect();
+        let names = serde_json::to_string(&names).map_err(|source| StoreError::Decode { kind: "names", source })?;
+        // Taken in one order by everybody, so that no two wait for each other.
+        let sql = "SELECT pg_advisory_xact_lock(hashtext($1), turn) FROM (SELECT DISTINCT abs(hashtext(name) % 256) AS turn \
+                   FROM jsonb_array_elements_text($2::jsonb) AS name ORDER BY turn) AS turns";
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [kind.into(), names.into()]);
+        self.inner.query_all_raw(statement).await?;
+        Ok(())
     }
 
     /// Remembers the version of a row that was read, and gives the aggregate in it.

@@ -75,6 +75,19 @@ on_both_databases! {
         }
     }
 
+    async fn of_contacts_made_at_once_with_one_phone_number_there_is_one(world: World) {
+        let racers = (0..6).map(|_| {
+            let (app, call) = (world.app.clone(), world.system());
+            let row: ContactRow = contact(json!({"name": "Kim Example", "phone": "+49 30 901820"})).into();
+            tokio::spawn(async move { app.run(&call, ContactUpsert { row, default_region: None }).await })
+        });
+        for racer in racers.collect::<Vec<_>>() {
+            racer.await.unwrap().unwrap();
+        }
+        let all = world.app.store.contact_page(&ContactFilter::default(), &Page::first(10)).await.unwrap();
+        assert_eq!(all.items.len(), 1);
+    }
+
     async fn an_upsert_makes_changes_and_leaves_alone(world: World) {
         let run = |value: Value| {
             let (app, call) = (world.app.clone(), world.system());

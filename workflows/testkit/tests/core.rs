@@ -44,6 +44,19 @@ on_both_databases! {
         assert_eq!(world.ledger_kinds().await, ["user.added", "user.added"]);
     }
 
+    async fn one_key_at_the_same_moment_gives_everybody_the_same_answer(world: World) {
+        let racers = (0..6).map(|_| {
+            let (app, call) = (world.app.clone(), world.system().with_key(Some("k".to_owned())));
+            tokio::spawn(async move { app.run(&call, someone("a@example.com")).await })
+        });
+        let mut answers = Vec::new();
+        for racer in racers.collect::<Vec<_>>() {
+            answers.push(racer.await.unwrap().unwrap());
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        assert_eq!(world.ledger_kinds().await, ["user.added"]);
+    }
+
     async fn only_an_administrator_manages_users(world: World) {
         let (_, sales) = world.user("rep", Role::Sales, Some(Side::Sales)).await;
         let refused = world.app.run(&sales, someone("a@example.com")).await.unwrap_err();

@@ -287,14 +287,18 @@ on_both_databases! {
         }
         let full = floor.offered(&world, 3).await;
         assert_eq!((full.state, full.held_for), (HandoffState::Held, Some(HeldFor::NoCapacity)));
+        let open = HandoffFilter { holder: Some(floor.sellers[0].0), ..Default::default() };
+        let open = world.app.store.handoff_page(&open, &Page::first(10)).await.unwrap().items;
+        assert_eq!(open.len(), 2);
+        for handoff in &open {
+            world.app.run(&floor.sellers[0].1, HandoffAccept { handoff: handoff.id }).await.unwrap();
+        }
         world.pass(TimeDelta::hours(1)).await;
         let waits = find(&world, full.id).await;
         assert_eq!((waits.state, waits.due_at), (HandoffState::Held, Some(world.now() + TimeDelta::hours(1))));
         assert_eq!(world.app.store.receipts_of(&[full.id]).await.unwrap().len(), 1, "nothing new was decided");
-        let open = HandoffFilter { holder: Some(floor.sellers[0].0), ..Default::default() };
-        let open = world.app.store.handoff_page(&open, &Page::first(10)).await.unwrap().items;
-        assert_eq!(open.len(), 2);
-        world.app.run(&floor.sellers[0].1, reject(open[0].id)).await.unwrap();
+        let reclaim = HandoffReclaim { handoff: open[0].id, reason: Reason::Capacity, note: None };
+        world.app.run(&floor.manager, reclaim).await.unwrap();
         world.pass(TimeDelta::minutes(59)).await;
         assert_eq!(find(&world, full.id).await.state, HandoffState::Held);
         world.clock.advance(TimeDelta::minutes(1));

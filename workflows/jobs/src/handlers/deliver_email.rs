@@ -24,13 +24,10 @@ pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Dispos
         Ok(_) => Ok(Disposition::Finished),
         // The lease ran out while the server took its time, and whoever took over may have called the e-mail
         // UNKNOWN. What happened is known here, so it is recorded; the job is no longer ours to finish.
-        Err(lost @ AppError::Store(StoreError::LeaseLost { .. })) => {
-            let without_job = Call { job: None, ..call.clone() };
-            match app.run(&without_job, settle).await {
-                Ok(_) | Err(AppError::Refused { .. }) => Err(lost),
-                Err(error) => Err(error),
-            }
-        }
+        Err(lost @ AppError::Store(StoreError::LeaseLost { .. })) => match app.run(&call.without_job(), settle).await {
+            Ok(_) | Err(AppError::Refused { .. }) => Err(lost),
+            Err(error) => Err(error),
+        },
         Err(AppError::Refused { .. }) => Ok(Disposition::Obsolete),
         Err(error) => Err(error),
     }

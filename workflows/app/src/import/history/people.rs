@@ -191,10 +191,10 @@ fn address(name: &str) -> String {
 
 /// A person's call in a role.
 pub(super) fn as_role(call: &Call, user: &User, role: Role) -> Call {
-    Call { actor: Actor::user(user.id, role, user.side), ..call.clone() }
+    call.by(Actor::user(user.id, role, user.side))
 }
 
 /// Tandem's call in a person's name, for what the person's role alone may not do: the past did not ask.
 pub(super) fn on_behalf(call: &Call, user: UserId) -> Call {
-    Call { actor: Actor { user: Some(user), ..Actor::system() }, ..call.clone() }
+    call.by(Actor { user: Some(user), ..Actor::system() })
 }
