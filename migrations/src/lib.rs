@@ -13,6 +13,7 @@ mod m0007_dispatch;
 mod m0008_email;
 mod m0009_sequence;
 mod m0012_history;
+mod m0013_runner;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_email::Migration),
             Box::new(m0009_sequence::Migration),
             Box::new(m0012_history::Migration),
+            Box::new(m0013_runner::Migration),
         ]
     }
 }

@@ -243,6 +243,52 @@ impl Job {
     }
 }
 
+impl Job {
+    /// The queue it waits in: what an operator pauses or limits as a whole.
+    pub const fn queue(&self) -> &'static str {
+        match self {
+            Self::DeliverEmail { .. } => "mail",
+            Self::ResumeEnrollments { .. } => "bulk",
+            _ => "default",
+        }
+    }
+
+    /// How soon it is taken among the jobs that are due.
+    pub const fn priority(&self) -> Priority {
+        match self {
+            // Somebody waits for it, or holds what somebody else could have.
+            Self::MatchHandoff { .. } | Self::ExpireOffer { .. } | Self::ExpireClaim { .. } => Priority::High,
+            Self::ResumeEnrollments { .. } => Priority::Low,
+            _ => Priority::Normal,
+        }
+    }
+
+    /// Jobs of one key run one at a time, in the order in which they fell due; none for jobs that stand alone.
+    pub fn ordering_key(&self) -> Option<String> {
+        match self {
+            Self::MatchHandoff { handoff, .. }
+            | Self::ExpireOffer { handoff, .. }
+            | Self::CheckHandoffSla { handoff, .. } => Some(format!("handoff:{handoff}")),
+            Self::ResumeEnrollments { sequence, .. } => Some(format!("sequence:{sequence}")),
+            _ => None,
+        }
+    }
+}
+
+/// How soon a job is taken among those that are due. A job of high priority goes before jobs that have waited for less
+/// than five minutes, and one of low priority after jobs that fell due up to five minutes after it; so none starves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Priority {
+    /// Somebody waits for it.
+    High,
+    /// As it comes.
+    #[default]
+    Normal,
+    /// Work in bulk.
+    Low,
+}
+
 /// A job and when it falls due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {

@@ -1,5 +1,5 @@
-//! Named checkpoints: how far a long undertaking has come. They belong to no decision, and hold nothing that matters
-//! to anybody but the undertaking itself.
+//! Named checkpoints: how far a long undertaking has come, and what an installation made for itself at its first start
+//! (the key of its links, where none is configured). They belong to no decision.
 
 use crate::{Result, Store};
 use sea_orm::{ConnectionTrait, Statement};

@@ -146,6 +146,11 @@ impl Store {
         &self.jobs_added
     }
 
+    /// Wakes the workers of this process.
+    pub(crate) fn announce_jobs(&self) {
+        self.jobs_added.notify_waiters();
+    }
+
     /// Closes every connection, once what is under way has ended.
     pub async fn close(self) {
         for pool in [self.writer, self.reader] {

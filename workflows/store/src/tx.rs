@@ -169,12 +169,11 @@ impl Tx {
         if let Some((name, input_hash)) = command {
             idempotency::remember(&self.inner, stamp, name, input_hash, &next).await?;
         }
-        jobs::insert(&self.inner, jobs.iter().map(|job| (stamp, job))).await?;
+        let planned = jobs.iter().map(|job| jobs::planned(stamp, job)).collect::<Result<Vec<_>>>()?;
+        jobs::add(&self.inner, &planned).await?;
         match &self.job {
-            Some(lease) if self.keeps_job.load(Ordering::SeqCst) => {
-                jobs::check(&self.inner, self.is_postgres(), lease).await?;
-            }
-            Some(lease) => jobs::finish(&self.inner, lease).await?,
+            Some(lease) if self.keeps_job.load(Ordering::SeqCst) => jobs::check(&self.inner, lease).await?,
+            Some(lease) => jobs::finish(&self.inner, std::slice::from_ref(lease)).await?,
             None => {}
         }
         // Last, because the head of the chain is one row that every writer waits for.
@@ -194,9 +193,18 @@ impl Tx {
     /// Ends a transaction that turned out to have nothing to change, finishing the leased job.
     pub async fn finish_job(self) -> Result<()> {
         if let Some(lease) = &self.job {
-            jobs::finish(&self.inner, lease).await?;
+            jobs::finish(&self.inner, std::slice::from_ref(lease)).await?;
         }
         Ok(self.inner.commit().await?)
+    }
+
+    /// Ends a transaction of the job table itself, announcing what it added.
+    pub(crate) async fn end_with_jobs(self, added: bool) -> Result<()> {
+        self.inner.commit().await?;
+        if added {
+            self.jobs_added.notify_waiters();
+        }
+        Ok(())
     }
 }
 
@@ -236,7 +244,8 @@ impl Batch {
     /// Commits everything that was put.
     pub async fn commit(self) -> Result<()> {
         let Self { tx, facts, jobs } = self;
-        jobs::insert(&tx.inner, jobs.iter().map(|(stamp, job)| (stamp, job))).await?;
+        let planned = jobs.iter().map(|(stamp, job)| jobs::planned(stamp, job)).collect::<Result<Vec<_>>>()?;
+        jobs::add(&tx.inner, &planned).await?;
         let facts = facts.iter().map(|(stamp, fact)| (stamp, fact));
         ledger::append(&tx.inner, tx.is_postgres(), facts).await?;
         tx.inner.commit().await?;

@@ -1,0 +1,65 @@
+//! The processes that run jobs, as they last reported.
+
+use super::{Now, moment, statement};
+use crate::{Result, Store};
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::ConnectionTrait;
+
+/// A process that runs jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name, its own for each start.
+    pub name: String,
+    /// The version of Tandem it runs.
+    pub version: String,
+    /// How many jobs it runs at once at most.
+    pub concurrency: i32,
+    /// How many it had in hand when it last reported.
+    pub running: i32,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it last reported.
+    pub seen_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Reports a node as alive, by the database's clock or the one that is played.
+    pub async fn report_node(&self, name: &str, version: &str, concurrency: i32, running: i32, now: Now) -> Result<()> {
+        let backend = self.writer().get_database_backend();
+        let now = now.sql(backend);
+        let sql = format!(
+            "INSERT INTO job_node (name, version, concurrency, running, started_at, seen_at) \
+             VALUES ($1, $2, $3, $4, {now}, {now}) ON CONFLICT (name) DO UPDATE SET running = $4, seen_at = {now}"
+        );
+        let values = [name.into(), version.into(), concurrency.into(), running.into()];
+        self.writer().execute_raw(statement(backend, sql, values)).await?;
+        Ok(())
+    }
+
+    /// Forgets a node that stops, and nodes that have not reported for `silence`.
+    pub async fn forget_node(&self, name: &str, silence: TimeDelta, now: Now) -> Result<()> {
+        let backend = self.writer().get_database_backend();
+        let sql = format!("DELETE FROM job_node WHERE name = $1 OR seen_at < {} - $2", now.sql(backend));
+        let values = [name.into(), silence.num_milliseconds().into()];
+        self.writer().execute_raw(statement(backend, sql, values)).await?;
+        Ok(())
+    }
+
+    /// The nodes, by name.
+    pub async fn nodes(&self) -> Result<Vec<Node>> {
+        let sql = "SELECT * FROM job_node ORDER BY name";
+        let rows = self.reader().query_all_raw(statement(self.reader().get_database_backend(), sql, [])).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Node {
+                    name: row.try_get("", "name")?,
+                    version: row.try_get("", "version")?,
+                    concurrency: row.try_get("", "concurrency")?,
+                    running: row.try_get("", "running")?,
+                    started_at: moment(row.try_get("", "started_at")?),
+                    seen_at: moment(row.try_get("", "seen_at")?),
+                })
+            })
+            .collect()
+    }
+}
