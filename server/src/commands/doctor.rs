@@ -5,7 +5,8 @@ use crate::config::{ConfigError, Settings};
 use crate::wiring;
 use chrono::TimeDelta;
 use std::time::Duration;
-use tandem_store::Store;
+use tandem_store::jobs::Now;
+use tandem_store::{Store, StoreError};
 
 /// The most that the clocks of this machine and of the database may differ.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
@@ -105,23 +106,16 @@ async fn clock(store: &Store) -> Found {
 }
 
 async fn queue(store: &Store) -> Found {
-    let now = wiring::now();
-    let depth = match store.job_depth(now).await {
-        Ok(depth) => depth,
+    let look = async { Ok::<_, StoreError>((store.job_lag(Now::Database).await?, store.dead_jobs().await?)) };
+    let (lag, dead) = match look.await {
+        Ok(found) => found,
         Err(error) => return bad(error, "run `tandem migrate up`"),
     };
-    let lag = depth.oldest_due.map_or(TimeDelta::zero(), |due| (now - due).max(TimeDelta::zero()));
-    let what = format!(
-        "{} due, {} waiting, {} set aside; the oldest is {} s overdue",
-        depth.due,
-        depth.waiting,
-        depth.dead,
-        lag.num_seconds()
-    );
+    let what = format!("{dead} given up; the oldest due is {} s late", lag.num_seconds());
     if lag > QUEUE_LAG {
         bad(what, "is a worker running? `tandem serve` has workers unless jobs.workers is false; else `tandem worker`")
-    } else if depth.dead > 0 {
-        bad(what, "jobs that failed too often wait for a person: look at last_error in the table job")
+    } else if dead > 0 {
+        bad(what, "jobs that failed too often wait for a person: see `tandem jobs dead`, then `tandem jobs redrive`")
     } else {
         Found::Good(what)
     }

@@ -125,7 +125,7 @@ pub async fn play(stage: Stage) -> Result<Played> {
     let runner = Runner::new(app.clone(), NODE, RunnerSettings::default());
     let market = Market::open()?;
     // What a killed month had in hand comes first again.
-    store.release_jobs(NODE).await?;
+    store.release_node(NODE).await?;
 
     clock.set(start + TimeDelta::hours(progress.hours));
     let people = People::gather(&app).await?;

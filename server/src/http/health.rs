@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::fmt::Display;
+use tandem_store::jobs::Now;
 
 /// Liveness. It asks nothing of anybody: a database that is down is no reason to restart this process.
 pub(super) async fn healthz() -> Json<Value> {
@@ -19,15 +20,9 @@ pub(super) async fn readyz(State(http): State<Http>) -> Response {
     let store = &http.app.store;
     let database = check("database", store.ping().await.map(|()| json!({ "status": "ok" })));
     let migrations = check("migrations", store.check_migrated().await.map(|()| json!({ "status": "ok" })));
-    let now = http.app.env.now();
     let queue = check(
         "queue",
-        store.job_depth(now).await.map(|depth| {
-            let lag = depth.oldest_due.map_or(0, |due| (now - due).num_seconds().max(0));
-            json!({
-                "status": "ok", "due": depth.due, "waiting": depth.waiting, "dead": depth.dead, "lagSeconds": lag,
-            })
-        }),
+        store.job_lag(Now::Database).await.map(|lag| json!({ "status": "ok", "lagSeconds": lag.num_seconds() })),
     );
     let draining = http.shutdown.has_begun();
     let ready = !draining && [&database, &migrations, &queue].iter().all(|part| part["status"] == "ok");

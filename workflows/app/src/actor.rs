@@ -197,6 +197,12 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("handoffReviewReturn", SALES_MANAGERS),
     ("handoffReclaim", SALES_MANAGERS),
     ("handoffAssign", SALES_MANAGERS),
+    // the runner
+    ("jobsRunNow", DEFINERS),
+    ("jobsCancel", DEFINERS),
+    ("jobsRedrive", DEFINERS),
+    ("jobQueueSave", DEFINERS),
+    ("jobScheduleSwitch", DEFINERS),
 ];
 
 /// The roles that may run the command of this name.

@@ -223,6 +223,11 @@ impl Batch<'_> {
         Ok(written?)
     }
 
+    /// The commit shall finish this job too. If its lease was lost, nothing of the batch happens.
+    pub fn finish_job(&mut self, lease: Lease) {
+        self.inner.finish_job(lease);
+    }
+
     /// A statement that failed spoils the transaction; a refusal was decided before anything was written.
     fn note<T>(&mut self, result: Result<T>) -> Result<T> {
         self.broken |= matches!(result, Err(AppError::Store(_)));

@@ -15,6 +15,7 @@ pub mod email;
 pub mod env;
 pub mod error;
 pub mod import;
+pub mod jobs;
 pub mod leads;
 pub mod queue;
 pub mod reports;
@@ -44,6 +45,7 @@ pub use email::{
 };
 pub use env::{Chance, Clock, Env, Ids};
 pub use error::{AppError, Result};
+pub use jobs::{JobQueueSave, JobScheduleSwitch, JobsCancel, JobsChanged, JobsRedrive, JobsRunNow};
 pub use leads::{
     LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,
 };

@@ -222,6 +222,10 @@ pub enum Job {
         /// The change request.
         request: ChangeRequestId,
     },
+    /// Move leads that their timers should have moved.
+    SweepLeads {},
+    /// Forget what nobody can ask for any more.
+    Prune {},
 }
 
 impl Job {
@@ -239,6 +243,8 @@ impl Job {
             Self::WakeLead { .. } => "wake_lead",
             Self::EndSuspension { .. } => "end_suspension",
             Self::ExpireChangeRequest { .. } => "expire_change_request",
+            Self::SweepLeads {} => "sweep_leads",
+            Self::Prune {} => "prune",
         }
     }
 }
@@ -248,7 +254,7 @@ impl Job {
     pub const fn queue(&self) -> &'static str {
         match self {
             Self::DeliverEmail { .. } => "mail",
-            Self::ResumeEnrollments { .. } => "bulk",
+            Self::ResumeEnrollments { .. } | Self::SweepLeads {} | Self::Prune {} => "bulk",
             _ => "default",
         }
     }
@@ -258,7 +264,7 @@ impl Job {
         match self {
             // Somebody waits for it, or holds what somebody else could have.
             Self::MatchHandoff { .. } | Self::ExpireOffer { .. } | Self::ExpireClaim { .. } => Priority::High,
-            Self::ResumeEnrollments { .. } => Priority::Low,
+            Self::ResumeEnrollments { .. } | Self::SweepLeads {} | Self::Prune {} => Priority::Low,
             _ => Priority::Normal,
         }
     }

@@ -16,7 +16,17 @@ pub enum Disposition {
         /// Why.
         error: String,
     },
-    /// Never try again, for this reason.
+    /// Not now: look again after this long. It costs no attempt.
+    Snooze {
+        /// How long to wait.
+        after: TimeDelta,
+    },
+    /// It is no longer wanted, for this reason: kept in the archive as cancelled.
+    Cancel {
+        /// Why.
+        reason: String,
+    },
+    /// Never try again, for this reason: kept in the archive as dead.
     Dead {
         /// Why.
         error: String,

@@ -1,32 +1,33 @@
-//! Runs one leased job to its end, whatever happens in it.
+//! Runs leased jobs to their ends, whatever happens in them.
 
 use crate::disposition::{Disposition, backoff};
-use crate::handlers;
+use crate::handler::{Handler, Handlers};
 use chrono::TimeDelta;
 use futures_util::FutureExt;
-use serde::Deserialize;
-use std::convert::Infallible;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tandem_app::{App, AppError, Call};
-use tandem_domain::decision::Job;
+use tandem_app::{App, AppError};
 use tandem_store::StoreError;
-use tandem_store::jobs::{Claimed, Lease};
+use tandem_store::jobs::{Claimed, Lease, Now, Outcome};
 
 /// How the workers of this process behave.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// How many jobs run at once.
     pub concurrency: usize,
-    /// How long a lease lasts without renewal, in seconds: a dead worker's jobs run again after it.
+    /// How long a lease lasts without renewal, in seconds, at most 600: a dead worker's jobs run again after it.
     pub lease_seconds: u32,
     /// How often to look for jobs that nobody announced, in milliseconds.
     pub poll_ms: u64,
+    /// How long one attempt may take.
+    pub attempt: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { concurrency: 8, lease_seconds: 30, poll_ms: 500 }
+        Self { concurrency: 16, lease_seconds: 30, poll_ms: 2_000, attempt: Duration::from_secs(300) }
     }
 }
 
@@ -34,106 +35,151 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct Runner {
     pub(crate) app: App,
-    pub(crate) node: String,
+    pub(crate) node: Arc<str>,
     pub(crate) settings: Settings,
+    pub(crate) handler: Arc<dyn Handler>,
+    /// What this node has leased and not yet settled.
+    pub(crate) hand: Arc<Mutex<HashSet<Lease>>>,
+}
+
+/// What is left to write of an attempt.
+pub(crate) enum Left {
+    /// Nothing.
+    Nothing,
+    /// The job is done, and its row is still there.
+    Finish(Lease),
 }
 
 impl Runner {
-    /// A runner for the node of this name, which must be its own.
-    pub fn new(app: App, node: impl Into<String>, settings: Settings) -> Self {
-        Self { app, node: node.into(), settings }
+    /// A runner of Tandem's jobs for the node of this name, which must be its own.
+    pub fn new(app: App, node: impl Into<Arc<str>>, settings: Settings) -> Self {
+        Self { app, node: node.into(), settings, handler: Arc::new(Handlers), hand: Arc::default() }
+    }
+
+    /// The same with another handler.
+    pub fn with_handler(mut self, handler: impl Handler) -> Self {
+        self.handler = Arc::new(handler);
+        self
     }
 
     pub(crate) fn lease(&self) -> TimeDelta {
         TimeDelta::seconds(i64::from(self.settings.lease_seconds))
     }
 
-    /// Runs everything that is due now and everything that follows from it at once, one job after the other in the
-    /// order of due time; gives how many attempts were made. This is how virtual time passes.
+    fn hand(&self) -> std::sync::MutexGuard<'_, HashSet<Lease>> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self, jobs: &[Claimed]) {
+        self.hand().extend(jobs.iter().map(|job| job.lease));
+    }
+
+    pub(crate) fn let_go(&self, lease: &Lease) {
+        self.hand().remove(lease);
+    }
+
+    /// What this node has in hand.
+    pub(crate) fn in_hand(&self) -> Vec<Lease> {
+        self.hand().iter().copied().collect()
+    }
+
+    /// Runs everything that is due now, by the clock that is played, and everything that follows from it at once, one
+    /// job after the other in the order of due time; gives how many attempts were made. This is how virtual time passes.
     pub async fn run_due(&self) -> Result<usize, StoreError> {
         let mut attempts = 0;
         loop {
-            let claimed = self.app.store.claim_jobs(&self.node, self.app.env.now(), self.lease(), 1).await?;
-            let Some(job) = claimed.into_iter().next() else { return Ok(attempts) };
-            self.attempt(job).await;
-            attempts += 1;
-        }
-    }
-
-    /// Runs one attempt, keeping its lease alive meanwhile. The outcome is in the table; a failure is in the log.
-    pub(crate) async fn execute(&self, claimed: Claimed) {
-        let lease = claimed.lease.clone();
-        // Both are polled side by side: a renewal waits for the row that the attempt's commit has locked, and an attempt
-        // that stood still meanwhile would never let go of it.
-        tokio::select! {
-            () = self.attempt(claimed) => {}
-            never = self.keep_alive(&lease) => match never {},
-        }
-    }
-
-    async fn keep_alive(&self, lease: &Lease) -> Infallible {
-        let third = Duration::from_secs(u64::from(self.settings.lease_seconds)).div_f64(3.0);
-        loop {
-            tokio::time::sleep(third).await;
-            let until = self.app.env.now() + self.lease();
-            if let Err(error) = self.app.store.renew_job(lease, until).await {
-                // The attempt goes on: its commit is fenced, and finds out by itself.
-                tracing::warn!(job = lease.job, %error, "a job's lease could not be renewed");
+            let now = Now::At(self.app.env.now());
+            let store = &self.app.store;
+            let mut found = false;
+            for ready in store.ready_queues(now).await?.into_iter().filter(|ready| ready.wait <= TimeDelta::zero()) {
+                let claimed = store.claim_jobs(&ready.queue, &self.node, now, self.lease(), 1).await?;
+                let Some(job) = claimed.into_iter().next() else { continue };
+                if let Left::Finish(lease) = self.attempt(&job, now).await {
+                    store.finish_jobs(&[lease]).await?;
+                }
+                attempts += 1;
+                found = true;
+                break;
+            }
+            if !found {
+                return Ok(attempts);
             }
         }
     }
 
-    async fn attempt(&self, claimed: Claimed) {
-        let Claimed { lease, kind, payload, due_at, max_attempts, request_id } = claimed;
-        let disposition = match serde_json::from_str::<Job>(&payload) {
-            // Written by a newer version: left to a node that knows it.
-            Err(error) => Disposition::Retry { after: None, error: format!("this node cannot read the job: {error}") },
-            Ok(job) => {
-                let call = Call::system(request_id.clone()).for_job(lease.clone(), due_at);
-                let handled = AssertUnwindSafe(handlers::run(&self.app, &call, job)).catch_unwind().await;
-                match handled {
-                    Ok(Ok(disposition)) => disposition,
-                    Ok(Err(AppError::Store(StoreError::LeaseLost { .. }))) => {
-                        tracing::warn!(job = lease.job, kind, "a job's lease was lost; its work was rolled back");
-                        return;
-                    }
-                    Ok(Err(error)) => Disposition::Retry { after: None, error: error.to_string() },
-                    Err(panic) => Disposition::Retry { after: None, error: panic_message(&panic) },
+    /// Runs one attempt. The outcome is in the table, but for what is left; a failure is in the log.
+    pub(crate) async fn attempt(&self, job: &Claimed, now: Now) -> Left {
+        let limit = self.settings.attempt;
+        let handled = AssertUnwindSafe(self.handler.run(&self.app, job)).catch_unwind();
+        let disposition = match tokio::time::timeout(limit, handled).await {
+            Ok(Ok(Ok(disposition))) => disposition,
+            Ok(Ok(Err(AppError::Store(StoreError::LeaseLost { .. })))) => {
+                tracing::warn!(job = job.lease.job, job.kind, "a job's lease was lost; its work was rolled back");
+                self.let_go(&job.lease);
+                return Left::Nothing;
+            }
+            Ok(Ok(Err(error))) => Disposition::Retry { after: None, error: error.to_string() },
+            Ok(Err(panic)) => Disposition::Retry { after: None, error: panic_message(&*panic) },
+            // The transaction of the attempt was dropped with it.
+            Err(_) => Disposition::Retry { after: None, error: format!("the attempt took longer than {limit:?}") },
+        };
+        self.settle(job, disposition, now).await
+    }
+
+    /// Runs jobs of one kind in one transaction; where that fails, each by itself.
+    pub(crate) async fn attempt_together(&self, jobs: &[Claimed], now: Now) -> Vec<Left> {
+        let limit = self.settings.attempt;
+        let handled = AssertUnwindSafe(self.handler.run_together(&self.app, jobs)).catch_unwind();
+        let mut left = Vec::with_capacity(jobs.len());
+        match tokio::time::timeout(limit, handled).await {
+            Ok(Ok(Ok(dispositions))) if dispositions.len() == jobs.len() => {
+                for (job, disposition) in jobs.iter().zip(dispositions) {
+                    left.push(self.settle(job, disposition, now).await);
                 }
             }
-        };
+            outcome => {
+                if let Ok(Ok(Err(error))) = outcome {
+                    tracing::debug!(jobs = jobs.len(), %error, "jobs that failed together are run one by one");
+                }
+                for job in jobs {
+                    left.push(self.attempt(job, now).await);
+                }
+            }
+        }
+        left
+    }
+
+    async fn settle(&self, job: &Claimed, disposition: Disposition, now: Now) -> Left {
+        let Claimed { lease, kind, attempt, max_attempts, request_id, .. } = job;
         let store = &self.app.store;
         let settled = match disposition {
             Disposition::Finished => Ok(()),
-            Disposition::Obsolete => store.finish_job(&lease).await,
-            Disposition::Retry { after, error } if lease.attempt < max_attempts => {
-                tracing::warn!(
-                    job = lease.job,
-                    kind,
-                    attempt = lease.attempt,
-                    request_id,
-                    error,
-                    "a job will be retried"
-                );
-                let after = after.unwrap_or_else(|| backoff(lease.attempt, self.app.env.chance.fraction()));
-                store.retry_job(&lease, self.app.env.now() + after, &error).await
+            Disposition::Obsolete => return Left::Finish(*lease),
+            Disposition::Snooze { after } => store.snooze_job(lease, now, after).await,
+            Disposition::Retry { after, error } if attempt < max_attempts => {
+                tracing::warn!(job = lease.job, kind, attempt, request_id, error, "a job will be retried");
+                let after = after.unwrap_or_else(|| backoff(*attempt, self.app.env.chance.fraction()));
+                store.retry_job(lease, now, after, &error).await
             }
             Disposition::Retry { error, .. } | Disposition::Dead { error } => {
-                tracing::error!(
-                    job = lease.job,
-                    kind,
-                    attempt = lease.attempt,
-                    request_id,
-                    error,
-                    "a job was given up"
-                );
-                store.bury_job(&lease, &error).await
+                tracing::error!(job = lease.job, kind, attempt, request_id, error, "a job was given up");
+                store.archive_job(lease, now, Outcome::Dead, &error).await
+            }
+            Disposition::Cancel { reason } => {
+                tracing::info!(job = lease.job, kind, request_id, reason, "a job was cancelled");
+                store.archive_job(lease, now, Outcome::Cancelled, &reason).await
             }
         };
-        if let Err(error) = settled {
+        match settled {
+            Ok(()) => {}
+            Err(StoreError::LeaseLost { .. }) => {
+                tracing::warn!(job = lease.job, kind, "a job's lease was lost before its outcome was written");
+            }
             // The lease runs out and the job runs again: nothing is lost.
-            tracing::error!(job = lease.job, kind, request_id, %error, "a job's outcome could not be written");
+            Err(error) => tracing::error!(job = lease.job, kind, request_id, %error, "a job's outcome was not written"),
         }
+        self.let_go(lease);
+        Left::Nothing
     }
 }
 

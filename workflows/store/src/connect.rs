@@ -1,7 +1,7 @@
 //! Connections: one writer and many readers on SQLite, one pool on PostgreSQL; and the reads that need no transaction.
 
 use crate::page::{Page, PageOf};
-use crate::{Result, StoreError, Stored, Tx, jobs::Lease};
+use crate::{Result, StoreError, Stored, Tx, bell::Bell, jobs::Lease};
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
@@ -9,7 +9,6 @@ use sea_orm::{
     QueryOrder, QuerySelect, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use serde::Deserialize;
-use std::sync::Arc;
 use std::time::Duration;
 use tandem_migrations::{Migrator, MigratorTrait};
 use tokio::sync::Notify;
@@ -39,19 +38,19 @@ impl Settings {
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
-    jobs_added: Arc<Notify>,
+    bell: Bell,
 }
 
 impl Store {
     /// Connects. An SQLite file is made where there is none; the tables come with [`Store::migrate`].
     pub async fn connect(settings: &Settings) -> Result<Self> {
-        let jobs_added = Arc::new(Notify::new());
         let mut options = ConnectOptions::new(&settings.url);
         options.sqlx_logging(false).connect_timeout(Duration::from_secs(10)).acquire_timeout(Duration::from_secs(30));
         if settings.url.starts_with("postgres://") || settings.url.starts_with("postgresql://") {
             options.max_connections(settings.max_connections.max(2));
             let pool = Database::connect(options).await?;
-            return Ok(Self { writer: pool.clone(), reader: pool, jobs_added });
+            let bell = Bell::new(pool.clone());
+            return Ok(Self { writer: pool.clone(), reader: pool, bell });
         }
         let Some(path) = settings.url.strip_prefix("sqlite://") else {
             return Err(StoreError::Address("it must begin with sqlite:// or postgres://".to_owned()));
@@ -80,7 +79,8 @@ impl Store {
                 .pragma("query_only", "on")
         });
         let reader = Database::connect(options).await?;
-        Ok(Self { writer, reader, jobs_added })
+        let bell = Bell::new(writer.clone());
+        Ok(Self { writer, reader, bell })
     }
 
     /// Whether the database is SQLite.
@@ -138,17 +138,23 @@ impl Store {
     pub async fn begin(&self, job: Option<Lease>) -> Result<Tx> {
         let immediate = self.is_sqlite().then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
-        Ok(Tx::new(self.writer.begin_with_options(options).await?, job, self.jobs_added.clone()))
+        Ok(Tx::new(self.writer.begin_with_options(options).await?, job, self.bell.clone()))
     }
 
-    /// Is woken when a transaction of this process added jobs.
+    /// Is woken when a transaction added jobs: of this process, or of another while [`Store::hear_of_jobs`] is polled.
     pub fn jobs_added(&self) -> &Notify {
-        &self.jobs_added
+        self.bell.heard()
     }
 
-    /// Wakes the workers of this process.
+    /// Wakes the workers of this process, and of others.
     pub(crate) fn announce_jobs(&self) {
-        self.jobs_added.notify_waiters();
+        self.bell.ring();
+    }
+
+    /// Wakes the workers of this process whenever another process added jobs, for as long as it is polled. On SQLite
+    /// there is no other process that could.
+    pub async fn hear_of_jobs(&self) {
+        self.bell.listen().await;
     }
 
     /// Closes every connection, once what is under way has ended.

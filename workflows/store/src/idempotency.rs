@@ -1,6 +1,7 @@
 //! Answers to repeated requests: the same key with the same input gives the same answer for 24 hours.
 
-use crate::{Result, StoreError, ms};
+use crate::{Result, Store, StoreError, ms};
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, Statement};
 use serde::Serialize;
 use tandem_domain::ledger::Stamp;
@@ -68,4 +69,17 @@ pub(crate) async fn remember(
     );
     let written = connection.execute_raw(statement).await?.rows_affected();
     if written == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+impl Store {
+    /// Forgets answers that are too old to be given again, at most `limit`. Gives how many.
+    pub async fn prune_answers(&self, now: DateTime<Utc>, limit: u64) -> Result<u64> {
+        let sql = format!(
+            "DELETE FROM idempotency WHERE (actor_id, key) IN (SELECT actor_id, key FROM idempotency WHERE at <= $1 \
+             ORDER BY at LIMIT {limit})"
+        );
+        let values = [(ms(now) - KEPT_MS).into()];
+        let statement = Statement::from_sql_and_values(self.writer().get_database_backend(), sql, values);
+        Ok(self.writer().execute_raw(statement).await?.rows_affected())
+    }
 }

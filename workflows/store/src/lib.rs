@@ -5,6 +5,7 @@
 
 mod access;
 pub mod account;
+mod bell;
 mod checkpoint;
 mod connect;
 pub mod dispatch;

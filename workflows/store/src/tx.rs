@@ -1,5 +1,6 @@
 //! The write transaction and its one end: `commit`.
 
+use crate::bell::Bell;
 use crate::idempotency::Answer;
 use crate::jobs::Lease;
 use crate::{Result, Save, StoreError, Stored, idempotency, jobs, ledger};
@@ -10,10 +11,9 @@ use sea_orm::{
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tandem_domain::decision::{Decision, Fact, Planned};
 use tandem_domain::ledger::Stamp;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// A write transaction. Dropped without a commit, it leaves no trace.
@@ -24,12 +24,20 @@ pub struct Tx {
     seen: Mutex<HashMap<(&'static str, Uuid), i32>>,
     job: Option<Lease>,
     keeps_job: AtomicBool,
-    jobs_added: Arc<Notify>,
+    rings: AtomicBool,
+    bell: Bell,
 }
 
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction, job: Option<Lease>, jobs_added: Arc<Notify>) -> Self {
-        Self { inner, seen: Mutex::default(), job, keeps_job: AtomicBool::new(false), jobs_added }
+    pub(crate) fn new(inner: DatabaseTransaction, job: Option<Lease>, bell: Bell) -> Self {
+        Self {
+            inner,
+            seen: Mutex::default(),
+            job,
+            keeps_job: AtomicBool::default(),
+            rings: AtomicBool::default(),
+            bell,
+        }
     }
 
     pub(crate) fn connection(&self) -> &DatabaseTransaction {
@@ -129,6 +137,11 @@ impl Tx {
         self.keeps_job.store(true, Ordering::SeqCst);
     }
 
+    /// Workers shall look again after the commit, also where it adds no job.
+    pub(crate) fn ring_at_commit(&self) {
+        self.rings.store(true, Ordering::SeqCst);
+    }
+
     /// Writes many aggregates: those this transaction has not seen in few statements, the others one by one.
     pub(crate) async fn write_many<T: Stored>(&self, values: &[T]) -> Result<()> {
         let (seen, new): (Vec<&T>, Vec<&T>) = values.iter().partition(|value| self.was_seen(*value));
@@ -179,15 +192,15 @@ impl Tx {
         // Last, because the head of the chain is one row that every writer waits for.
         ledger::append(&self.inner, self.is_postgres(), facts.iter().map(|fact| (stamp, fact))).await?;
         self.inner.commit().await?;
-        if !jobs.is_empty() {
-            self.jobs_added.notify_waiters();
+        if !jobs.is_empty() || self.rings.load(Ordering::SeqCst) {
+            self.bell.ring();
         }
         Ok(next)
     }
 
-    /// Turns this into a transaction that takes several decisions. A batch never runs under a job's lease.
+    /// Turns this into a transaction that takes several decisions.
     pub fn batch(self) -> Batch {
-        Batch { tx: self, facts: Vec::new(), jobs: Vec::new() }
+        Batch { tx: self, facts: Vec::new(), jobs: Vec::new(), leases: Vec::new() }
     }
 
     /// Ends a transaction that turned out to have nothing to change, finishing the leased job.
@@ -198,11 +211,16 @@ impl Tx {
         Ok(self.inner.commit().await?)
     }
 
+    /// Undoes everything at once, where a drop would undo it soon.
+    pub(crate) async fn undo(self) -> Result<()> {
+        Ok(self.inner.rollback().await?)
+    }
+
     /// Ends a transaction of the job table itself, announcing what it added.
     pub(crate) async fn end_with_jobs(self, added: bool) -> Result<()> {
         self.inner.commit().await?;
         if added {
-            self.jobs_added.notify_waiters();
+            self.bell.ring();
         }
         Ok(())
     }
@@ -216,6 +234,7 @@ pub struct Batch {
     tx: Tx,
     facts: Vec<(Stamp, Fact)>,
     jobs: Vec<(Stamp, Planned)>,
+    leases: Vec<Lease>,
 }
 
 impl Batch {
@@ -241,16 +260,22 @@ impl Batch {
         Ok(next)
     }
 
+    /// The commit shall finish this job too. If its lease was lost, nothing of the batch happens.
+    pub fn finish_job(&mut self, lease: Lease) {
+        self.leases.push(lease);
+    }
+
     /// Commits everything that was put.
     pub async fn commit(self) -> Result<()> {
-        let Self { tx, facts, jobs } = self;
+        let Self { tx, facts, jobs, leases } = self;
         let planned = jobs.iter().map(|(stamp, job)| jobs::planned(stamp, job)).collect::<Result<Vec<_>>>()?;
         jobs::add(&tx.inner, &planned).await?;
+        jobs::finish(&tx.inner, &leases).await?;
         let facts = facts.iter().map(|(stamp, fact)| (stamp, fact));
         ledger::append(&tx.inner, tx.is_postgres(), facts).await?;
         tx.inner.commit().await?;
         if !jobs.is_empty() {
-            tx.jobs_added.notify_waiters();
+            tx.bell.ring();
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_jobs::{Runner, Settings};
 use tandem_store::account::ContactFilter;
 use tandem_store::email::EmailFilter;
+use tandem_store::jobs::Now;
 use tandem_store::{Page, StoreError};
 use tandem_testkit::{World, on_both_databases};
 
@@ -153,15 +154,15 @@ on_both_databases! {
         let email = planned(&world, "ann@example.org").await;
         let claim = || async {
             let later = world.now() + TimeDelta::seconds(30);
-            world.app.store.claim_jobs("other", later, TimeDelta::seconds(30), 1).await.unwrap().remove(0).lease
+            world.app.store.claim_jobs("mail", "other", Now::At(later), TimeDelta::seconds(30), 1).await.unwrap().remove(0).lease
         };
         let slow = claim().await;
         let begin = EmailBegin { email: email.id };
-        let (begun, _) = world.app.run(&world.system().for_job(slow.clone(), world.now()), begin.clone()).await.unwrap();
+        let (begun, _) = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap();
         assert_eq!(world.job_kinds().await, ["deliver_email"], "the job goes on after the first beat");
         world.clock.advance(TimeDelta::seconds(60));
         let fast = claim().await;
-        let lost = world.app.run(&world.system().for_job(slow.clone(), world.now()), begin.clone()).await.unwrap_err();
+        let lost = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap_err();
         assert!(matches!(lost, tandem_app::AppError::Store(StoreError::LeaseLost { .. })));
         let (found, _) = world.app.run(&world.system().for_job(fast, world.now()), begin).await.unwrap();
         assert_eq!(found.state, EmailState::Unknown);

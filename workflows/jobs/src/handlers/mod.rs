@@ -6,12 +6,16 @@ mod end_suspension;
 mod expire_change_request;
 mod expire_claim;
 mod handoff;
+mod prune;
 mod resume_enrollments;
+mod sweep_leads;
 mod wake_lead;
 mod wake_work_item;
 
 use crate::Disposition;
-use tandem_app::{App, AppError, Call, Command, HandoffCheckSla, HandoffExpireOffer, HandoffMatch};
+use tandem_app::{
+    App, AppError, Batch, Call, Command, EnrollmentAdvance, HandoffCheckSla, HandoffExpireOffer, HandoffMatch,
+};
 use tandem_domain::decision::Job;
 
 /// Hands a job to its handler.
@@ -30,6 +34,26 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::CheckHandoffSla { handoff, revision } => {
             handoff::run(app, call, HandoffCheckSla { handoff, revision }).await
         }
+        Job::SweepLeads {} => sweep_leads::run(app, call).await,
+        Job::Prune {} => prune::run(app, call).await,
+    }
+}
+
+/// Runs a job's command within a batch, whose commit finishes the job.
+pub(crate) async fn run_in_batch(batch: &mut Batch<'_>, call: &Call, job: Job) -> Result<Disposition, AppError> {
+    let Job::AdvanceEnrollment { enrollment, visit } = job else {
+        return Ok(Disposition::Retry { after: None, error: "this kind of job is not run together".to_owned() });
+    };
+    let done = batch.run(call, &EnrollmentAdvance { enrollment, visit }).await;
+    match done {
+        Ok(_) => {
+            if let Some(lease) = call.job {
+                batch.finish_job(lease);
+            }
+            Ok(Disposition::Finished)
+        }
+        Err(AppError::Refused { .. }) => Ok(Disposition::Obsolete),
+        Err(error) => Err(error),
     }
 }
 

@@ -5,9 +5,11 @@ use crate::page::{Page, PageOf};
 use crate::{Result, Store, ms};
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
+use serde::Serialize;
 
 /// How a job ended that was not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Outcome {
     /// Given up after its last attempt, or because it cannot succeed.
     Dead,
@@ -56,7 +58,7 @@ pub struct Archived {
 }
 
 /// Which archived jobs. Every condition given must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ArchiveFilter {
     /// With these ids.
     pub ids: Option<Vec<i64>>,
@@ -71,7 +73,7 @@ pub struct ArchiveFilter {
 }
 
 impl ArchiveFilter {
-    fn sql(&self, values: &mut Vec<Value>) -> String {
+    pub(super) fn sql(&self, values: &mut Vec<Value>) -> String {
         let mut conditions = vec!["1 = 1".to_owned()];
         if let Some(ids) = &self.ids {
             let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
@@ -144,33 +146,20 @@ pub(super) async fn put_aside(
     Ok(moved)
 }
 
-/// Brings jobs back from the archive, due at `now`, with all their attempts before them. Gives how many.
-pub(crate) async fn redrive(
-    connection: &impl ConnectionTrait,
-    filter: &ArchiveFilter,
-    now: DateTime<Utc>,
-    limit: u64,
-) -> Result<u64> {
+/// Brings archived jobs back, due at `now`, with all their attempts before them.
+pub(super) async fn redrive(connection: &impl ConnectionTrait, ids: &[i64], now: DateTime<Utc>) -> Result<()> {
     let backend = connection.get_database_backend();
-    let mut values: Vec<Value> = vec![ms(now).into()];
-    let condition = filter.sql(&mut values);
-    let ids = format!("SELECT id FROM job_archive WHERE {condition} ORDER BY id LIMIT {limit}");
-    let chosen = connection.query_all_raw(statement(backend, ids, values.clone())).await?;
-    let chosen = chosen.iter().map(|row| Ok(row.try_get::<i64>("", "id")?.to_string())).collect::<Result<Vec<_>>>()?;
-    if chosen.is_empty() {
-        return Ok(0);
-    }
-    let chosen = chosen.join(", ");
+    let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
     // With ids of their own: a worker that still holds a lease of the old job cannot touch the new one.
     let sql = format!(
         "INSERT INTO job (queue, lane, kind, payload, ordering_key, limit_key, trace, due_at, visible_at, fence, attempt, \
          max_attempts, dead, last_error, request_id) SELECT queue, lane, kind, payload, ordering_key, limit_key, trace, $1, \
-         $1, 0, 0, max_attempts, {}, reason, request_id FROM job_archive WHERE id IN ({chosen}) ORDER BY id",
+         $1, 0, 0, max_attempts, {}, reason, request_id FROM job_archive WHERE id IN ({ids}) ORDER BY id",
         if backend == DbBackend::Postgres { "false" } else { "0" }
     );
-    let brought = connection.execute_raw(statement(backend, sql, [ms(now).into()])).await?.rows_affected();
-    connection.execute_unprepared(&format!("DELETE FROM job_archive WHERE id IN ({chosen})")).await?;
-    Ok(brought)
+    connection.execute_raw(statement(backend, sql, [ms(now).into()])).await?;
+    connection.execute_unprepared(&format!("DELETE FROM job_archive WHERE id IN ({ids})")).await?;
+    Ok(())
 }
 
 impl Store {

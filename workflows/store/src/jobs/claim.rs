@@ -161,58 +161,68 @@ impl Store {
     async fn claim_within_limits(&self, queue: &str, ask: Ask<'_>) -> Result<Vec<Claimed>> {
         let Some(limits) = self.queue_limits(queue).await? else { return Ok(Vec::new()) };
         let tx = self.begin(None).await?;
-        let connection = tx.connection();
-        let backend = connection.get_database_backend();
-        let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
-        let now_sql = ask.now.sql(backend);
-        let sql = format!("SELECT paced_to, {now_sql} AS now FROM job_queue WHERE name = $1 AND NOT paused{lock}");
-        let Some(row) = connection.query_one_raw(statement(backend, sql, [queue.into()])).await? else {
-            return Ok(Vec::new());
-        };
-        let now: i64 = row.try_get("", "now")?;
-        let mut pace = Pace { per_minute: limits.per_minute, paced_to: row.try_get("", "paced_to")? };
-        let running = running(connection, queue, now).await?;
-        let mut room = limits.max_running.map_or(i64::MAX, |most| i64::from(most) - running.values().sum::<i64>());
-        room = room.min(ask.limit).min(pace.allowed(now));
-        let mut keys = Keys::load(connection, queue, &limits, running, now).await?;
-        let mut chosen: Vec<i64> = Vec::new();
-        while room > 0 {
-            let found = candidates(connection, queue, ask.now, room, &keys.full(), &chosen).await?;
-            if found.is_empty() {
-                break;
-            }
-            for (id, key) in found {
-                if keys.start(key.as_deref(), now) {
-                    chosen.push(id);
-                    room -= 1;
-                    pace.start(now);
-                }
-            }
+        let claimed = claim_under_lock(tx.connection(), queue, ask, limits).await;
+        // Ended here and not when it is dropped, which would keep the queue's row locked for a moment longer.
+        match claimed {
+            Ok(claimed) => tx.end_with_jobs(false).await.map(|()| claimed),
+            // Two nodes chose two jobs of one key, as above; nothing was claimed.
+            Err(StoreError::Duplicate { .. }) => tx.undo().await.map(|()| Vec::new()),
+            Err(error) => Err(error),
         }
-        if chosen.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids = chosen.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
-        let sql = format!(
-            "UPDATE job SET fence = fence + 1, attempt = attempt + 1, visible_at = {now_sql} + $1, leased_by = $2 \
-             WHERE id IN ({ids}) RETURNING {}",
-            Claimed::COLUMNS
-        );
-        let rows = connection.query_all_raw(statement(backend, sql, [ask.lease_ms.into(), ask.node.into()])).await;
-        let rows = match rows.map_err(|error| StoreError::writing(error, "Job")) {
-            // As above: somebody else has that key.
-            Err(StoreError::Duplicate { .. }) => return Ok(Vec::new()),
-            rows => rows?,
-        };
-        let claimed = rows.iter().map(Claimed::read).collect::<Result<Vec<_>>>()?;
-        if limits.per_minute.is_some() {
-            let sql = "UPDATE job_queue SET paced_to = $2 WHERE name = $1";
-            connection.execute_raw(statement(backend, sql, [queue.into(), pace.paced_to.into()])).await?;
-        }
-        keys.save(connection, queue).await?;
-        tx.end_with_jobs(false).await?;
-        Ok(claimed)
     }
+}
+
+async fn claim_under_lock(
+    connection: &impl ConnectionTrait,
+    queue: &str,
+    ask: Ask<'_>,
+    limits: Limits,
+) -> Result<Vec<Claimed>> {
+    let backend = connection.get_database_backend();
+    let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+    let now_sql = ask.now.sql(backend);
+    let sql = format!("SELECT paced_to, {now_sql} AS now FROM job_queue WHERE name = $1 AND NOT paused{lock}");
+    let Some(row) = connection.query_one_raw(statement(backend, sql, [queue.into()])).await? else {
+        return Ok(Vec::new());
+    };
+    let now: i64 = row.try_get("", "now")?;
+    let mut pace = Pace { per_minute: limits.per_minute, paced_to: row.try_get("", "paced_to")? };
+    let running = running(connection, queue, now).await?;
+    let mut room = limits.max_running.map_or(i64::MAX, |most| i64::from(most) - running.values().sum::<i64>());
+    room = room.min(ask.limit).min(pace.allowed(now));
+    let mut keys = Keys::load(connection, queue, &limits, running, now).await?;
+    let mut chosen: Vec<i64> = Vec::new();
+    while room > 0 {
+        let found = candidates(connection, queue, ask.now, room, &keys.full(), &chosen).await?;
+        if found.is_empty() {
+            break;
+        }
+        for (id, key) in found {
+            if keys.start(key.as_deref(), now) {
+                chosen.push(id);
+                room -= 1;
+                pace.start(now);
+            }
+        }
+    }
+    if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = chosen.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "UPDATE job SET fence = fence + 1, attempt = attempt + 1, visible_at = {now_sql} + $1, leased_by = $2 \
+             WHERE id IN ({ids}) RETURNING {}",
+        Claimed::COLUMNS
+    );
+    let rows = connection.query_all_raw(statement(backend, sql, [ask.lease_ms.into(), ask.node.into()])).await;
+    let rows = rows.map_err(|error| StoreError::writing(error, "Job"))?;
+    let claimed = rows.iter().map(Claimed::read).collect::<Result<Vec<_>>>()?;
+    if limits.per_minute.is_some() {
+        let sql = "UPDATE job_queue SET paced_to = $2 WHERE name = $1";
+        connection.execute_raw(statement(backend, sql, [queue.into(), pace.paced_to.into()])).await?;
+    }
+    keys.save(connection, queue).await?;
+    Ok(claimed)
 }
 
 /// How many jobs of a queue are running, by limit key.
@@ -241,9 +251,7 @@ async fn candidates(
         ),
         _ => ("SELECT value FROM json_each($3)", "SELECT value FROM json_each($4)"),
     };
-    let also = format!(
-        " AND (limit_key IS NULL OR limit_key NOT IN ({open})) AND id NOT IN ({taken})"
-    );
+    let also = format!(" AND (limit_key IS NULL OR limit_key NOT IN ({open})) AND id NOT IN ({taken})");
     let ids = next_ids(backend, now, &also);
     let sql = format!("SELECT id, limit_key FROM job WHERE id IN ({ids})");
     let values = [queue.into(), limit.into(), json(full)?.into(), json(chosen)?.into()];
@@ -316,8 +324,7 @@ impl Keys {
                 keys.paces.insert(key, pace);
             }
         }
-        let known: Vec<String> =
-            keys.paces.keys().cloned().chain(keys.running.keys().flatten().cloned()).collect();
+        let known: Vec<String> = keys.paces.keys().cloned().chain(keys.running.keys().flatten().cloned()).collect();
         for key in known {
             if !keys.has_room(&key, now) {
                 keys.full.insert(key);

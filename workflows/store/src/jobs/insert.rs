@@ -135,7 +135,6 @@ pub(super) const fn lane(priority: Priority) -> i32 {
     }
 }
 
-
 /// Adds jobs, in few statements whatever their number. Gives how many were added or replaced.
 pub(crate) async fn add(connection: &impl ConnectionTrait, jobs: &[NewJob]) -> Result<u64> {
     let mut added = 0;

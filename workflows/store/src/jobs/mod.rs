@@ -9,6 +9,7 @@
 //! A job ends by leaving the table: deleted when it is done, moved to the archive when it was given up or cancelled.
 
 mod archive;
+mod change;
 mod claim;
 mod insert;
 mod nodes;
@@ -17,7 +18,8 @@ mod schedule;
 mod settle;
 mod views;
 
-pub use archive::{Archived, ArchiveFilter, Outcome};
+pub use archive::{ArchiveFilter, Archived, Outcome};
+pub use change::{JobChange, ScheduleSwitch};
 pub use claim::{Claimed, Now};
 pub use insert::{NewJob, OnDuplicate, Unique};
 pub use nodes::Node;

@@ -1,8 +1,8 @@
 //! Queues: what an operator pauses and limits as a whole, and what is ready in them.
 
 use super::{NewJob, Now, moment, statement};
-use crate::{Result, Store};
-use chrono::{DateTime, Utc};
+use crate::{Result, Store, ms};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde::{Deserialize, Serialize};
 
@@ -44,13 +44,11 @@ pub struct Ready {
     pub queue: String,
     /// When its first job may be claimed.
     pub at: DateTime<Utc>,
-    /// Whether that is so now.
-    pub due: bool,
-    /// Whether its limits may still hold it back then.
-    pub limited: bool,
+    /// How long until then; not positive where that is so now.
+    pub wait: TimeDelta,
 }
 
-fn read(row: &QueryResult) -> Result<Queue> {
+pub(super) fn read(row: &QueryResult) -> Result<Queue> {
     Ok(Queue {
         name: row.try_get("", "name")?,
         paused: row.try_get("", "paused")?,
@@ -64,7 +62,7 @@ fn read(row: &QueryResult) -> Result<Queue> {
 }
 
 /// Writes a queue's switch and limits.
-pub(crate) async fn save(connection: &impl ConnectionTrait, queue: &Queue) -> Result<()> {
+pub(super) async fn save(connection: &impl ConnectionTrait, queue: &Queue) -> Result<()> {
     let sql = "INSERT INTO job_queue (name, paused, max_running, max_running_per_key, per_minute, per_minute_per_key, \
                paced_to) VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (name) DO UPDATE SET paused = $2, \
                max_running = $3, max_running_per_key = $4, per_minute = $5, per_minute_per_key = $6";
@@ -92,7 +90,8 @@ impl Store {
     /// The queue of this name.
     pub async fn queue(&self, name: &str) -> Result<Option<Queue>> {
         let sql = "SELECT * FROM job_queue WHERE name = $1";
-        let row = self.reader().query_one_raw(statement(self.reader().get_database_backend(), sql, [name.into()])).await?;
+        let row =
+            self.reader().query_one_raw(statement(self.reader().get_database_backend(), sql, [name.into()])).await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -106,26 +105,34 @@ impl Store {
     /// number of jobs.
     pub async fn ready_queues(&self, now: Now) -> Result<Vec<Ready>> {
         let backend = self.writer().get_database_backend();
-        let first = |lane: i32| {
-            format!("SELECT MIN(visible_at) AS at FROM job WHERE queue = q.name AND lane = {lane}")
-        };
-        let at = format!(
-            "SELECT MIN(at) FROM ({} UNION ALL {} UNION ALL {}) AS lanes",
-            first(0),
-            first(1),
-            first(2)
-        );
-        let sql = format!("SELECT q.*, ({at}) AS ready_at, {} AS now FROM job_queue q WHERE NOT q.paused", now.sql(backend));
+        let first = |lane: i32| format!("SELECT MIN(visible_at) AS at FROM job WHERE queue = q.name AND lane = {lane}");
+        let at = format!("SELECT MIN(at) FROM ({} UNION ALL {} UNION ALL {}) AS lanes", first(0), first(1), first(2));
+        let sql =
+            format!("SELECT q.*, ({at}) AS ready_at, {} AS now FROM job_queue q WHERE NOT q.paused", now.sql(backend));
         let rows = self.writer().query_all_raw(statement(backend, sql, [])).await?;
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
             let queue = read(&row)?;
             let Some(at) = row.try_get::<Option<i64>>("", "ready_at")? else { continue };
-            let due = at <= row.try_get::<i64>("", "now")?;
-            ready.push(Ready { limited: queue.limits.any(), queue: queue.name, at: moment(at), due });
+            let wait = TimeDelta::milliseconds(at - row.try_get::<i64>("", "now")?);
+            ready.push(Ready { queue: queue.name, at: moment(at), wait });
         }
         ready.sort_by(|a, b| (a.at, &a.queue).cmp(&(b.at, &b.queue)));
         Ok(ready)
+    }
+
+    /// Forgets limit keys whose pace has run out, at most `limit`: they are like new ones. Gives how many.
+    pub async fn prune_paces(&self, now: DateTime<Utc>, limit: u64) -> Result<u64> {
+        let sql = format!(
+            "DELETE FROM job_pace WHERE (queue, limit_key) IN (SELECT queue, limit_key FROM job_pace \
+             WHERE paced_to < $1 LIMIT {limit})"
+        );
+        let values = [ms(now).into()];
+        Ok(self
+            .writer()
+            .execute_raw(statement(self.writer().get_database_backend(), sql, values))
+            .await?
+            .rows_affected())
     }
 
     /// Makes the queues of jobs known, so that workers look into them.

@@ -35,7 +35,7 @@ pub struct Due {
     pub next_at: DateTime<Utc>,
 }
 
-fn read(row: &QueryResult) -> Result<Schedule> {
+pub(super) fn read(row: &QueryResult) -> Result<Schedule> {
     Ok(Schedule {
         name: row.try_get("", "name")?,
         cron: row.try_get("", "cron")?,
@@ -48,17 +48,17 @@ fn read(row: &QueryResult) -> Result<Schedule> {
     })
 }
 
-/// Sets a schedule's switch and, where it goes on, its next tick. Gives whether there is such a schedule.
-pub(crate) async fn switch(
+/// Sets a schedule's switch and, where it is given, its next tick.
+pub(super) async fn switch(
     connection: &impl ConnectionTrait,
     name: &str,
     paused: bool,
     next_at: Option<DateTime<Utc>>,
-) -> Result<bool> {
+) -> Result<()> {
     let sql = "UPDATE job_schedule SET paused = $2, next_at = COALESCE($3, next_at) WHERE name = $1";
     let values = [name.into(), paused.into(), next_at.map(ms).into()];
-    let done = connection.execute_raw(statement(connection.get_database_backend(), sql, values)).await?;
-    Ok(done.rows_affected() == 1)
+    connection.execute_raw(statement(connection.get_database_backend(), sql, values)).await?;
+    Ok(())
 }
 
 impl Store {
@@ -100,11 +100,7 @@ impl Store {
     /// Turns every schedule whose tick has come: `due` says what that leads to, and its jobs and the next tick are
     /// written together. Another node that turns at the same moment passes the row over; a job's unique key
     /// `name@tick` keeps a tick from running twice even so. Gives how many jobs were added.
-    pub async fn turn_schedules(
-        &self,
-        now: Now,
-        due: impl Fn(&Schedule, DateTime<Utc>) -> Due + Send,
-    ) -> Result<u64> {
+    pub async fn turn_schedules(&self, now: Now, due: impl Fn(&Schedule, DateTime<Utc>) -> Due + Send) -> Result<u64> {
         let tx = self.begin(None).await?;
         let connection = tx.connection();
         let backend = connection.get_database_backend();

@@ -139,4 +139,12 @@ impl Store {
         }
         Ok(released)
     }
+
+    /// Gives back every lease of a node that starts again under its old name, in time that is played. The attempts do not
+    /// count.
+    pub async fn release_node(&self, node: &str) -> Result<u64> {
+        let sql = "UPDATE job SET visible_at = due_at, leased_by = NULL, attempt = attempt - 1 WHERE leased_by = $1";
+        let done = statement(self.writer().get_database_backend(), sql, [node.into()]);
+        Ok(self.writer().execute_raw(done).await?.rows_affected())
+    }
 }

@@ -1,0 +1,39 @@
+//! What Tandem does for itself on a schedule: the nets under the timers, and pruning.
+
+use crate::schedule::{Missed, define};
+use tandem_app::App;
+use tandem_domain::decision::Job;
+
+/// Name, cron in UTC, what becomes of missed ticks, and the job.
+const SCHEDULES: [(&str, &str, Missed, Job); 2] = [
+    ("sweep-overdue-leads", "*/15 * * * *", Missed::Once, Job::SweepLeads {}),
+    ("prune", "17 3 * * *", Missed::Once, Job::Prune {}),
+];
+
+/// Makes the schedules what they should be. A failure is for the log: the next start tries again.
+pub(crate) async fn keep_schedules(app: &App) {
+    for (name, cron, missed, job) in SCHEDULES {
+        let schedule = match define(name, cron, "UTC", missed, &job, app.env.now()) {
+            Ok(schedule) => schedule,
+            Err(error) => {
+                tracing::error!(name, %error, "a schedule cannot be read");
+                continue;
+            }
+        };
+        if let Err(error) = app.store.keep_schedule(&schedule).await {
+            tracing::error!(name, %error, "a schedule could not be kept");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schedule_can_be_read() {
+        for (name, cron, missed, job) in SCHEDULES {
+            define(name, cron, "UTC", missed, &job, chrono::DateTime::UNIX_EPOCH).unwrap();
+        }
+    }
+}

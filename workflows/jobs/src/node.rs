@@ -1,0 +1,215 @@
+//! A node: the loops around the workers of one process.
+//!
+//! The claimer leases jobs while there is room. The keeper renews every lease in hand, so that a long job is not taken
+//! for a dead one. The closer deletes finished jobs, many at a time. The herald hears of jobs that other processes added.
+//! The turner turns schedules and reports the node. Each goes on after a failure of the database: what it missed is
+//! found by the next round.
+
+use crate::backend::{self, Batch, Work};
+use crate::runner::Runner;
+use crate::{maintenance, schedule};
+use apalis_core::task::Task;
+use chrono::TimeDelta;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_store::jobs::{Claimed, Lease, Now, Ready};
+use tandem_store::{Store, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+/// How many finished jobs one statement deletes at most.
+const CLOSED_AT_ONCE: usize = 512;
+/// How many jobs of one kind run in one transaction at most.
+const TOGETHER: usize = 64;
+/// How often a node reports itself and looks at the schedules, at least.
+const ROUND: Duration = Duration::from_secs(10);
+/// A node that has not reported for this long is forgotten.
+const SILENCE: TimeDelta = TimeDelta::hours(1);
+/// How long to wait before looking again at a queue that its limits hold back.
+const HELD_BACK: Duration = Duration::from_millis(50);
+
+/// Runs workers until `stop` turns true, then finishes what is in hand, for at most `grace`; what is not finished by
+/// then is given back for others to run.
+pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Duration) {
+    let concurrency = runner.settings.concurrency.max(1);
+    let room = Arc::new(Semaphore::new(concurrency));
+    let (work, to_do) = mpsc::channel(concurrency);
+    let (done, finished) = mpsc::channel(concurrency.max(CLOSED_AT_ONCE));
+    maintenance::keep_schedules(&runner.app).await;
+    let store = runner.app.store.clone();
+    let background = [
+        tokio::spawn(keep(runner.clone())),
+        tokio::spawn(turn(runner.clone())),
+        tokio::spawn(async move { store.hear_of_jobs().await }),
+    ];
+    let closer = tokio::spawn(close(runner.clone(), finished));
+    let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
+    claim(&runner, &room, &work, stop).await;
+    let all = u32::try_from(concurrency).unwrap_or(u32::MAX);
+    let in_time = tokio::time::timeout(grace, room.acquire_many(all)).await.is_ok();
+    // The worker ends with the channel, and the closer with the worker: what is finished is written before the rest is
+    // given back.
+    drop(work);
+    if !in_time {
+        worker.abort();
+    }
+    let _ = worker.await;
+    let _ = tokio::time::timeout(grace, closer).await;
+    for task in background {
+        task.abort();
+    }
+    match runner.app.store.release_jobs(&runner.in_hand()).await {
+        Ok(0) => {}
+        Ok(released) => tracing::warn!(released, "jobs were given back unfinished"),
+        Err(error) => tracing::error!(%error, "unfinished jobs could not be given back; their leases run out"),
+    }
+    if let Err(error) = runner.app.store.forget_node(&runner.node, SILENCE, Now::Database).await {
+        tracing::warn!(%error, "this node could not sign off");
+    }
+}
+
+/// Leases jobs whenever there is room for them, until `stop` turns true.
+async fn claim(
+    runner: &Runner,
+    room: &Arc<Semaphore>,
+    work: &mpsc::Sender<Task<Work>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let poll = Duration::from_millis(runner.settings.poll_ms.max(1));
+    let store = &runner.app.store;
+    let mut round = 0_usize;
+    while !*stop.borrow() {
+        let first = tokio::select! {
+            permit = room.clone().acquire_owned() => permit,
+            // An error means that whoever could ask to stop is gone, which asks the same.
+            _ = stop.changed() => return,
+        };
+        let mut permits: Vec<OwnedSemaphorePermit> = first.into_iter().collect();
+        while let Ok(more) = room.clone().try_acquire_owned() {
+            permits.push(more);
+        }
+        // Registered before the look, so that a job added in between is not slept over.
+        let announced = store.jobs_added().notified();
+        round = round.wrapping_add(1);
+        let pause = match look(runner, &mut permits, round, work).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::error!(%error, "jobs could not be claimed");
+                Some(poll)
+            }
+        };
+        drop(permits);
+        if let Some(pause) = pause {
+            tokio::select! {
+                () = announced => {}
+                () = tokio::time::sleep(pause.min(poll)) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+}
+
+/// Claims from every queue that has jobs due, and hands them to the workers; gives how long there is nothing to do, and
+/// none where there may be more.
+async fn look(
+    runner: &Runner,
+    permits: &mut Vec<OwnedSemaphorePermit>,
+    round: usize,
+    work: &mpsc::Sender<Task<Work>>,
+) -> Result<Option<Duration>, StoreError> {
+    let store = &runner.app.store;
+    let ready = store.ready_queues(Now::Database).await?;
+    let (mut due, later): (Vec<Ready>, Vec<Ready>) =
+        ready.into_iter().partition(|ready| ready.wait <= TimeDelta::zero());
+    if due.is_empty() {
+        let wait = later.iter().filter_map(|ready| ready.wait.to_std().ok()).min();
+        return Ok(Some(wait.unwrap_or(Duration::MAX)));
+    }
+    // Each queue is the first in its turn: one that fills all the room leaves some for the others.
+    let queues = due.len();
+    due.rotate_left(round % queues);
+    let mut found = false;
+    for ready in due {
+        if permits.is_empty() {
+            break;
+        }
+        let claimed =
+            store.claim_jobs(&ready.queue, &runner.node, Now::Database, runner.lease(), permits.len() as u64).await?;
+        found |= !claimed.is_empty();
+        runner.take(&claimed);
+        for jobs in together(runner, claimed) {
+            let permits = permits.split_off(permits.len().saturating_sub(jobs.len()));
+            if work.send(backend::task(Batch { jobs, permits })).await.is_err() {
+                return Ok(Some(Duration::MAX));
+            }
+        }
+    }
+    Ok((!found).then_some(HELD_BACK))
+}
+
+/// Jobs that gain from it are put together by kind, the others stay alone.
+fn together(runner: &Runner, claimed: Vec<Claimed>) -> Vec<Vec<Claimed>> {
+    let mut batches: Vec<Vec<Claimed>> = Vec::new();
+    let mut open: HashMap<String, usize> = HashMap::new();
+    for job in claimed {
+        if !runner.handler.together(&job.kind) {
+            batches.push(vec![job]);
+            continue;
+        }
+        match open.get(&job.kind).copied().and_then(|place| batches.get_mut(place)) {
+            Some(batch) if batch.len() < TOGETHER => batch.push(job),
+            _ => {
+                open.insert(job.kind.clone(), batches.len());
+                batches.push(vec![job]);
+            }
+        }
+    }
+    batches
+}
+
+/// Renews what is in hand, for as long as the process lives.
+async fn keep(runner: Runner) {
+    let third = Duration::from_secs(u64::from(runner.settings.lease_seconds.max(1))).div_f64(3.0);
+    loop {
+        tokio::time::sleep(third).await;
+        // An attempt whose lease was lost goes on: its commit is fenced, and finds out by itself.
+        if let Err(error) = runner.app.store.renew_jobs(&runner.in_hand(), Now::Database, runner.lease()).await {
+            tracing::warn!(%error, "leases could not be renewed");
+        }
+    }
+}
+
+/// Deletes finished jobs until the last worker is gone.
+async fn close(runner: Runner, mut finished: mpsc::Receiver<Lease>) {
+    let mut leases = Vec::with_capacity(CLOSED_AT_ONCE);
+    while finished.recv_many(&mut leases, CLOSED_AT_ONCE).await > 0 {
+        match runner.app.store.finish_jobs(&leases).await {
+            Ok(lost) if lost.is_empty() => {}
+            Ok(lost) => tracing::warn!(jobs = lost.len(), "leases were lost before their jobs were closed"),
+            Err(error) => tracing::error!(jobs = leases.len(), %error, "jobs could not be closed; they run again"),
+        }
+        for lease in leases.drain(..) {
+            runner.let_go(&lease);
+        }
+    }
+}
+
+/// Turns schedules and reports the node.
+async fn turn(runner: Runner) {
+    let store = &runner.app.store;
+    loop {
+        if let Err(error) = round(&runner, store).await {
+            tracing::warn!(%error, "schedules could not be turned");
+        }
+        let next = store.next_tick().await.ok().flatten().map(|tick| tick - runner.app.env.now());
+        let wait = next.and_then(|wait| wait.to_std().ok()).unwrap_or(ROUND);
+        tokio::time::sleep(wait.clamp(Duration::from_millis(200), ROUND)).await;
+    }
+}
+
+async fn round(runner: &Runner, store: &Store) -> Result<(), StoreError> {
+    store.turn_schedules(Now::Database, schedule::turn).await?;
+    let running = i32::try_from(runner.in_hand().len()).unwrap_or(i32::MAX);
+    let concurrency = i32::try_from(runner.settings.concurrency).unwrap_or(i32::MAX);
+    store.report_node(&runner.node, env!("CARGO_PKG_VERSION"), concurrency, running, Now::Database).await
+}
