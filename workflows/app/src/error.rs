@@ -70,6 +70,7 @@ impl AppError {
                     | StoreError::LeaseLost { .. }
                     | StoreError::NotMigrated { .. }
                     | StoreError::Address(_)
+                    | StoreError::Shared(_)
             )
         )
     }
