@@ -87,3 +87,26 @@ async fn a_batch_that_failed_is_logged_as_what_it_was() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_history_is_folded_once_for_all_its_versions() {
+    for world in worlds().await {
+        let scene = crate::lists::scene(&world, 2).await;
+        scene.agree(&world, "ADD", json!("T1")).await;
+        for tier in ["T2", "T3", "T1"] {
+            scene.agree(&world, "RETIER", json!(tier)).await;
+        }
+        scene.agree(&world, "REMOVE", json!(null)).await;
+        let (log, _guard) = Log::begin();
+        let query = "{ targetAccountList(key: \"enterprise\") { versions { nodes {
+            all: entries { totalCount } entries(first: 1) { totalCount nodes { tier } pageInfo { hasNextPage } } } } } }";
+        let found = data(&world, &scene.seller, query, json!({})).await;
+        let versions = found["targetAccountList"]["versions"]["nodes"].as_array().unwrap();
+        let tiers: Vec<_> = versions.iter().map(|version| &version["entries"]["nodes"][0]["tier"]).collect();
+        assert_eq!(tiers, [&json!("T1"), &json!("T2"), &json!("T3"), &json!("T1"), &json!(null)]);
+        assert_eq!(versions[1]["entries"]["totalCount"], 2);
+        assert_eq!(versions[1]["entries"]["pageInfo"]["hasNextPage"], true);
+        assert_eq!(versions[4]["all"]["totalCount"], 0);
+        assert_eq!(log.lines("folds a history").len(), 1);
+    }
+}
