@@ -3,7 +3,7 @@
 use crate::client::{ask, global, mutation};
 use serde_json::{Value, json};
 use tandem_domain::access::{Role, Side};
-use tandem_domain::id::{AccountId, ContactId};
+use tandem_domain::id::{AccountId, ContactId, SequenceId};
 use tandem_testkit::{World, on_both_databases};
 
 /// How much is written down: any change at all adds to it.
@@ -41,13 +41,43 @@ on_both_databases! {
             let answer = ask(&world, who, &mutation(name, "__typename"), json!({ "input": input })).await;
             let errors = &answer["data"][name]["userErrors"];
             assert_eq!(errors[0]["code"], code, "{case}: {answer}");
-            assert!(errors[0]["field"].is_array() && errors[0]["message"].is_string(), "{case}: {answer}");
+            // What an id names is not there: that is no fault of a field.
+            assert!(code == "NOT_FOUND" || errors[0]["field"].is_array(), "{case}: {answer}");
+            assert!(errors[0]["message"].is_string(), "{case}: {answer}");
             assert_eq!(trace(&world).await, before, "{case} left something behind");
         }
         let unknown = json!({"handoffId": global(contact), "reason": "NOT_IN_THE_MOOD"});
         let answer = ask(&world, &seller, &mutation("handoffReject", "__typename"), json!({ "input": unknown })).await;
         assert!(answer["errors"][0]["message"].as_str().unwrap().contains("NOT_IN_THE_MOOD"), "{answer}");
         assert_eq!(trace(&world).await, before);
+    }
+
+    async fn an_idempotency_key_is_1_to_200_printable_characters(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let contact = global(world.contact("kim@example.com").await.id);
+        let nothing = global(SequenceId::from(uuid(7)));
+        let before = trace(&world).await;
+        let mutations = [
+            (&sdr, "taskCreate", json!({"contactId": contact, "title": "Call", "dueAt": "2026-03-03T09:00:00Z"})),
+            (&ops, "sequenceDraft", sequence("{id: wait, kind: wait, for: 1d}")),
+            (&ops, "enrollmentCreateMany", json!({"sequenceId": nothing, "contactIds": [contact]})),
+        ];
+        for (who, name, mut input) in mutations {
+            for key in ["", "a\u{1f}enroll", "a\nb", "a\u{85}", &"k".repeat(201)] {
+                input["idempotencyKey"] = json!(key);
+                let answer = ask(&world, who, &mutation(name, "__typename"), json!({ "input": input })).await;
+                let error = &answer["data"][name]["userErrors"][0];
+                assert_eq!(error["code"], "IDEMPOTENCY_KEY_INVALID", "{name}, {key:?}: {answer}");
+                assert_eq!(error["field"], json!(["idempotencyKey"]), "{name}, {key:?}");
+                assert_eq!(trace(&world).await, before, "{name}, {key:?} left something behind");
+            }
+        }
+        for key in ["k".to_owned(), "\u{e4} #1".to_owned(), "\u{1f600}".repeat(200)] {
+            let input = json!({"contactId": contact, "title": "Call", "dueAt": "2026-03-03T09:00:00Z", "idempotencyKey": key});
+            let answer = ask(&world, &sdr, &mutation("taskCreate", "__typename"), json!({ "input": input })).await;
+            assert_eq!(answer["data"]["taskCreate"]["userErrors"], json!([]), "{key}: {answer}");
+        }
     }
 }
 
