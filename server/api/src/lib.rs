@@ -10,6 +10,7 @@ mod connection;
 mod context;
 pub mod custom_fields;
 pub mod dispatch;
+mod door;
 pub mod emails;
 mod error;
 mod ids;
@@ -96,8 +97,11 @@ pub fn sdl() -> String {
 /// Executes a request for a caller. Every error that leaves has a code; an internal one also has the request's id.
 pub async fn execute(schema: &TandemSchema, app: &App, caller: Caller, request: Request) -> Response {
     let request_id = caller.request_id.clone();
-    let request = request.data(loaders::loader(app.store.clone())).data(caller);
-    let mut response = schema.execute(request).await;
+    let mut request = request.data(loaders::loader(app.store.clone())).data(caller);
+    let mut response = match door::refuse_nul(&mut request) {
+        Some(error) => Response::from_errors(vec![error]),
+        None => schema.execute(request).await,
+    };
     finish(&mut response, &request_id);
     response
 }

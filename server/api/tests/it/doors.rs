@@ -52,6 +52,31 @@ on_both_databases! {
         assert_eq!(trace(&world).await, before);
     }
 
+    async fn a_text_with_a_nul_is_refused_before_it_is_executed(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let contact = global(world.contact("kim@example.com").await.id);
+        let before = trace(&world).await;
+        let tag = mutation("contactTag", "__typename");
+        let enroll = mutation("enrollmentCreate", "__typename");
+        let cases = [
+            (tag.clone(), json!({"input": {"contactId": contact, "add": ["v\u{0}ip"]}})),
+            (enroll, json!({"input": {"sequenceId": contact, "vars": {"deep": [{"a\u{0}": 1}]}}})),
+            (format!(r#"mutation {{ contactTag(input: {{contactId: "{contact}", add: ["v\u0000ip"]}}) {{ __typename }} }}"#), json!({})),
+            (tag.replace("$input: ContactTagInput!", &format!(r#"$input: ContactTagInput! = {{contactId: "{contact}", add: ["\u0000"]}}"#)), json!({})),
+            (format!(r#"mutation {{ ... F }} fragment F on Mutation {{ ... {{ contactTag(input: {{contactId: "{contact}", add: ["\u0000"]}}) {{ __typename }} }} }}"#), json!({})),
+        ];
+        for (document, variables) in cases {
+            let answer = ask(&world, &sdr, &document, variables).await;
+            assert_eq!(answer["data"], Value::Null, "{document}: {answer}");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "NUL_CHARACTER", "{document}: {answer}");
+            assert_eq!(trace(&world).await, before, "{document} left something behind");
+        }
+        // A backslash before the escape makes it plain text.
+        let escaped = format!(r#"mutation {{ taskCreate(input: {{contactId: "{contact}", title: "\\u0000", dueAt: "2026-03-03T09:00:00Z"}}) {{ userErrors {{ code }} }} }}"#);
+        let answer = ask(&world, &sdr, &escaped, json!({})).await;
+        assert_eq!(answer["data"]["taskCreate"]["userErrors"], json!([]), "{answer}");
+    }
+
     async fn an_idempotency_key_is_1_to_200_printable_characters(world: World) {
         let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
