@@ -52,6 +52,16 @@ on_both_databases! {
         assert_eq!(trace(&world).await, before);
     }
 
+    async fn nested_pages_are_refused_before_they_are_executed(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let nested = |size: u32| format!("{{ targetAccountLists(first: {size}) {{ nodes {{ memberships(first: {size}) {{ nodes {{
+            account {{ contacts(first: {size}) {{ nodes {{ id }} }} }} }} }} }} }} }}");
+        let answer = ask(&world, &sdr, &nested(100), json!({})).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX", "{answer}");
+        let answer = ask(&world, &sdr, &nested(8), json!({})).await;
+        assert_eq!(answer["data"]["targetAccountLists"]["nodes"], json!([]), "{answer}");
+    }
+
     async fn a_text_with_a_nul_is_refused_before_it_is_executed(world: World) {
         let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
         let contact = global(world.contact("kim@example.com").await.id);
