@@ -11,7 +11,7 @@ use tandem_app::AppError;
 use tandem_store::{Page, PageOf};
 
 /// How many rows a page has when nobody says.
-const DEFAULT: u64 = 20;
+pub(crate) const DEFAULT: u64 = 20;
 /// How many rows a page may have.
 const MOST: i32 = 100;
 

@@ -3,7 +3,7 @@
 use crate::loaders::RowKey;
 use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
-use tandem_app::{Actor, App, AppError, Call};
+use tandem_app::{Actor, App, AppError, Call, Command};
 use tandem_store::Stored;
 use uuid::Uuid;
 
@@ -16,14 +16,24 @@ pub struct Caller {
     pub request_id: String,
 }
 
+/// The most characters of an idempotency key.
+const LONGEST_KEY: usize = 200;
+
+/// Whether a caller may give this idempotency key. Control characters are left to keys that Tandem derives from it.
+fn is_key(key: &str) -> bool {
+    (1..=LONGEST_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control)
+}
+
 /// Short ways to what every resolver needs.
 pub(crate) trait ContextExt {
     /// The application.
     fn app(&self) -> &App;
     /// Who acts.
     fn actor(&self) -> &Actor;
-    /// A call of the caller.
-    fn call(&self, idempotency_key: Option<String>) -> Call;
+    /// A call of the caller; a key that is none is refused here, for every mutation.
+    fn call(&self, idempotency_key: Option<String>) -> Result<Call, AppError>;
+    /// Runs a command for the caller.
+    async fn run<C: Command>(&self, idempotency_key: Option<String>, command: C) -> Result<C::Output, AppError>;
     /// An aggregate, loaded together with its neighbours of this request.
     async fn load<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>, AppError>;
     /// The request's loader.
@@ -39,9 +49,16 @@ impl ContextExt for Context<'_> {
         &self.data_unchecked::<Caller>().actor
     }
 
-    fn call(&self, idempotency_key: Option<String>) -> Call {
+    fn call(&self, idempotency_key: Option<String>) -> Result<Call, AppError> {
+        if idempotency_key.as_deref().is_some_and(|key| !is_key(key)) {
+            return Err(AppError::IdempotencyKeyInvalid);
+        }
         let caller: &Caller = self.data_unchecked();
-        Call::new(caller.actor.clone(), caller.request_id.clone()).with_key(idempotency_key)
+        Ok(Call::new(caller.actor.clone(), caller.request_id.clone()).with_key(idempotency_key))
+    }
+
+    async fn run<C: Command>(&self, idempotency_key: Option<String>, command: C) -> Result<C::Output, AppError> {
+        self.app().run(&self.call(idempotency_key)?, command).await
     }
 
     async fn load<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>, AppError> {

@@ -94,6 +94,8 @@ user_error_codes! {
     Duplicate = "DUPLICATE",
     /// The idempotency key was used for another input.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT",
+    /// An idempotency key is 1 to 200 printable characters.
+    IdempotencyKeyInvalid = "IDEMPOTENCY_KEY_INVALID",
     /// A code that is not in its closed set.
     UnknownCode = "UNKNOWN_CODE",
     // access
@@ -515,6 +517,7 @@ pub(crate) fn split<T>(done: Result<T, AppError>) -> Result<Result<T, Vec<UserEr
     };
     let field = match &error {
         AppError::Refused { field, .. } => field.as_ref().map(|path| path.split('.').map(str::to_owned).collect()),
+        AppError::IdempotencyKeyInvalid => Some(vec!["idempotencyKey".to_owned()]),
         _ => None,
     };
     Ok(Err(vec![UserError { field, message: error.to_string(), code }]))

@@ -8,8 +8,10 @@ pub mod access;
 pub mod accounts;
 mod connection;
 mod context;
+mod cost;
 pub mod custom_fields;
 pub mod dispatch;
+mod door;
 pub mod emails;
 mod error;
 mod ids;
@@ -73,7 +75,7 @@ pub type TandemSchema = Schema<Query, Mutation, EmptySubscription>;
 pub fn schema(app: Option<App>) -> TandemSchema {
     let builder = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .limit_depth(15)
-        .limit_complexity(5_000)
+        .limit_complexity(cost::MOST)
         .limit_recursive_depth(48)
         .limit_directives(8)
         .disable_suggestions();
@@ -96,8 +98,12 @@ pub fn sdl() -> String {
 /// Executes a request for a caller. Every error that leaves has a code; an internal one also has the request's id.
 pub async fn execute(schema: &TandemSchema, app: &App, caller: Caller, request: Request) -> Response {
     let request_id = caller.request_id.clone();
-    let request = request.data(loaders::loader(app.store.clone())).data(caller);
-    let mut response = schema.execute(request).await;
+    let mut request = request.data(loaders::loader(app.store.clone())).data(caller);
+    let refused = door::refuse_nul(&mut request).or_else(|| cost::refuse_costly(&mut request));
+    let mut response = match refused {
+        Some(error) => Response::from_errors(vec![error]),
+        None => schema.execute(request).await,
+    };
     finish(&mut response, &request_id);
     response
 }

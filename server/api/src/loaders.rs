@@ -47,7 +47,10 @@ impl From<StoreError> for Failed {
 
 impl Failed {
     pub(crate) fn into_app(self) -> AppError {
-        AppError::Store(Arc::try_unwrap(self.0).unwrap_or_else(|shared| StoreError::Address(shared.to_string())))
+        AppError::Store(match &*self.0 {
+            StoreError::Conflict => StoreError::Conflict,
+            _ => StoreError::Shared(self.0),
+        })
     }
 }
 
@@ -62,6 +65,7 @@ impl<T: Stored> Loader<RowKey<T>> for StoreLoader {
     type Error = Failed;
 
     async fn load(&self, keys: &[RowKey<T>]) -> Result<HashMap<RowKey<T>, T>, Failed> {
+        tracing::debug!(kind = T::KIND, keys = keys.len(), "loads a batch");
         let found = self.store.find_many::<T>(keys.iter().map(|key| key.0)).await?;
         Ok(found.into_iter().map(|value| (RowKey::new(value.key()), value)).collect())
     }

@@ -13,6 +13,7 @@ use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, Targe
 use crate::queue::WorkItemNode;
 use crate::sequences::{EnrollmentNode, SequenceNode, SequenceVersionNode};
 use crate::taxonomy::TaxonomyTermNode;
+use async_graphql::futures_util::future::try_join_all;
 use async_graphql::{Context, ID, Interface, Object};
 use tandem_app::AppError;
 use uuid::Uuid;
@@ -85,11 +86,8 @@ impl NodeQuery {
         if ids.len() > 100 {
             return Err(AppError::refused("PAGE_INVALID", "ids: at most 100 can be asked for", Some("ids")).into());
         }
-        let mut nodes = Vec::with_capacity(ids.len());
-        for id in &ids {
-            nodes.push(find(ctx, id).await?);
-        }
-        Ok(nodes)
+        // All at once, so that the loader sees them together.
+        Ok(try_join_all(ids.iter().map(|id| find(ctx, id))).await?)
     }
 }
 

@@ -11,6 +11,7 @@ pub use secret::Secret;
 pub use sections::{Database, Jobs, Leads, Links, Log, LogFormat, Queue, Server, Settings, Smtp, SmtpTls};
 
 use layers::Layers;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// The defaults: every key there is.
@@ -61,6 +62,20 @@ pub enum ConfigError {
         by: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// A duration that is too short or too long.
+    #[error("the setting `{key}` must be {least} to {most} {unit}, not {given}")]
+    OutOfRange {
+        /// The key, dotted.
+        key: &'static str,
+        /// The shortest it may be.
+        least: u64,
+        /// The longest it may be.
+        most: u64,
+        /// What it is counted in.
+        unit: &'static str,
+        /// The value given.
+        given: u64,
     },
     /// A value out of range, or one that makes no sense.
     #[error("the setting `{key}` {why}")]
@@ -129,7 +144,37 @@ impl Settings {
         })
     }
 
+    /// Every duration: its key, its value, the shortest and the longest it may be. A moment is computed from each, and
+    /// there is no moment that far ahead without an end to them.
+    fn durations(&self) -> [(&'static str, u64, RangeInclusive<u64>); 14] {
+        let Self { server, jobs, smtp, leads, queue, .. } = self;
+        let (hour, ten_years_of_hours, ten_years_of_days) = (3_600, 87_600, 3_650);
+        [
+            ("server.graphql_timeout_seconds", server.graphql_timeout_seconds.get(), 1..=hour),
+            ("server.request_timeout_seconds", server.request_timeout_seconds.get(), 1..=hour),
+            ("server.shutdown_grace_seconds", server.shutdown_grace_seconds, 0..=hour),
+            ("jobs.lease_seconds", jobs.lease_seconds.get().into(), 1..=24 * hour),
+            ("jobs.poll_ms", jobs.poll_ms.get(), 1..=1_000 * hour),
+            ("smtp.connect_timeout_seconds", smtp.connect_timeout_seconds.get(), 1..=hour),
+            ("smtp.command_timeout_seconds", smtp.command_timeout_seconds.get(), 1..=hour),
+            ("smtp.message_timeout_seconds", smtp.message_timeout_seconds.get(), 1..=hour),
+            ("leads.triage_hours", leads.triage_hours.get().into(), 1..=ten_years_of_hours),
+            ("leads.queue_hours", leads.queue_hours.get().into(), 1..=ten_years_of_hours),
+            ("leads.dispatch_hours", leads.dispatch_hours.get().into(), 1..=ten_years_of_hours),
+            ("leads.recycle_days", leads.recycle_days.get().into(), 1..=ten_years_of_days),
+            ("queue.claim_lease_minutes", queue.claim_lease_minutes.get().into(), 1..=525_600),
+            ("queue.longest_wait_days", queue.longest_wait_days.get().into(), 1..=ten_years_of_days),
+        ]
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
+        for (key, given, range) in self.durations() {
+            if !range.contains(&given) {
+                // Every duration's key ends with its unit.
+                let unit = key.rsplit('_').next().unwrap_or_default();
+                return Err(ConfigError::OutOfRange { key, least: *range.start(), most: *range.end(), unit, given });
+            }
+        }
         let url = self.database.url.reveal();
         if !["sqlite://", "postgres://", "postgresql://"].iter().any(|known| url.starts_with(known)) {
             // The value is not repeated: it may hold a password.

@@ -100,6 +100,25 @@ fn a_value_of_a_wrong_type_or_range_is_refused_by_name() {
 }
 
 #[test]
+fn every_duration_has_an_end_and_the_refusal_names_key_and_range() {
+    let units = ["_ms", "_seconds", "_minutes", "_hours", "_days"];
+    let mut found = 0;
+    for (key, _) in leaves(&DEFAULTS.parse().unwrap()) {
+        if units.iter().any(|unit| key.ends_with(unit)) {
+            let (section, name) = key.split_once('.').unwrap();
+            let message = from_file(&format!("[{section}]\n{name} = 4294967295\n")).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("the setting `{key}` must be ")), "{message}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, Settings::defaults().unwrap().durations().len());
+    let message = from_file("[queue]\nlongest_wait_days = 3651\n").unwrap_err().to_string();
+    assert_eq!(message, "the setting `queue.longest_wait_days` must be 1 to 3650 days, not 3651");
+    assert!(from_file("[queue]\nlongest_wait_days = 3650\nclaim_lease_minutes = 525600\n").is_ok());
+    assert!(from_file("[leads]\ntriage_hours = 87600\n[server]\nshutdown_grace_seconds = 0\n").is_ok());
+}
+
+#[test]
 fn a_secret_is_read_from_its_file_and_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");

@@ -187,16 +187,30 @@ fn count(document: &ExecutableDocument) -> Result<(), Refused> {
     let mut left = MAX_SELECTIONS;
     for (_, operation) in document.operations.iter() {
         let root = &operation.node.selection_set.node;
-        if root.items.iter().filter(|item| matches!(item.node, Selection::Field(_))).count() > MAX_ROOT_FIELDS {
+        // What passes can be expanded: it is small, and no fragment spreads itself.
+        spend(document, root, &mut left)?;
+        if root_fields(document, root) > MAX_ROOT_FIELDS {
             return Err(Refused::RootFields);
         }
-        spend(document, root, &mut left)?;
     }
     // Validation also visits the fragments that no operation spreads.
     for fragment in document.fragments.values() {
         spend(document, &fragment.node.selection_set.node, &mut { MAX_SELECTIONS })?;
     }
     Ok(())
+}
+
+/// How many fields a selection has at its top, those of its fragments included.
+fn root_fields(document: &ExecutableDocument, set: &SelectionSet) -> usize {
+    let of = |item: &Selection| match item {
+        Selection::Field(_) => 1,
+        Selection::InlineFragment(fragment) => root_fields(document, &fragment.node.selection_set.node),
+        Selection::FragmentSpread(spread) => document
+            .fragments
+            .get(&spread.node.fragment_name.node)
+            .map_or(0, |fragment| root_fields(document, &fragment.node.selection_set.node)),
+    };
+    set.items.iter().map(|item| of(&item.node)).sum()
 }
 
 fn spend(document: &ExecutableDocument, set: &SelectionSet, left: &mut usize) -> Result<(), Refused> {
@@ -254,6 +268,22 @@ mod tests {
         let many: String = (0..11).map(|n| format!("query Q{n} {{ a }} ")).collect();
         assert_eq!(check(&many, Some("Q1")), Err(Refused::Operations));
         assert_eq!(check(&"a".repeat(MAX_DOCUMENT + 1), None), Err(Refused::Document));
+    }
+
+    #[test]
+    fn root_fields_are_counted_through_fragments() {
+        let (ten, eleven) = ("a ".repeat(10), "b ".repeat(11));
+        for kind in ["query", "mutation", "subscription"] {
+            let inline = |second: &str| format!("{kind} {{ {ten} ... {{ {second} }} }}");
+            assert_eq!(check(&inline(&eleven), None), Err(Refused::RootFields), "{kind}");
+            assert!(check(&inline(&ten), None).is_ok(), "{kind}");
+            let spread = format!(
+                "{kind} {{ {ten} ...F }} fragment F on T {{ ... on T {{ ...G }} }} fragment G on T {{ {eleven} }}"
+            );
+            assert_eq!(check(&spread, None), Err(Refused::RootFields), "{kind}");
+            let twice = format!("{kind} {{ ...F ...F ...F }} fragment F on T {{ {ten} }}");
+            assert_eq!(check(&twice, None), Err(Refused::RootFields), "{kind}");
+        }
     }
 
     #[test]

@@ -92,6 +92,21 @@ async fn a_document_that_cannot_run_has_no_data_key() {
 }
 
 #[tokio::test]
+async fn a_text_with_a_nul_and_nested_pages_are_bad_requests() {
+    let server = Server::sqlite().await;
+    let (_, issued) = server.token("ada", Role::Admin, None).await;
+    let token = issued.secret.unwrap();
+    for (query, code) in [
+        (r#"mutation { teamCreate(input: { name: "\u0000", side: SALES }) { team { id } } }"#, "NUL_CHARACTER"),
+        ("{ accounts(first: 100) { nodes { contacts(first: 100) { nodes { id } } } } }", "QUERY_TOO_COMPLEX"),
+    ] {
+        let answer = server.query(Some(&token), query).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, code), "{}", answer.text);
+        assert!(answer.json().get("data").is_none(), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_accepted_is_said() {
     let server = Server::sqlite().await;
     let request = Request::get("/graphql?query=%7B__typename%7D").header(header::ACCEPT, "image/png");

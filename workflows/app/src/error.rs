@@ -36,6 +36,9 @@ pub enum AppError {
     /// The idempotency key was used for something else within 24 hours.
     #[error("this idempotency key was used for another input in the last 24 hours; use a new key")]
     IdempotencyConflict,
+    /// The idempotency key is empty, too long, or holds what cannot be printed.
+    #[error("an idempotency key is 1 to 200 printable characters; a UUID of the caller's own is a good one")]
+    IdempotencyKeyInvalid,
     /// The world broke, or somebody else was first and stayed first.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,6 +57,7 @@ impl AppError {
             Self::NotFound { .. } => "NOT_FOUND",
             Self::Forbidden { .. } => "FORBIDDEN",
             Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
+            Self::IdempotencyKeyInvalid => "IDEMPOTENCY_KEY_INVALID",
             Self::Store(StoreError::Conflict) => "CONFLICT",
             Self::Store(StoreError::Duplicate { .. }) => "DUPLICATE",
             Self::Store(_) => "INTERNAL",
@@ -70,6 +74,7 @@ impl AppError {
                     | StoreError::LeaseLost { .. }
                     | StoreError::NotMigrated { .. }
                     | StoreError::Address(_)
+                    | StoreError::Shared(_)
             )
         )
     }

@@ -360,6 +360,15 @@ proptest! {
             let upto = world.versions.iter().filter(|other| other.at <= version.at);
             prop_assert_eq!(as_of(&world.versions, version.at), fold(upto));
         }
+        // The history, folded once, has every state.
+        let history = History::of(&world.versions);
+        for (count, version) in world.versions.iter().enumerate() {
+            let moment = history.entries(history.number_at(version.at)).cloned();
+            prop_assert_eq!(moment.collect::<Vec<_>>(), as_of(&world.versions, version.at).into_values().collect::<Vec<_>>());
+            let numbered = history.entries(version.number).cloned();
+            prop_assert_eq!(numbered.collect::<Vec<_>>(), fold(&world.versions[..=count]).into_values().collect::<Vec<_>>());
+        }
+        prop_assert_eq!(history.entries(0).count(), 0);
         // A difference, applied, gives the later state; one way and the other way mirror each other.
         for cut in 0..=world.versions.len() {
             let (from, to) = (fold(&world.versions[..cut]), fold(&world.versions));

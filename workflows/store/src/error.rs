@@ -1,6 +1,7 @@
 //! What can go wrong between Tandem and its database.
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The result of everything in the store.
@@ -48,6 +49,9 @@ pub enum StoreError {
     /// The address of the database cannot be used.
     #[error("database.url: {0}")]
     Address(String),
+    /// A failure of one read that several waited for: each of them has it.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
 }
 
 impl From<DbErr> for StoreError {

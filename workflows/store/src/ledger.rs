@@ -5,7 +5,7 @@ use crate::{Result, Store};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, QueryOrder, QuerySelect, Statement};
 use tandem_domain::decision::Fact;
-use tandem_domain::ledger::{Break, Chain, Entry, Stamp};
+use tandem_domain::ledger::{Break, Chain, Entry, Stamp, canonical};
 
 /// An entry and its two links.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,9 +74,12 @@ mod row {
 
 impl From<row::Model> for Link {
     fn from(row: row::Model) -> Self {
-        // A detail that is no JSON object any more was tampered with: it reads as a value that cannot give the hash.
+        // A detail that is not the canonical form of what it says was tampered with, even where that is what it said
+        // before: it reads as a value that cannot give the hash.
         let detail = serde_json::from_str(&row.detail)
-            .unwrap_or_else(|_| [("unreadable".to_owned(), serde_json::Value::from(row.detail))].into_iter().collect());
+            .ok()
+            .filter(|detail| canonical(detail) == row.detail)
+            .unwrap_or_else(|| [("unreadable".to_owned(), serde_json::Value::from(row.detail))].into_iter().collect());
         let entry = Entry {
             seq: row.seq,
             at: row.at,
@@ -123,7 +126,7 @@ fn active(link: Link) -> row::ActiveModel {
         rule: Set(entry.rule),
         request_id: Set(entry.request_id),
         idempotency_key: Set(entry.idempotency_key),
-        detail: Set(tandem_domain::ledger::canonical(&entry.detail)),
+        detail: Set(canonical(&entry.detail)),
         previous: Set(previous),
         hash: Set(hash),
     }

@@ -45,8 +45,7 @@ pub mod version {
 }
 
 use crate::page::{Page, PageOf};
-use crate::{Result, Save, Store, Tx, ms};
-use chrono::{DateTime, Utc};
+use crate::{Result, Save, Store, Tx};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use tandem_domain::id::{AccountId, ListId};
 use tandem_domain::target_list::{
@@ -184,23 +183,9 @@ impl Store {
         self.page(Entity::find().filter(Column::ListId.eq(Uuid::from(list))), page).await
     }
 
-    /// A list's versions up to the number given, from the first, to be folded.
-    pub async fn list_versions_to(&self, list: ListId, number: u32) -> Result<Vec<ListVersion>> {
+    /// All versions of a list, from the first, to be folded.
+    pub async fn list_versions(&self, list: ListId) -> Result<Vec<ListVersion>> {
         use version::row::{Column, Entity};
-        let query = Entity::find()
-            .filter(Column::ListId.eq(Uuid::from(list)))
-            .filter(Column::Number.lte(i32::try_from(number).unwrap_or(i32::MAX)))
-            .order_by_asc(Column::Number);
-        self.all(query).await
-    }
-
-    /// A list's versions up to the moment given, from the first, to be folded.
-    pub async fn list_versions_until(&self, list: ListId, at: DateTime<Utc>) -> Result<Vec<ListVersion>> {
-        use version::row::{Column, Entity};
-        let query = Entity::find()
-            .filter(Column::ListId.eq(Uuid::from(list)))
-            .filter(Column::MadeAt.lte(ms(at)))
-            .order_by_asc(Column::Number);
-        self.all(query).await
+        self.all(Entity::find().filter(Column::ListId.eq(Uuid::from(list))).order_by_asc(Column::Number)).await
     }
 }

@@ -4,7 +4,7 @@
 
 use tandem_app::{AppError, UserCreate};
 use tandem_domain::access::{Role, Side};
-use tandem_domain::ledger::Break;
+use tandem_domain::ledger::{Break, canonical};
 use tandem_testkit::on_both_databases;
 
 fn someone(email: &str) -> UserCreate {
@@ -83,6 +83,30 @@ on_both_databases! {
         for sql in ["UPDATE ledger_entry SET reason = 'X'", "DELETE FROM ledger_entry"] {
             let refused = world.tamper(sql).await.unwrap_err();
             assert!(refused.to_string().contains("append-only"), "{refused}");
+        }
+    }
+
+    async fn a_detail_that_only_reads_like_what_was_hashed_is_reported(world: World) {
+        for n in 0..3 {
+            world.app.run(&world.system(), someone(&format!("u{n}@example.com"))).await.unwrap();
+        }
+        let sql = if world.url.starts_with("sqlite") {
+            "DROP TRIGGER ledger_entry_no_update"
+        } else {
+            "ALTER TABLE ledger_entry DISABLE TRIGGER ALL"
+        };
+        world.tamper(sql).await.unwrap();
+        let honest = canonical(&world.ledger().await[1].entry.detail);
+        let key = honest.split('"').nth(1).unwrap();
+        let twice = honest.replacen('{', &format!("{{\"{key}\":\"evil\","), 1);
+        let escaped = honest.replacen(&key[..1], &format!("\\u{:04x}", u32::from(key.as_bytes()[0])), 1);
+        for dishonest in [twice, escaped, format!("{honest} "), honest.replacen(':', ": ", 1)] {
+            let put = |detail: &str| format!("UPDATE ledger_entry SET detail = '{detail}' WHERE seq = 2");
+            world.tamper(&put(&dishonest)).await.unwrap();
+            let verified = world.app.store.verify_ledger().await.unwrap();
+            assert_eq!(verified.broken, Some(Break::Changed { seq: 2 }), "{dishonest}");
+            world.tamper(&put(&honest)).await.unwrap();
+            assert_eq!(world.app.store.verify_ledger().await.unwrap().broken, None, "{honest}");
         }
     }
 

@@ -133,7 +133,7 @@ impl AccessMutation {
                 team: local_opt(input.team_id.as_ref(), "teamId")?,
                 time_zone: zone(&input.time_zone)?,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         UserCreatePayload::of(done.await.map(UserNode))
     }
@@ -148,7 +148,7 @@ impl AccessMutation {
                 active: input.active,
                 time_zone: input.time_zone.as_deref().map(zone).transpose()?,
             };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         UserChangePayload::of(done.await.map(UserNode))
     }
@@ -156,7 +156,7 @@ impl AccessMutation {
     /// Adds a team.
     async fn team_create(&self, ctx: &Context<'_>, input: TeamCreateInput) -> Result<TeamCreatePayload, ApiError> {
         let command = TeamCreate { name: input.name, side: input.side.into() };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         TeamCreatePayload::of(done.map(TeamNode))
     }
 
@@ -170,7 +170,7 @@ impl AccessMutation {
             let mut command = AccessTokenIssue::new(local(&input.user_id, "userId")?, input.name, input.role.into());
             command.scopes = input.scopes.into_iter().map(Into::into).collect();
             command.expires_at = input.expires_at;
-            ctx.app().issue_token(&ctx.call(input.idempotency_key), command).await
+            ctx.app().issue_token(&ctx.call(input.idempotency_key)?, command).await
         };
         let done = done.await.map(|issued| (AccessTokenNode(issued.token), issued.secret.unwrap_or_default()));
         AccessTokenIssuePayload::of(done)
@@ -184,7 +184,7 @@ impl AccessMutation {
     ) -> Result<AccessTokenRevokePayload, ApiError> {
         let done = async {
             let token = local(&input.token_id, "tokenId")?;
-            ctx.app().run(&ctx.call(None), AccessTokenRevoke { token }).await
+            ctx.run(None, AccessTokenRevoke { token }).await
         };
         AccessTokenRevokePayload::of(done.await.map(AccessTokenNode))
     }

@@ -150,7 +150,7 @@ impl ContactMutation {
         let done = async {
             let contact = input.fields.patch(input.consent)?;
             let command = ContactCreate { contact, default_region: input.default_region };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ContactCreatePayload::of(done.await.map(|written| ContactNode(written.record)))
     }
@@ -164,7 +164,7 @@ impl ContactMutation {
         let done = async {
             let (id, contact) = (local(&input.contact_id, "contactId")?, input.fields.patch(None)?);
             let command = ContactChange { id, contact, default_region: input.default_region };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ContactChangePayload::of(done.await.map(|written| ContactNode(written.record)))
     }
@@ -177,7 +177,7 @@ impl ContactMutation {
     ) -> Result<ContactUpsertPayload, ApiError> {
         let done = async {
             let command = ContactUpsert { row: input.row.row()?, default_region: input.default_region };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ContactUpsertPayload::of(done.await.map(|written| (ContactNode(written.record), written.outcome.into())))
     }
@@ -191,7 +191,7 @@ impl ContactMutation {
         let done = async {
             let rows = input.rows.into_iter().map(ContactRowInput::row).collect::<Result<Vec<_>, AppError>>()?;
             let command = ContactUpsertMany { rows, default_region: input.default_region };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ContactUpsertManyPayload::of(done.await.map(|done| done.rows.into_iter().map(result).collect()))
     }
@@ -200,7 +200,7 @@ impl ContactMutation {
     async fn contact_tag(&self, ctx: &Context<'_>, input: ContactTagInput) -> Result<ContactTagPayload, ApiError> {
         let done = async {
             let id = local(&input.contact_id, "contactId")?;
-            ctx.app().run(&ctx.call(None), ContactTag { id, add: input.add, remove: input.remove }).await
+            ctx.run(None, ContactTag { id, add: input.add, remove: input.remove }).await
         };
         ContactTagPayload::of(done.await.map(|written| ContactNode(written.record)))
     }
@@ -214,7 +214,7 @@ impl ContactMutation {
         let done = async {
             let id = local(&input.contact_id, "contactId")?;
             let command = ContactSetConsent { id, consent: input.consent.into() };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ContactSetConsentPayload::of(done.await.map(|written| ContactNode(written.record)))
     }

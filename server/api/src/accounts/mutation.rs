@@ -120,7 +120,7 @@ impl AccountMutation {
         input: AccountCreateInput,
     ) -> Result<AccountCreatePayload, ApiError> {
         let command = AccountCreate { account: input.fields.into() };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         AccountCreatePayload::of(done.map(|written| AccountNode(written.record)))
     }
 
@@ -132,7 +132,7 @@ impl AccountMutation {
     ) -> Result<AccountChangePayload, ApiError> {
         let done = async {
             let command = AccountChange { id: local(&input.account_id, "accountId")?, account: input.fields.into() };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         AccountChangePayload::of(done.await.map(|written| AccountNode(written.record)))
     }
@@ -144,7 +144,7 @@ impl AccountMutation {
         input: AccountUpsertInput,
     ) -> Result<AccountUpsertPayload, ApiError> {
         let command = AccountUpsert { account: input.fields.into() };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         AccountUpsertPayload::of(done.map(|written| (AccountNode(written.record), written.outcome.into())))
     }
 
@@ -155,7 +155,7 @@ impl AccountMutation {
         input: AccountUpsertManyInput,
     ) -> Result<AccountUpsertManyPayload, ApiError> {
         let command = AccountUpsertMany { rows: input.rows.into_iter().map(Into::into).collect() };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         AccountUpsertManyPayload::of(done.map(|done| done.rows.into_iter().map(result).collect()))
     }
 
@@ -163,7 +163,7 @@ impl AccountMutation {
     async fn account_tag(&self, ctx: &Context<'_>, input: AccountTagInput) -> Result<AccountTagPayload, ApiError> {
         let done = async {
             let id = local(&input.account_id, "accountId")?;
-            ctx.app().run(&ctx.call(None), AccountTag { id, add: input.add, remove: input.remove }).await
+            ctx.run(None, AccountTag { id, add: input.add, remove: input.remove }).await
         };
         AccountTagPayload::of(done.await.map(|written| AccountNode(written.record)))
     }

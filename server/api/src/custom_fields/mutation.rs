@@ -77,7 +77,7 @@ impl CustomFieldMutation {
             choices: input.choices,
             required: input.required,
         };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         CustomFieldDefinePayload::of(done.map(CustomFieldNode))
     }
 
@@ -95,7 +95,7 @@ impl CustomFieldMutation {
                 required: input.required,
                 active: input.active,
             };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         CustomFieldChangePayload::of(done.await.map(CustomFieldNode))
     }

@@ -232,8 +232,8 @@ impl DefinitionMutation {
         input: WorkingCalendarSaveInput,
     ) -> Result<WorkingCalendarSavePayload, ApiError> {
         let done = async {
-            let call = ctx.call(input.idempotency_key.clone());
-            ctx.app().run(&call, WorkingCalendarSave { draft: draft(input)? }).await
+            let key = input.idempotency_key.clone();
+            ctx.run(key, WorkingCalendarSave { draft: draft(input)? }).await
         };
         WorkingCalendarSavePayload::of(done.await.map(WorkingCalendarNode))
     }
@@ -241,8 +241,8 @@ impl DefinitionMutation {
     /// Saves a pool.
     async fn pool_save(&self, ctx: &Context<'_>, input: PoolSaveInput) -> Result<PoolSavePayload, ApiError> {
         let done = async {
-            let call = ctx.call(input.idempotency_key.clone());
-            ctx.app().run(&call, PoolSave { draft: pool(input)? }).await
+            let key = input.idempotency_key.clone();
+            ctx.run(key, PoolSave { draft: pool(input)? }).await
         };
         PoolSavePayload::of(done.await.map(PoolNode))
     }
@@ -260,7 +260,7 @@ impl DefinitionMutation {
             };
             let rules = input.rules.into_iter().map(rule).collect::<Result<_, AppError>>()?;
             let draft = TableDraft { rules, fallback: local(&input.fallback_pool_id, "fallbackPoolId")? };
-            ctx.app().run(&ctx.call(input.idempotency_key), RoutingTableSave { draft }).await
+            ctx.run(input.idempotency_key, RoutingTableSave { draft }).await
         };
         RoutingTableSavePayload::of(done.await.map(RoutingTableNode))
     }
@@ -274,7 +274,7 @@ impl DefinitionMutation {
         let done = async {
             let user = local_opt(input.user_id.as_ref(), "userId")?;
             let absences = input.absences.into_iter().map(|one| routing::Absence { from: one.from, to: one.to });
-            ctx.app().run(&ctx.call(None), OutOfOfficeSet { user, absences: absences.collect() }).await
+            ctx.run(None, OutOfOfficeSet { user, absences: absences.collect() }).await
         };
         OutOfOfficeSetPayload::of(done.await.map(|pools| pools.into_iter().map(PoolNode).collect()))
     }

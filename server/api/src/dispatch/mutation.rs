@@ -222,7 +222,7 @@ async fn run<C: Command<Output = HandoffMoved>>(
     key: Option<String>,
     command: Result<C, AppError>,
 ) -> Result<HandoffNode, AppError> {
-    ctx.app().run(&ctx.call(key), command?).await.map(|moved| HandoffNode(moved.handoff))
+    ctx.run(key, command?).await.map(|moved| HandoffNode(moved.handoff))
 }
 
 /// Changes of opportunities and handoffs.
@@ -244,7 +244,7 @@ impl HandoffMutation {
                 amount: money(input.amount)?,
                 pool: local_opt(input.pool_id.as_ref(), "poolId")?,
             };
-            let handoff = ctx.app().run(&ctx.call(input.idempotency_key), command).await?.handoff;
+            let handoff = ctx.run(input.idempotency_key, command).await?.handoff;
             let id = handoff.opportunity.into();
             let opportunity: Option<Opportunity> = ctx.load(id).await?;
             let opportunity = opportunity.ok_or(AppError::NotFound { what: "Opportunity", id })?;

@@ -78,7 +78,7 @@ impl EmailMutation {
         let done = async {
             let command =
                 EmailResolve { email: local(&input.email_id, "emailId")?, resolution: input.resolution.into() };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         EmailResolvePayload::of(done.await.map(EmailNode))
     }
@@ -95,7 +95,7 @@ impl EmailMutation {
             reason: input.reason.into(),
             source: input.source,
         };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         SuppressionAddPayload::of(done.map(SuppressionNode))
     }
 
@@ -108,7 +108,7 @@ impl EmailMutation {
         let done = async {
             let command =
                 SuppressionLift { suppression: local(&input.suppression_id, "suppressionId")?, because: input.because };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         SuppressionLiftPayload::of(done.await.map(SuppressionNode))
     }

@@ -169,7 +169,7 @@ impl LeadMutation {
                 tags: input.tags.into_iter().collect(),
                 custom: input.custom.map(|Json(values)| values).unwrap_or_default(),
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         LeadReceivePayload::of(done.await.map(LeadNode))
     }
@@ -182,7 +182,7 @@ impl LeadMutation {
                 grade: input.grade.as_deref().map(grade).transpose()?,
                 priority: input.priority.map(priority).transpose()?,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         LeadQualifyPayload::of(done.await.map(|(_, lead)| LeadNode(lead)))
     }
@@ -192,7 +192,7 @@ impl LeadMutation {
         let done = async {
             let lead = local(&input.lead_id, "leadId")?;
             let command = LeadGrade { lead, grade: grade(&input.grade)?, rule: input.rule };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         LeadGradePayload::of(done.await.map(|(_, lead)| LeadNode(lead)))
     }
@@ -206,7 +206,7 @@ impl LeadMutation {
         let done = async {
             let lead = local(&input.lead_id, "leadId")?;
             let command = LeadPrioritise { lead, priority: priority(input.priority)? };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         LeadPrioritisePayload::of(done.await.map(|(_, lead)| LeadNode(lead)))
     }
@@ -219,7 +219,7 @@ impl LeadMutation {
     ) -> Result<LeadDisqualifyPayload, ApiError> {
         let done = async {
             let command = LeadDisqualify { lead: local(&input.lead_id, "leadId")?, reason: input.reason.into() };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         LeadDisqualifyPayload::of(done.await.map(|((_, lead), _)| LeadNode(lead)))
     }
@@ -233,7 +233,7 @@ impl LeadMutation {
         let done = async {
             let lead = local(&input.lead_id, "leadId")?;
             let command = LeadMarkDuplicate { lead, duplicate_of: local(&input.duplicate_of_id, "duplicateOfId")? };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         LeadMarkDuplicatePayload::of(done.await.map(|(_, lead)| LeadNode(lead)))
     }
@@ -242,7 +242,7 @@ impl LeadMutation {
     async fn lead_close(&self, ctx: &Context<'_>, input: LeadCloseInput) -> Result<LeadClosePayload, ApiError> {
         let done = async {
             let command = LeadClose { lead: local(&input.lead_id, "leadId")?, reason: input.reason };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         LeadClosePayload::of(done.await.map(|(_, lead)| LeadNode(lead)))
     }

@@ -1,5 +1,6 @@
 //! Target-account lists: memberships, change requests, versions.
 
+mod history;
 pub mod mutation;
 pub mod query;
 pub mod types;

@@ -259,7 +259,7 @@ impl ListMutation {
             request_days: Some(input.request_days),
             suspension_hours: Some(input.suspension_hours),
         };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         TargetListCreatePayload::of(done.map(TargetAccountListNode))
     }
 
@@ -281,7 +281,7 @@ impl ListMutation {
                 });
             }
             let command = ChangeRequestPropose { list: local(&input.list_id, "listId")?, changes };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         let nodes = |outcome: Outcome| outcome.requests.into_iter().map(ChangeRequestNode).collect();
         ChangeRequestProposePayload::of(done.await.map(nodes))
@@ -301,7 +301,7 @@ impl ListMutation {
                 reasons: reasons(input.reasons),
                 evidence: evidence(input.evidence),
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ChangeRequestEditPayload::of(done.await.map(request))
     }
@@ -319,7 +319,7 @@ impl ListMutation {
                 let field = format!("changeRequests.{place}.changeRequestId");
                 requests.push(Seen { request: local(&seen.change_request_id, &field)?, revision: seen.revision });
             }
-            ctx.app().run(&ctx.call(input.idempotency_key), ChangeRequestApprove { requests }).await
+            ctx.run(input.idempotency_key, ChangeRequestApprove { requests }).await
         };
         let nodes = |outcome: Outcome| {
             let requests = outcome.requests.into_iter().map(ChangeRequestNode).collect();
@@ -340,7 +340,7 @@ impl ListMutation {
                 revision: input.revision,
                 verdict: input.verdict,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ChangeRequestRejectPayload::of(done.await.map(request))
     }
@@ -356,7 +356,7 @@ impl ListMutation {
                 request: local(&input.change_request_id, "changeRequestId")?,
                 revision: input.revision,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ChangeRequestWithdrawPayload::of(done.await.map(request))
     }
@@ -374,7 +374,7 @@ impl ListMutation {
                 note: input.note,
                 until: input.until,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ListMembershipSuspendPayload::of(done.await.map(membership))
     }
@@ -390,7 +390,7 @@ impl ListMutation {
                 membership: local(&input.membership_id, "membershipId")?,
                 revision: input.revision,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ListMembershipMakePermanentPayload::of(done.await.map(membership))
     }
@@ -406,7 +406,7 @@ impl ListMutation {
                 membership: local(&input.membership_id, "membershipId")?,
                 revision: input.revision,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         ListMembershipRestorePayload::of(done.await.map(membership))
     }

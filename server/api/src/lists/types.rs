@@ -1,7 +1,8 @@
 //! Types of lists, memberships and change requests.
 
+use super::history::history;
 use super::query::{membership_page, request_page};
-use super::version_types::{ListDiff, ListEntries, ListVersionNode, entries, folded_to};
+use super::version_types::{ListDiff, ListEntries, ListVersionNode, entries};
 use crate::access::UserNode;
 use crate::access::types::Side;
 use crate::accounts::AccountNode;
@@ -260,8 +261,8 @@ impl TargetAccountListNode {
         before: Option<String>,
     ) -> Result<ListEntries, ApiError> {
         let page = page(first, after, last, before)?;
-        let versions = ctx.app().store.list_versions_until(self.0.id, at).await?;
-        Ok(entries(domain::fold(&versions), page))
+        let history = history(ctx, self.0.id).await?;
+        Ok(entries(history.entries(history.number_at(at)), &page))
     }
 
     /// What separates two versions. Version 0 is the empty list.
@@ -275,8 +276,9 @@ impl TargetAccountListNode {
         if let Some(given) = [from, to].into_iter().find(|number| *number > newest) {
             return Err(AppError::from(domain::Refusal::VersionUnknown { given, newest }).into());
         }
-        let (from, to) = (folded_to(ctx, self.0.id, from).await?, folded_to(ctx, self.0.id, to).await?);
-        Ok(domain::diff(&from, &to).into())
+        let history = history(ctx, self.0.id).await?;
+        let entries = |number| history.entries(number).map(|entry| (entry.account, entry.clone())).collect();
+        Ok(domain::diff(&entries(from), &entries(to)).into())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Types of versions, the list's entries in them, and what separates two of them.
 
+use super::history::history;
 use super::types::{TargetAccountListNode, user};
 use crate::access::UserNode;
 use crate::accounts::AccountNode;
@@ -10,7 +11,6 @@ use crate::ids::global;
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use tandem_domain::id::ListId;
 use tandem_domain::target_list as domain;
 use tandem_store::{Page, PageOf};
 use uuid::Uuid;
@@ -150,11 +150,12 @@ pub struct ListEntryTotal {
 pub(super) type ListEntries = Connection<String, ListEntry, ListEntryTotal>;
 
 /// A page of folded entries, in the order of account ids.
-pub(super) fn entries(entries: domain::Entries, page: Page<Uuid>) -> ListEntries {
-    let total = ListEntryTotal { total_count: entries.len() };
+pub(super) fn entries<'h>(entries: impl Iterator<Item = &'h domain::Entry>, page: &Page<Uuid>) -> ListEntries {
+    let mut total = ListEntryTotal { total_count: 0 };
     let within = |id: Uuid| page.after.is_none_or(|after| id > after) && page.before.is_none_or(|before| id < before);
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let mut items: Vec<_> = entries.into_values().filter(|entry| within(entry.account.into())).collect();
+    let counted = entries.inspect(|_entry| total.total_count += 1);
+    let mut items: Vec<_> = counted.filter(|entry| within(entry.account.into())).collect();
     let more = items.len() > limit;
     let page = if page.backward {
         let items = items.split_off(items.len().saturating_sub(limit));
@@ -163,15 +164,11 @@ pub(super) fn entries(entries: domain::Entries, page: Page<Uuid>) -> ListEntries
         items.truncate(limit);
         PageOf { items, has_previous: page.after.is_some(), has_next: more }
     };
-    let plain: Connection<String, ListEntry> = connection(page, |entry| entry.account, ListEntry);
+    let plain: Connection<String, ListEntry> =
+        connection(page, |entry| entry.account, |entry| ListEntry(entry.clone()));
     let mut counted = Connection::with_additional_fields(plain.has_previous_page, plain.has_next_page, total);
     counted.edges = plain.edges;
     counted
-}
-
-/// The entries of the list's version of this number.
-pub(super) async fn folded_to(ctx: &Context<'_>, list: ListId, number: u32) -> Result<domain::Entries, ApiError> {
-    Ok(domain::fold(&ctx.app().store.list_versions_to(list, number).await?))
 }
 
 /// One agreed state of a list. It is never changed.
@@ -214,6 +211,7 @@ impl ListVersionNode {
         before: Option<String>,
     ) -> Result<ListEntries, ApiError> {
         let page = page(first, after, last, before)?;
-        Ok(entries(folded_to(ctx, self.0.list, self.0.number).await?, page))
+        let history = history(ctx, self.0.list).await?;
+        Ok(entries(history.entries(self.0.number), &page))
     }
 }

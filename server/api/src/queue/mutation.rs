@@ -182,7 +182,7 @@ impl QueueMutation {
     ) -> Result<WorkItemClaimPayload, ApiError> {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
-            ctx.app().run(&ctx.call(input.idempotency_key), WorkItemClaim { item }).await
+            ctx.run(input.idempotency_key, WorkItemClaim { item }).await
         };
         WorkItemClaimPayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -194,7 +194,7 @@ impl QueueMutation {
         input: WorkItemClaimNextInput,
     ) -> Result<WorkItemClaimNextPayload, ApiError> {
         let command = WorkItemClaimNext { kind: input.kind.map(Into::into) };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         WorkItemClaimNextPayload::of(done.map(|(item, _)| WorkItemNode(item)))
     }
 
@@ -206,7 +206,7 @@ impl QueueMutation {
     ) -> Result<WorkItemHeartbeatPayload, ApiError> {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
-            ctx.app().run(&ctx.call(None), WorkItemHeartbeat { item, token: fence(input.token) }).await
+            ctx.run(None, WorkItemHeartbeat { item, token: fence(input.token) }).await
         };
         WorkItemHeartbeatPayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -219,7 +219,7 @@ impl QueueMutation {
     ) -> Result<WorkItemReleasePayload, ApiError> {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
-            ctx.app().run(&ctx.call(None), WorkItemRelease { item, token: fence(input.token) }).await
+            ctx.run(None, WorkItemRelease { item, token: fence(input.token) }).await
         };
         WorkItemReleasePayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -232,7 +232,7 @@ impl QueueMutation {
     ) -> Result<WorkItemTakeBackPayload, ApiError> {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
-            ctx.app().run(&ctx.call(None), WorkItemTakeBack { item }).await
+            ctx.run(None, WorkItemTakeBack { item }).await
         };
         WorkItemTakeBackPayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -245,7 +245,7 @@ impl QueueMutation {
     ) -> Result<WorkItemStartPayload, ApiError> {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
-            ctx.app().run(&ctx.call(None), WorkItemStart { item, token: fence(input.token) }).await
+            ctx.run(None, WorkItemStart { item, token: fence(input.token) }).await
         };
         WorkItemStartPayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -264,7 +264,7 @@ impl QueueMutation {
                 until: input.until,
                 note: input.note,
             };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         WorkItemWaitPayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -277,7 +277,7 @@ impl QueueMutation {
     ) -> Result<WorkItemResumePayload, ApiError> {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
-            ctx.app().run(&ctx.call(None), WorkItemResume { item, token: fence(input.token) }).await
+            ctx.run(None, WorkItemResume { item, token: fence(input.token) }).await
         };
         WorkItemResumePayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -295,7 +295,7 @@ impl QueueMutation {
                 due_at: input.due_at,
                 notes: input.notes,
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         let done: Result<_, AppError> = done.await;
         TaskCreatePayload::of(done.map(WorkItemNode))
@@ -310,7 +310,7 @@ impl QueueMutation {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
             let command = TaskComplete { item, token: fence(input.token), note: input.note };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         TaskCompletePayload::of(done.await.map(WorkItemNode))
     }

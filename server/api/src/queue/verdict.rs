@@ -143,7 +143,7 @@ impl VerdictMutation {
                 token: fence(input.token),
                 answers: input.answers.into_iter().map(answer).collect(),
             };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         WorkItemAnswerPayload::of(done.await.map(WorkItemNode))
     }
@@ -157,7 +157,7 @@ impl VerdictMutation {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
             let command = WorkItemVerify { item, token: fence(input.token), note: input.note };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         WorkItemVerifyPayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
@@ -175,7 +175,7 @@ impl VerdictMutation {
                 reason: input.reason.into(),
                 note: input.note,
             };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         WorkItemDisqualifyPayload::of(done.await.map(|((item, _), _)| WorkItemNode(item)))
     }
@@ -194,7 +194,7 @@ impl VerdictMutation {
                 until: input.until,
                 note: input.note,
             };
-            let call = ctx.call(input.idempotency_key);
+            let call = ctx.call(input.idempotency_key)?;
             match local_opt(input.sequence_id.as_ref(), "sequenceId")? {
                 Some(sequence) => Ok(ctx.app().recycle_into_sequence(&call, command, sequence).await?.0),
                 None => ctx.app().run(&call, command).await,
@@ -216,7 +216,7 @@ impl VerdictMutation {
                 duplicate_of: local(&input.duplicate_of_id, "duplicateOfId")?,
                 note: input.note,
             };
-            ctx.app().run(&ctx.call(None), command).await
+            ctx.run(None, command).await
         };
         WorkItemMarkDuplicatePayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }

@@ -226,7 +226,7 @@ impl SequenceMutation {
         input: SequenceDraftInput,
     ) -> Result<SequenceDraftPayload, ApiError> {
         let command = SequenceDraft { source: input.source.clone() };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         match problems(&input.source, &done.as_ref().map(drop)) {
             Some(user_errors) => Ok(SequenceDraftPayload { sequence: None, user_errors }),
             None => SequenceDraftPayload::of(done.map(SequenceNode)),
@@ -241,7 +241,7 @@ impl SequenceMutation {
         input: SequencePublishInput,
     ) -> Result<SequencePublishPayload, ApiError> {
         let command = SequencePublish { source: input.source.clone() };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         match problems(&input.source, &done.as_ref().map(drop)) {
             Some(user_errors) => Ok(SequencePublishPayload { sequence: None, version: None, user_errors }),
             None => SequencePublishPayload::of(
@@ -258,7 +258,7 @@ impl SequenceMutation {
     ) -> Result<SequencePausePayload, ApiError> {
         let done = async {
             let sequence = local(&input.sequence_id, "sequenceId")?;
-            ctx.app().run(&ctx.call(None), SequencePause { sequence }).await
+            ctx.run(None, SequencePause { sequence }).await
         };
         SequencePausePayload::of(done.await.map(SequenceNode))
     }
@@ -271,7 +271,7 @@ impl SequenceMutation {
     ) -> Result<SequenceResumePayload, ApiError> {
         let done = async {
             let sequence = local(&input.sequence_id, "sequenceId")?;
-            ctx.app().run(&ctx.call(None), SequenceResume { sequence }).await
+            ctx.run(None, SequenceResume { sequence }).await
         };
         SequenceResumePayload::of(done.await.map(SequenceNode))
     }
@@ -284,7 +284,7 @@ impl SequenceMutation {
     ) -> Result<SequenceArchivePayload, ApiError> {
         let done = async {
             let sequence = local(&input.sequence_id, "sequenceId")?;
-            ctx.app().run(&ctx.call(None), SequenceArchive { sequence }).await
+            ctx.run(None, SequenceArchive { sequence }).await
         };
         SequenceArchivePayload::of(done.await.map(SequenceNode))
     }
@@ -302,7 +302,7 @@ impl SequenceMutation {
                 lead: local_opt(input.lead_id.as_ref(), "leadId")?,
                 vars: input.vars.map(|vars| vars.0).unwrap_or_default(),
             };
-            ctx.app().run(&ctx.call(input.idempotency_key), command).await
+            ctx.run(input.idempotency_key, command).await
         };
         EnrollmentCreatePayload::of(done.await.map(|(enrollment, _)| EnrollmentNode(enrollment)))
     }
@@ -330,17 +330,17 @@ impl SequenceMutation {
                 let lead = Some(local(id, "leadIds")?);
                 commands.push(EnrollmentCreate { sequence, contact: None, lead, vars: Map::new() });
             }
-            Ok(commands)
+            Ok((ctx.call(input.idempotency_key)?, commands))
         };
-        let commands = match prepared.await {
-            Ok(commands) => commands,
+        let (call, commands) = match prepared.await {
+            Ok(prepared) => prepared,
             Err(error) => return EnrollmentCreateManyPayload::of(Err(error)),
         };
         let subjects: Vec<ID> = commands
             .iter()
             .filter_map(|command| command.contact.map(global).or_else(|| command.lead.map(global)))
             .collect();
-        let answers = ctx.app().enroll_many(&ctx.call(input.idempotency_key), commands).await;
+        let answers = ctx.app().enroll_many(&call, commands).await;
         let mut results = Vec::with_capacity(answers.len());
         for (subject_id, answer) in subjects.into_iter().zip(answers) {
             results.push(match split(answer)? {
@@ -363,7 +363,7 @@ impl SequenceMutation {
     ) -> Result<EnrollmentExitPayload, ApiError> {
         let done = async {
             let enrollment = local(&input.enrollment_id, "enrollmentId")?;
-            ctx.app().run(&ctx.call(None), EnrollmentExit { enrollment, reason: input.reason.into() }).await
+            ctx.run(None, EnrollmentExit { enrollment, reason: input.reason.into() }).await
         };
         EnrollmentExitPayload::of(done.await.map(|(enrollment, _)| EnrollmentNode(enrollment)))
     }
@@ -376,7 +376,7 @@ impl SequenceMutation {
     ) -> Result<EnrollmentFinishPayload, ApiError> {
         let done = async {
             let enrollment = local(&input.enrollment_id, "enrollmentId")?;
-            ctx.app().run(&ctx.call(None), EnrollmentFinish { enrollment, reason: input.reason.into() }).await
+            ctx.run(None, EnrollmentFinish { enrollment, reason: input.reason.into() }).await
         };
         EnrollmentFinishPayload::of(done.await.map(|(enrollment, _)| EnrollmentNode(enrollment)))
     }
@@ -389,7 +389,7 @@ impl SequenceMutation {
     ) -> Result<EnrollmentPausePayload, ApiError> {
         let done = async {
             let enrollment = local(&input.enrollment_id, "enrollmentId")?;
-            ctx.app().run(&ctx.call(None), EnrollmentPause { enrollment, reason: input.reason.into() }).await
+            ctx.run(None, EnrollmentPause { enrollment, reason: input.reason.into() }).await
         };
         EnrollmentPausePayload::of(done.await.map(EnrollmentNode))
     }
@@ -402,7 +402,7 @@ impl SequenceMutation {
     ) -> Result<EnrollmentResumePayload, ApiError> {
         let done = async {
             let enrollment = local(&input.enrollment_id, "enrollmentId")?;
-            ctx.app().run(&ctx.call(None), EnrollmentResume { enrollment }).await
+            ctx.run(None, EnrollmentResume { enrollment }).await
         };
         EnrollmentResumePayload::of(done.await.map(EnrollmentNode))
     }

@@ -54,7 +54,7 @@ impl TaxonomyMutation {
             aliases: input.aliases,
             active: input.active,
         };
-        let done = ctx.app().run(&ctx.call(input.idempotency_key), command).await;
+        let done = ctx.run(input.idempotency_key, command).await;
         TaxonomyTermSavePayload::of(done.map(TaxonomyTermNode))
     }
 }

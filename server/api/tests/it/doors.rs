@@ -3,7 +3,7 @@
 use crate::client::{ask, global, mutation};
 use serde_json::{Value, json};
 use tandem_domain::access::{Role, Side};
-use tandem_domain::id::{AccountId, ContactId};
+use tandem_domain::id::{AccountId, ContactId, SequenceId};
 use tandem_testkit::{World, on_both_databases};
 
 /// How much is written down: any change at all adds to it.
@@ -41,13 +41,78 @@ on_both_databases! {
             let answer = ask(&world, who, &mutation(name, "__typename"), json!({ "input": input })).await;
             let errors = &answer["data"][name]["userErrors"];
             assert_eq!(errors[0]["code"], code, "{case}: {answer}");
-            assert!(errors[0]["field"].is_array() && errors[0]["message"].is_string(), "{case}: {answer}");
+            // What an id names is not there: that is no fault of a field.
+            assert!(code == "NOT_FOUND" || errors[0]["field"].is_array(), "{case}: {answer}");
+            assert!(errors[0]["message"].is_string(), "{case}: {answer}");
             assert_eq!(trace(&world).await, before, "{case} left something behind");
         }
         let unknown = json!({"handoffId": global(contact), "reason": "NOT_IN_THE_MOOD"});
         let answer = ask(&world, &seller, &mutation("handoffReject", "__typename"), json!({ "input": unknown })).await;
         assert!(answer["errors"][0]["message"].as_str().unwrap().contains("NOT_IN_THE_MOOD"), "{answer}");
         assert_eq!(trace(&world).await, before);
+    }
+
+    async fn nested_pages_are_refused_before_they_are_executed(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let nested = |size: u32| format!("{{ targetAccountLists(first: {size}) {{ nodes {{ memberships(first: {size}) {{ nodes {{
+            account {{ contacts(first: {size}) {{ nodes {{ id }} }} }} }} }} }} }} }}");
+        let answer = ask(&world, &sdr, &nested(100), json!({})).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX", "{answer}");
+        let answer = ask(&world, &sdr, &nested(8), json!({})).await;
+        assert_eq!(answer["data"]["targetAccountLists"]["nodes"], json!([]), "{answer}");
+    }
+
+    async fn a_text_with_a_nul_is_refused_before_it_is_executed(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let contact = global(world.contact("kim@example.com").await.id);
+        let before = trace(&world).await;
+        let tag = mutation("contactTag", "__typename");
+        let enroll = mutation("enrollmentCreate", "__typename");
+        let cases = [
+            (tag.clone(), json!({"input": {"contactId": contact, "add": ["v\u{0}ip"]}})),
+            (enroll, json!({"input": {"sequenceId": contact, "vars": {"deep": [{"a\u{0}": 1}]}}})),
+            (format!(r#"mutation {{ contactTag(input: {{contactId: "{contact}", add: ["v\u0000ip"]}}) {{ __typename }} }}"#), json!({})),
+            (tag.replace("$input: ContactTagInput!", &format!(r#"$input: ContactTagInput! = {{contactId: "{contact}", add: ["\u0000"]}}"#)), json!({})),
+            (format!(r#"mutation {{ ... F }} fragment F on Mutation {{ ... {{ contactTag(input: {{contactId: "{contact}", add: ["\u0000"]}}) {{ __typename }} }} }}"#), json!({})),
+        ];
+        for (document, variables) in cases {
+            let answer = ask(&world, &sdr, &document, variables).await;
+            assert_eq!(answer["data"], Value::Null, "{document}: {answer}");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "NUL_CHARACTER", "{document}: {answer}");
+            assert_eq!(trace(&world).await, before, "{document} left something behind");
+        }
+        // A backslash before the escape makes it plain text.
+        let escaped = format!(r#"mutation {{ taskCreate(input: {{contactId: "{contact}", title: "\\u0000", dueAt: "2026-03-03T09:00:00Z"}}) {{ userErrors {{ code }} }} }}"#);
+        let answer = ask(&world, &sdr, &escaped, json!({})).await;
+        assert_eq!(answer["data"]["taskCreate"]["userErrors"], json!([]), "{answer}");
+    }
+
+    async fn an_idempotency_key_is_1_to_200_printable_characters(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let contact = global(world.contact("kim@example.com").await.id);
+        let nothing = global(SequenceId::from(uuid(7)));
+        let before = trace(&world).await;
+        let mutations = [
+            (&sdr, "taskCreate", json!({"contactId": contact, "title": "Call", "dueAt": "2026-03-03T09:00:00Z"})),
+            (&ops, "sequenceDraft", sequence("{id: wait, kind: wait, for: 1d}")),
+            (&ops, "enrollmentCreateMany", json!({"sequenceId": nothing, "contactIds": [contact]})),
+        ];
+        for (who, name, mut input) in mutations {
+            for key in ["", "a\u{1f}enroll", "a\nb", "a\u{85}", &"k".repeat(201)] {
+                input["idempotencyKey"] = json!(key);
+                let answer = ask(&world, who, &mutation(name, "__typename"), json!({ "input": input })).await;
+                let error = &answer["data"][name]["userErrors"][0];
+                assert_eq!(error["code"], "IDEMPOTENCY_KEY_INVALID", "{name}, {key:?}: {answer}");
+                assert_eq!(error["field"], json!(["idempotencyKey"]), "{name}, {key:?}");
+                assert_eq!(trace(&world).await, before, "{name}, {key:?} left something behind");
+            }
+        }
+        for key in ["k".to_owned(), "\u{e4} #1".to_owned(), "\u{1f600}".repeat(200)] {
+            let input = json!({"contactId": contact, "title": "Call", "dueAt": "2026-03-03T09:00:00Z", "idempotencyKey": key});
+            let answer = ask(&world, &sdr, &mutation("taskCreate", "__typename"), json!({ "input": input })).await;
+            assert_eq!(answer["data"]["taskCreate"]["userErrors"], json!([]), "{key}: {answer}");
+        }
     }
 }
 

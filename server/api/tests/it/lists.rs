@@ -16,14 +16,14 @@ async fn accounts(world: &World, count: usize) -> Vec<String> {
     made.rows.iter().map(|row| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id(row))).collect()
 }
 
-struct Scene {
+pub(crate) struct Scene {
     list: Value,
     accounts: Vec<String>,
     marketer: Call,
-    seller: Call,
+    pub(crate) seller: Call,
 }
 
-async fn scene(world: &World, count: usize) -> Scene {
+pub(crate) async fn scene(world: &World, count: usize) -> Scene {
     let (_, marketer) = world.user("marketer", Role::Marketing, Some(Side::Marketing)).await;
     let (_, seller) = world.user("seller", Role::Sales, Some(Side::Sales)).await;
     world.app.run(&world.system(), TaxonomyLibraryInstall).await.unwrap();
@@ -43,7 +43,7 @@ impl Scene {
         json!({"listId": self.list, "changes": self.accounts.iter().map(one).collect::<Vec<_>>()})
     }
 
-    async fn agree(&self, world: &World, kind: &str, tier: Value) -> Value {
+    pub(crate) async fn agree(&self, world: &World, kind: &str, tier: Value) -> Value {
         let fields = "changeRequests { id revision }";
         let asked = change(world, &self.marketer, "changeRequestPropose", fields, self.ask_for(kind, tier)).await;
         assert_eq!(asked["userErrors"], json!([]));

@@ -8,6 +8,7 @@ mod client;
 mod doors;
 mod emails;
 mod lists;
+mod loading;
 mod queue;
 mod schema;
 mod sequences;

@@ -81,7 +81,7 @@ on_both_databases! {
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
         let made = change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": SOURCE})).await;
         let (sam, kim) = (person(&world, "sam").await, person(&world, "kim").await);
-        let ids = [sam.id, kim.id, sam.id].map(|id| global(id));
+        let ids = [sam.id, kim.id, sam.id].map(global);
         let fields = "results { subjectId enrollment { state } userErrors { code } }";
         let input = json!({"sequenceId": made["sequence"]["id"], "contactIds": ids});
         let done = change(&world, &ops, "enrollmentCreateMany", fields, input).await;

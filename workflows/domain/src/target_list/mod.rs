@@ -23,7 +23,7 @@ pub use membership::{
 };
 pub use refusal::Refusal;
 pub use version::{
-    Entries, Entry, EntryChange, EntryChangeKind, ListDiff, ListVersion, Retiered, Standing, as_of, diff, fold,
+    Entries, Entry, EntryChange, EntryChangeKind, History, ListDiff, ListVersion, Retiered, Standing, as_of, diff, fold,
 };
 
 use crate::codes;

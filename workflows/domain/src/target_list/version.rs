@@ -104,23 +104,65 @@ pub struct ListDiff {
     pub restored: Vec<Entry>,
 }
 
+/// An account after a change; none where it left the list.
+fn after(change: &EntryChange, before: Option<&Entry>) -> Option<Entry> {
+    let standing = match change.kind {
+        EntryChangeKind::Removed => return None,
+        EntryChangeKind::Suspended => Standing::Suspended,
+        EntryChangeKind::Added | EntryChangeKind::Restored => Standing::Active,
+        EntryChangeKind::Retiered => before.map_or(Standing::Active, |entry| entry.standing),
+    };
+    Some(Entry { account: change.account, membership: change.membership, tier: change.tier.clone(), standing })
+}
+
 /// The accounts on the list after `versions`, which are given in the order of their numbers, from the first.
 pub fn fold<'a>(versions: impl IntoIterator<Item = &'a ListVersion>) -> Entries {
     let mut entries = Entries::new();
     for change in versions.into_iter().flat_map(|version| &version.changes) {
-        let standing = match change.kind {
-            EntryChangeKind::Removed => {
-                entries.remove(&change.account);
-                continue;
-            }
-            EntryChangeKind::Suspended => Standing::Suspended,
-            EntryChangeKind::Added | EntryChangeKind::Restored => Standing::Active,
-            EntryChangeKind::Retiered => entries.get(&change.account).map_or(Standing::Active, |entry| entry.standing),
+        match after(change, entries.get(&change.account)) {
+            Some(entry) => entries.insert(change.account, entry),
+            None => entries.remove(&change.account),
         };
-        let (account, membership, tier) = (change.account, change.membership, change.tier.clone());
-        entries.insert(account, Entry { account, membership, tier, standing });
     }
     entries
+}
+
+/// Every state that a list has had, folded once: each of them can be read without folding again.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct History {
+    /// The moments of the versions, from the first.
+    moments: Vec<DateTime<Utc>>,
+    /// What became of each account, by the number of the version that did it; none where it left.
+    accounts: BTreeMap<AccountId, Vec<(u32, Option<Entry>)>>,
+}
+
+impl History {
+    /// The history that all versions of a list make, which are given in the order of their numbers, from the first.
+    pub fn of<'a>(versions: impl IntoIterator<Item = &'a ListVersion>) -> Self {
+        let mut history = Self::default();
+        for version in versions {
+            history.moments.push(version.at);
+            for change in &version.changes {
+                let past = history.accounts.entry(change.account).or_default();
+                let entry = after(change, past.last().and_then(|(_, entry)| entry.as_ref()));
+                past.push((version.number, entry));
+            }
+        }
+        history
+    }
+
+    /// The number of the version that counts at a moment; 0 before the first.
+    pub fn number_at(&self, at: DateTime<Utc>) -> u32 {
+        u32::try_from(self.moments.partition_point(|moment| *moment <= at)).unwrap_or(u32::MAX)
+    }
+
+    /// The accounts on the list in the version of this number, in the order of their ids.
+    pub fn entries(&self, number: u32) -> impl Iterator<Item = &Entry> {
+        self.accounts.values().filter_map(move |past| {
+            let known = past.partition_point(|(version, _)| *version <= number);
+            past.get(known.checked_sub(1)?)?.1.as_ref()
+        })
+    }
 }
 
 /// The accounts on the list at the moment `at`: a version counts from its own moment on.
