@@ -204,6 +204,7 @@ pub async fn work(settings: &Settings, app: App, shutdown: Shutdown) {
         concurrency: settings.jobs.concurrency.get(),
         lease_seconds: settings.jobs.lease_seconds.get(),
         poll_ms: settings.jobs.poll_ms.get(),
+        attempt: Duration::from_secs(settings.jobs.attempt_seconds.get().into()),
     };
     // A name of its own for every process: another one's leases must not be taken for ours.
     let node = format!("{}-{}", std::process::id(), app.env.id::<Uuid>(app.env.now()));

@@ -90,6 +90,8 @@ pub struct Jobs {
     pub concurrency: NonZeroUsize,
     /// Seconds.
     pub lease_seconds: NonZeroU32,
+    /// Seconds.
+    pub attempt_seconds: NonZeroU32,
     /// Milliseconds.
     pub poll_ms: NonZeroU64,
 }
