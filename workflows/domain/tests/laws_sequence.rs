@@ -14,9 +14,10 @@ use tandem_domain::sequence::enrollment::{
 };
 use tandem_domain::sequence::publishing::{self, By, Sequence, SequenceState, SequenceVersion};
 use tandem_domain::sequence::simulation::{sample, simulate};
-use tandem_domain::sequence::stepper::{Advance, Context, Standing, advance};
+use tandem_domain::sequence::stepper::{Advance, Context, advance};
 use tandem_domain::sequence::validate::{self, Rule};
 use tandem_domain::sequence::{Definition, Effect};
+use tandem_domain::standing::Standing;
 use uuid::Uuid;
 
 const START: &str = "2026-01-05T09:00:00Z";
@@ -262,7 +263,7 @@ fn enrolling_is_refused_with_the_name_of_the_rule() {
         enrollment::enroll(candidate(None), sequence, version, previous, context, now).map(|_| ()).unwrap_err().code()
     };
     assert_eq!(refused(&sequence, &version, Some(&live), &context(&data)), "ENROLLMENT_EXISTS");
-    for standing in [Standing::Suppressed, Standing::Bounced, Standing::Withdrawn] {
+    for standing in [Standing::Suppressed, Standing::Bounced, Standing::Withdrawn, Standing::OptedOut] {
         let context = Context { standing, ..context(&data) };
         assert_eq!(refused(&sequence, &version, None, &context), "ENROLLMENT_MAY_NOT_WRITE");
     }

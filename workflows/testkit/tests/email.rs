@@ -99,7 +99,7 @@ on_both_databases! {
         world.run_due_jobs().await;
         assert_eq!(now(&world, first.id).await.state, EmailState::Bounced);
         let second = now(&world, second.id).await;
-        assert_eq!((second.state, second.obstacle), (EmailState::Refused, Some(Obstacle::Suppressed)));
+        assert_eq!((second.state, second.obstacle), (EmailState::Refused, Some(Obstacle::MailboxGone)));
         assert_eq!(world.mailer.sent().len(), 1);
         let refused = world.app.run(&world.system(), letter(first.contact)).await.unwrap_err();
         assert_eq!(refused.code(), "EMAIL_MAY_NOT_WRITE");
@@ -216,6 +216,24 @@ on_both_databases! {
         assert_eq!(now(&world, withdrawn.id).await.obstacle, Some(Obstacle::ConsentWithdrawn));
         assert_eq!(now(&world, moved.id).await.obstacle, Some(Obstacle::ContactGone));
         assert!(world.mailer.sent().is_empty());
+    }
+
+    // Promise 5: it is one rule, whether it is asked when the step is taken or when the e-mail is about to go.
+    async fn a_consent_that_becomes_unknown_between_planning_and_sending_holds_the_email(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        let consent = |state, source: Option<&str>| ContactSetConsent {
+            id: email.contact,
+            consent: ConsentGiven { state, source: source.map(str::to_owned), at: None },
+        };
+        world.app.run(&world.system(), consent(ConsentState::Unknown, None)).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Planned);
+        assert!(world.mailer.sent().is_empty());
+        let refused = world.app.run(&world.system(), letter(email.contact)).await.unwrap_err();
+        assert_eq!(refused.code(), "EMAIL_MAY_NOT_WRITE");
+        world.app.run(&world.system(), consent(ConsentState::Granted, Some("call"))).await.unwrap();
+        world.pass(TimeDelta::hours(1)).await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Sent);
     }
 
     async fn a_person_who_unsubscribed_is_left_alone_at_every_address(world: World) {
@@ -404,6 +422,25 @@ steps:
         assert_eq!(twice.code(), "DUPLICATE");
         assert_eq!(world.job_kinds().await, ["deliver_email"]);
     }
+}
+
+// Promise 5 under the worst of luck: the withdrawal is already on its way to the record when the e-mail is begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_email_that_is_begun_beside_a_withdrawal_waits_for_it() {
+    let Some(world) = World::postgres().await else { return };
+    let email = planned(&world, "ann@example.org").await;
+    let last = world.hold("SELECT * FROM ledger_head FOR UPDATE").await;
+    let consent = ConsentGiven { state: ConsentState::Withdrawn, source: Some("phone".into()), at: None };
+    let (app, call, withdraw) = (world.app.clone(), world.system(), ContactSetConsent { id: email.contact, consent });
+    let withdrawing = tokio::spawn(async move { app.run(&call, withdraw).await.unwrap() });
+    world.until_waiting(1).await;
+    let (app, call, begin) = (world.app.clone(), world.system(), EmailBegin { email: email.id });
+    let beginning = tokio::spawn(async move { app.run(&call, begin).await.unwrap() });
+    world.until_waiting(2).await;
+    last.rollback().await.unwrap();
+    withdrawing.await.unwrap();
+    let (begun, _) = beginning.await.unwrap();
+    assert_eq!((begun.state, begun.obstacle), (EmailState::Refused, Some(Obstacle::ConsentWithdrawn)));
 }
 
 /// An enrolment in this state, and an e-mail that it planned.

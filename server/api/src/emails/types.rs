@@ -34,8 +34,12 @@ pub enum EmailObstacle {
     Suppressed,
     /// The person withdrew the consent.
     ConsentWithdrawn,
+    /// It is not known that the person agreed, and did not become known within five days.
+    ConsentUnknown,
     /// The person opted out.
     OptedOut,
+    /// The mailbox does not exist.
+    MailboxGone,
     /// The enrolment that planned it was ended meanwhile.
     EnrollmentEnded,
     /// The contact is gone, or has another address now.

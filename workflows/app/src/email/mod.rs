@@ -8,7 +8,7 @@ mod links;
 pub mod port;
 mod suppression;
 
-pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Known, Settled, plan_email, standing_of};
+pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, plan_email};
 pub use links::{LinkError, Links};
 pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift, Unsubscribed};
 

@@ -90,16 +90,18 @@ impl Command for EmailUnsubscribe {
         let source = format!("unsubscribe link in e-mail {}", self.email);
         let (mut facts, mut jobs) = (Vec::new(), Vec::new());
         let mut ended = Vec::new();
-        for live in tx.live_enrollments_of(self.contact).await? {
-            let lead = lead_of(tx, &live).await?;
-            ended.push(take(let_go(enrollment::opt_out(live, now)?, lead, env, now)?, &mut facts, &mut jobs));
-        }
+        // All enrolments, the contact, then the leads: the order in which everybody locks.
+        let live = tx.live_enrollments_of(self.contact).await?;
         let mut contact = None;
         if let Some(found) = tx.get::<Contact>(self.contact).await?
             && found.consent.state != ConsentState::Withdrawn
         {
             let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source.clone()), at: None };
             contact = contact::set_consent(&found, given, now)?.map(|decision| take(decision, &mut facts, &mut jobs));
+        }
+        for live in live {
+            let lead = lead_of(tx, &live).await?;
+            ended.push(take(let_go(enrollment::opt_out(live, now)?, lead, env, now)?, &mut facts, &mut jobs));
         }
         let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Unsubscribed);
         let value = suppression::normalise(kind, &email.to.address)?;

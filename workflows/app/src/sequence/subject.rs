@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use tandem_domain::account::Account;
-use tandem_domain::contact::{ConsentState, Contact};
+use tandem_domain::contact::Contact;
 use tandem_domain::id::{ContactId, EmailId, LeadId};
 use tandem_domain::lead::Lead;
-use tandem_domain::sequence::stepper::{Context, Standing};
+use tandem_domain::sequence::stepper::Context;
 use tandem_domain::sequence::{Enrollment, SequenceState};
-use tandem_domain::suppression::{Suppression, SuppressionReason};
+use tandem_domain::standing::{Standing, standing};
 use tandem_store::Tx;
 
 /// A person, the lead and the company, read in this transaction.
@@ -38,7 +38,7 @@ impl Subject {
             Some(address) => tx.suppressions_of(address).await?,
             None => Vec::new(),
         };
-        let standing = standing(&contact, &suppressions);
+        let standing = standing(&contact, contact.email.as_deref(), &suppressions);
         Ok(Self { contact, account, lead, standing })
     }
 
@@ -95,22 +95,5 @@ impl Subject {
     pub(super) fn context<'a>(&self, data: &'a Value, sequence: SequenceState) -> Context<'a> {
         let zone = self.contact.time_zone.unwrap_or(Tz::UTC);
         Context { data, zone, standing: self.standing, replied: false, meeting_booked: false, sequence }
-    }
-}
-
-/// Whether the person may be written to. A consent that nobody knows, or an address that nobody knows, can become
-/// known: until then nothing is sent.
-fn standing(contact: &Contact, suppressions: &[Suppression]) -> Standing {
-    let address = contact.email.as_deref().unwrap_or_default();
-    let covering = || suppressions.iter().filter(|found| found.covers(address));
-    let bounced = |found: &Suppression| found.reason == SuppressionReason::Bounced;
-    if covering().any(|found| !bounced(found)) {
-        return Standing::Suppressed;
-    }
-    match contact.consent.state {
-        ConsentState::Withdrawn => Standing::Withdrawn,
-        _ if covering().next().is_some() => Standing::Bounced,
-        ConsentState::Granted if contact.email.is_some() => Standing::Allowed,
-        ConsentState::Granted | ConsentState::Unknown => Standing::Unknown,
     }
 }

@@ -12,12 +12,13 @@
 
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
-use super::stepper::{Context, Standing};
+use super::stepper::Context;
 use super::steps::Failure;
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

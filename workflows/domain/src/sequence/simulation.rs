@@ -3,9 +3,10 @@
 use super::definition::{Definition, SubjectKind};
 use super::enrollment::{Enrollment, EnrollmentState};
 use super::publishing::SequenceState;
-use super::stepper::{Context, Standing, advance};
+use super::stepper::{Context, advance};
 use super::steps::Effect;
 use crate::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;

@@ -10,9 +10,9 @@ use super::enrollment::{
 };
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
-use crate::codes;
 use crate::decision::Decision;
 use crate::expression::Expression;
+use crate::standing::Standing;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
@@ -23,22 +23,6 @@ pub const MAX_STEPS: usize = 250;
 pub const MAX_VISITS: u32 = 10_000;
 /// When it is looked again whether a consent that could not be read has become known.
 const CONSENT_RETRY: TimeDelta = TimeDelta::hours(24);
-
-codes! {
-    /// Whether a person may be written to.
-    pub enum Standing("standing") {
-        /// Yes.
-        Allowed = "ALLOWED",
-        /// It cannot be said now: nothing is sent, and the step waits.
-        Unknown = "UNKNOWN",
-        /// The address or its domain is suppressed.
-        Suppressed = "SUPPRESSED",
-        /// The mailbox does not exist.
-        Bounced = "BOUNCED",
-        /// The person withdrew the consent or opted out.
-        Withdrawn = "WITHDRAWN",
-    }
-}
 
 /// Everything about the subject of an enrolment at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +94,7 @@ fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<Enrollm
         None => Ok(false),
     };
     Ok(match context.standing {
-        Standing::Suppressed | Standing::Withdrawn => Some(EnrollmentState::OptedOut),
+        Standing::Suppressed | Standing::Withdrawn | Standing::OptedOut => Some(EnrollmentState::OptedOut),
         Standing::Bounced => Some(EnrollmentState::Bounced),
         _ if context.replied => Some(EnrollmentState::Finished(FinishReason::Replied)),
         _ if context.meeting_booked => Some(EnrollmentState::Finished(FinishReason::MeetingBooked)),
