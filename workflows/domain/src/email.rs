@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! PLANNED -> SENDING -> SENT
-//!    |        |  |  \-> BOUNCED            the other side refused it for good
+//!    |        |  |  \-> BOUNCED            the other side refused it for good: the mailbox is gone, or it does not
+//!    |        |  |                           want an e-mail like this from us
 //!    |        |  \----> DEFERRED -> SENDING  it may be tried again later
 //!    |        \-------> UNKNOWN            it may have gone out: never sent again without a person's word
 //!    \-> REFUSED                           the person may not be written to any more
@@ -130,7 +131,7 @@ pub struct Email {
     pub state: EmailState,
     /// How often it was begun. It is also the fence of [`settle`].
     pub attempts: u32,
-    /// Why it was not sent, where it was refused.
+    /// Why it was not sent, where it was refused here, or where the other side says that the mailbox is gone.
     pub obstacle: Option<Obstacle>,
     /// What the other side answered, or what went wrong, at the last try.
     pub error: Option<String>,
@@ -268,13 +269,25 @@ pub enum Delivery {
 
 impl Delivery {
     /// Whether the mailbox itself is gone, so that nothing may be sent there again: the recipient was refused, and
-    /// the enhanced status (RFC 3463), where one is given, speaks about the address and not about policy.
+    /// the enhanced status (RFC 3463) speaks about the address; without one, the classic 550 counts. A refusal for
+    /// policy, authentication or a block list (5.7.x) is about us, and says nothing about the mailbox.
     pub fn mailbox_is_gone(&self) -> bool {
         let Self::Rejected { code, response, recipient: true } = self else { return false };
-        let enhanced = response.split_whitespace().next().filter(|word| word.starts_with("5.") && word.len() <= 9);
-        enhanced.map_or(matches!(code, 550 | 551 | 553), |status| {
-            matches!(status, "5.1.0" | "5.1.1" | "5.1.2" | "5.1.3" | "5.1.6" | "5.1.10" | "5.2.1")
-        })
+        response
+            .split_whitespace()
+            .find_map(enhanced)
+            .map_or(*code == 550, |status| matches!(status, [1, 0 | 1 | 2 | 3 | 6 | 10] | [2, 1]))
+    }
+}
+
+/// Subject and detail of a permanent failure, where a word of an answer is its enhanced status: `5.1.1`, `#5.1.1`,
+/// `(5.7.1)`.
+fn enhanced(word: &str) -> Option<[u16; 2]> {
+    let mut parts = word.trim_matches(|c: char| !c.is_ascii_digit()).split('.');
+    let status = [parts.next()?, parts.next()?, parts.next()?].map(|part| part.parse::<u16>().ok());
+    match (status, parts.next()) {
+        ([Some(5), Some(subject), Some(detail)], None) => Some([subject, detail]),
+        _ => None,
     }
 }
 
@@ -296,11 +309,11 @@ impl Email {
     pub const fn outlook(&self) -> Outlook {
         match (self.state, self.obstacle) {
             (EmailState::Planned | EmailState::Sending | EmailState::Deferred, _) => Outlook::Wait,
-            (EmailState::Bounced, _) | (EmailState::Refused, Some(Obstacle::MailboxGone)) => Outlook::Bounced,
+            (EmailState::Bounced | EmailState::Refused, Some(Obstacle::MailboxGone)) => Outlook::Bounced,
             (EmailState::Refused, Some(Obstacle::OptedOut | Obstacle::Suppressed | Obstacle::ConsentWithdrawn)) => {
                 Outlook::OptedOut
             }
-            (EmailState::Sent | EmailState::Unknown | EmailState::Refused, _) => Outlook::GoOn,
+            (EmailState::Sent | EmailState::Bounced | EmailState::Unknown | EmailState::Refused, _) => Outlook::GoOn,
         }
     }
 
@@ -535,7 +548,12 @@ pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc
     let decision = match delivery {
         Delivery::Accepted { .. } => with(email, None).turn(EmailState::Sent, "email.sent"),
         Delivery::Rejected { response, code, .. } => {
-            let decision = with(email, Some(response)).turn(EmailState::Bounced, "email.bounced");
+            let obstacle = delivery.mailbox_is_gone().then_some(Obstacle::MailboxGone);
+            let email = Email { obstacle, ..with(email, Some(response)) };
+            let mut decision = email.turn(EmailState::Bounced, "email.bounced");
+            if let Some(obstacle) = obstacle {
+                decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
+            }
             explain(decision, "code", *code)
         }
         Delivery::Deferred { response, code } if late => {

@@ -172,10 +172,31 @@ fn only_a_refused_recipient_is_a_mailbox_that_is_gone() {
     let gone = |code, response: &str, recipient| {
         Delivery::Rejected { code, response: response.into(), recipient }.mailbox_is_gone()
     };
-    assert!(gone(550, "5.1.1 no such user", true) && gone(550, "no such user", true));
-    assert!(!gone(550, "5.7.1 blocked by policy", true));
-    assert!(!gone(554, "spam", true) && !gone(550, "5.1.1 no such user", false));
-    assert!(!outcome(1).mailbox_is_gone());
+    for answer in ["5.1.1 no such user", "no such user", "#5.1.0 address rejected.", "<a@b.example>: 5.1.10 null MX"] {
+        assert!(gone(550, answer, true), "{answer}");
+        assert!(!gone(550, answer, false), "{answer}");
+    }
+    for answer in ["5.7.1 blocked by policy", "5.7.26 unauthenticated", "5.2.2 full", "rejected (5.7.606) 198.51.100.7"]
+    {
+        assert!(!gone(550, answer, true), "{answer}");
+    }
+    assert!(!gone(554, "spam", true) && !gone(553, "relaying denied", true) && !outcome(1).mailbox_is_gone());
+}
+
+#[test]
+fn only_a_mailbox_that_is_gone_ends_the_enrolment() {
+    for (code, response, recipient, outlook) in [
+        (550, "5.1.1 no such user", true, Outlook::Bounced),
+        (550, "5.7.1 blocked by policy", true, Outlook::GoOn),
+        (554, "5.7.1 listed", false, Outlook::GoOn),
+        (552, "5.3.4 too large", false, Outlook::GoOn),
+    ] {
+        let rejected = Delivery::Rejected { code, response: response.into(), recipient };
+        let bounced = settle(sending(), 1, &rejected, at(2)).unwrap().next;
+        assert_eq!((bounced.state, bounced.outlook()), (EmailState::Bounced, outlook), "{response}");
+    }
+    let given_up = settle(sending(), 1, &outcome(1), at(5 * 1440)).unwrap().next;
+    assert_eq!((given_up.state, given_up.outlook()), (EmailState::Bounced, Outlook::GoOn));
 }
 
 #[derive(Debug, Clone)]

@@ -314,6 +314,15 @@ on_both_databases! {
         world.run_due_jobs().await;
         assert_eq!(state(&world, enrollment).await, EnrollmentState::Bounced);
 
+        // Not the person's fault, but ours: neither the run nor the address is to suffer.
+        let far = contact_at(&world, "far@example.org").await;
+        let (enrollment, email) = enrolled(&world, far, EnrollmentState::Active).await;
+        world.mailer.answer([Delivery::Rejected { code: 550, response: "5.7.1 listed".into(), recipient: true }]);
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email).await.state, EmailState::Bounced);
+        assert_eq!(state(&world, enrollment).await, EnrollmentState::Active);
+        assert!(world.app.store.live_suppressions_of("far@example.org").await.unwrap().is_empty());
+
         let left = contact_at(&world, "left@example.org").await;
         let (enrollment, email) = enrolled(&world, left, EnrollmentState::Active).await;
         world.app.run(&world.system(), suppress(SuppressionKind::Email, "left@example.org")).await.unwrap();
@@ -329,7 +338,7 @@ on_both_databases! {
             assert_eq!(state(&world, id).await, EnrollmentState::OptedOut);
         }
         world.run_due_jobs().await;
-        assert_eq!(world.mailer.sent().len(), 1);
+        assert_eq!(world.mailer.sent().len(), 2);
     }
 
     async fn a_bounce_ends_the_run_and_lets_its_lead_go(world: World) {

@@ -114,7 +114,7 @@ impl EmailNode {
     async fn state(&self) -> EmailState {
         self.0.state.into()
     }
-    /// Why it was not sent, where it was refused.
+    /// Why it was not sent, where it was refused here, or where the other side says that the mailbox is gone.
     async fn obstacle(&self) -> Option<EmailObstacle> {
         self.0.obstacle.map(Into::into)
     }
