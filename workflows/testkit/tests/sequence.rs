@@ -10,7 +10,8 @@ use tandem_app::custom_fields::CustomFieldDefine;
 use tandem_app::sequence::Applied;
 use tandem_app::{
     AppError, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
-    LeadReceive, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, SuppressionAdd,
+    EnrollmentsResume, LeadReceive, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume,
+    SuppressionAdd,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
@@ -254,6 +255,8 @@ on_both_databases! {
         assert_eq!(refused.code(), "ENROLLMENT_PAUSED");
         assert!(world.job_kinds().await.is_empty());
         world.app.run(&world.system(), SequenceResume { sequence: sequence.id }).await.unwrap();
+        // Whoever does not want to wait for the job may resume it now.
+        world.app.run(&world.system(), EnrollmentResume { enrollment: paused.id }).await.unwrap();
         world.run_due_jobs().await;
         assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
         assert_eq!(subjects(&world), ["Hello Sam", "Round second"]);
@@ -396,5 +399,49 @@ on_both_databases! {
         assert_eq!(world.pass(TimeDelta::days(1)).await, 40);
         let counts = world.app.store.enrollment_counts(None).await.unwrap();
         assert_eq!(counts.into_iter().map(|(state, count)| (state.as_str(), count)).collect::<Vec<_>>(), [("FINISHED", 40)]);
+    }
+}
+
+/// A run that has fallen due in a paused sequence, and the person whose row is held: so the run's next advance has seen
+/// the sequence paused, and waits there.
+async fn about_to_pause(world: &World) -> (Enrollment, sea_orm::DatabaseTransaction) {
+    let (sequence, contact) = nurture(world).await;
+    let enrollment = enroll(world, &sequence, &contact).await;
+    world.app.run(&world.system(), SequencePause { sequence: sequence.id }).await.unwrap();
+    let held = world.hold(&format!("SELECT * FROM contact WHERE id = '{}' FOR UPDATE", contact.id)).await;
+    (enrollment, held)
+}
+
+// Otherwise nobody would ever look at the run again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_pauses_while_its_sequence_is_resumed_or_archived_is_found() {
+    for archive in [false, true] {
+        let Some(world) = World::postgres().await else { return };
+        let (enrollment, held) = about_to_pause(&world).await;
+        let (app, call) = (world.app.clone(), world.system());
+        let step = EnrollmentAdvance { enrollment: enrollment.id, visit: 0 };
+        let pausing = tokio::spawn(async move { app.run(&call, step).await.map(drop) });
+        world.until_waiting(1).await;
+        let (app, call, sequence) = (world.app.clone(), world.system(), enrollment.sequence);
+        let revision = world.app.store.find::<Sequence>(sequence).await.unwrap().unwrap().revision + 1;
+        let resuming = tokio::spawn(async move {
+            let resumed = match archive {
+                true => app.run(&call, SequenceArchive { sequence }).await,
+                false => app.run(&call, SequenceResume { sequence }).await,
+            };
+            resumed.unwrap();
+            let found = app.run(&call, EnrollmentsResume { sequence, revision }).await;
+            found.map_or(0, |resumed| resumed.len())
+        });
+        world.until_waiting(2).await;
+        held.rollback().await.unwrap();
+        pausing.await.unwrap().unwrap();
+        assert_eq!(resuming.await.unwrap(), 1, "the run that had just paused");
+        world.run_due_jobs().await;
+        let state = now(&world, &enrollment).await.state;
+        match archive {
+            true => assert_eq!(state, EnrollmentState::Exited(ExitReason::Superseded)),
+            false => assert_eq!(subjects(&world), ["Hello Sam"], "{state}"),
+        }
     }
 }

@@ -50,10 +50,13 @@ impl Command for EnrollmentAdvance {
         if before.visit != self.visit {
             return Err(Refusal::Stale { given: self.visit, visit: before.visit }.into());
         }
-        let sequence: Sequence = tx
-            .peek(before.sequence)
-            .await?
-            .ok_or(AppError::NotFound { what: "Sequence", id: before.sequence.into() })?;
+        let missing = || AppError::NotFound { what: "Sequence", id: before.sequence.into() };
+        let mut sequence: Sequence = tx.peek(before.sequence).await?.ok_or_else(missing)?;
+        if sequence.state == SequenceState::Paused {
+            // Who pauses with it must be found by whoever resumes or archives it: either that has happened already, or
+            // it waits for this commit.
+            sequence = tx.get(before.sequence).await?.ok_or_else(missing)?;
+        }
         let version: SequenceVersion = tx
             .peek(before.version)
             .await?

@@ -12,7 +12,7 @@ use tandem_domain::lead::{self, Lead, Owner};
 use tandem_domain::sequence::enrollment::{
     self, Candidate, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal,
 };
-use tandem_domain::sequence::{Enrollment, Sequence, SubjectKind};
+use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SubjectKind};
 use tandem_store::Tx;
 use uuid::Uuid;
 
@@ -195,7 +195,7 @@ impl Command for EnrollmentPause {
     }
 }
 
-/// Resumes a paused enrolment.
+/// Resumes a paused enrolment. One that paused with its sequence goes on only where the sequence does.
 #[derive(Debug, Clone, Serialize)]
 pub struct EnrollmentResume {
     /// The enrolment.
@@ -209,8 +209,11 @@ impl Command for EnrollmentResume {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Enrollment>> {
         let enrollment = load(tx, self.enrollment).await?;
         if enrollment.state == EnrollmentState::Paused(PauseReason::Sequence) {
-            // It would pause again at once; and once the sequence goes on, so does the enrolment.
-            return Err(Refusal::Paused { state: enrollment.state }.into());
+            let sequence: Option<Sequence> = tx.peek(enrollment.sequence).await?;
+            if sequence.is_some_and(|sequence| sequence.state == SequenceState::Paused) {
+                // It would pause again at once; and once the sequence goes on, so does the enrolment.
+                return Err(Refusal::Paused { state: enrollment.state }.into());
+            }
         }
         Ok(enrollment::resume(enrollment, call.now(env))?)
     }
