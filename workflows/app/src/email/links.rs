@@ -1,6 +1,5 @@
 //! The links that Tandem puts into e-mails.
 
-use super::port::UnsubscribeBy;
 use tandem_domain::id::{ContactId, EmailId};
 use tandem_domain::link::{KeyRing, Link, Refusal};
 
@@ -33,37 +32,15 @@ impl Links {
         Ok(Self { keys: KeyRing::single(secret)?, base: base.trim_end_matches('/').to_owned() })
     }
 
-    /// The address by which the recipient of an e-mail unsubscribes: for templates (`unsubscribe_url`) and headers.
+    /// The address by which the recipient of an e-mail unsubscribes: for texts and headers.
     pub fn unsubscribe_url(&self, email: EmailId, contact: ContactId) -> String {
         format!("{}/u/{}", self.base, self.keys.sign(Link::Unsubscribe { email, contact }))
-    }
-
-    /// Both ways to unsubscribe. The e-mail goes to `answers`, with the token in its subject.
-    pub fn unsubscribe(&self, email: EmailId, contact: ContactId, answers: &str) -> UnsubscribeBy {
-        let token = self.keys.sign(Link::Unsubscribe { email, contact });
-        let mailto = format!("mailto:{}?subject=unsubscribe%20{token}", percent(answers));
-        UnsubscribeBy { url: format!("{}/u/{token}", self.base), mailto }
     }
 
     /// What a token asks for.
     pub fn open(&self, token: &str) -> Result<Link, Refusal> {
         self.keys.open(token)
     }
-}
-
-/// Percent-encodes what may not stand in the address of a `mailto:` (RFC 6068).
-fn percent(address: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(address.len());
-    for byte in address.bytes() {
-        if byte.is_ascii_alphanumeric() || b"@.-_~+!$'*".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String never fails.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -75,11 +52,9 @@ mod tests {
     fn a_link_holds_no_address_and_opens_to_its_ids() {
         let links = Links::new("https://tandem.example/", &[7; 32]).unwrap();
         let (email, contact) = (EmailId(Uuid::from_u128(1)), ContactId(Uuid::from_u128(2)));
-        let by = links.unsubscribe(email, contact, "ann&co@example.com");
-        assert_eq!(by.url, links.unsubscribe_url(email, contact));
-        let token = by.url.strip_prefix("https://tandem.example/u/").unwrap();
+        let url = links.unsubscribe_url(email, contact);
+        let token = url.strip_prefix("https://tandem.example/u/").unwrap();
         assert_eq!(links.open(token), Ok(Link::Unsubscribe { email, contact }));
-        assert_eq!(by.mailto, format!("mailto:ann%26co@example.com?subject=unsubscribe%20{token}"));
     }
 
     #[test]

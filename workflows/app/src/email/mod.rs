@@ -12,7 +12,7 @@ pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Sett
 pub use links::{LinkError, Links};
 pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift, Unsubscribed};
 
-use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture};
+use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture, UnsubscribeBy};
 use std::sync::Arc;
 use tandem_domain::email::Email;
 
@@ -32,7 +32,6 @@ pub struct Mail {
 impl Mail {
     /// The e-mail as the mailer wants it.
     pub fn outgoing(&self, email: &Email) -> OutgoingEmail {
-        let answers = email.reply_to.as_ref().unwrap_or(&email.from);
         OutgoingEmail {
             message_id: email.message_id.clone(),
             date: email.begun_at.unwrap_or(email.planned_at),
@@ -42,7 +41,7 @@ impl Mail {
             subject: email.subject.clone(),
             text: email.text.clone(),
             html: email.html.clone(),
-            unsubscribe: Some(self.links.unsubscribe(email.id, email.contact, &answers.address)),
+            unsubscribe: Some(UnsubscribeBy { url: self.links.unsubscribe_url(email.id, email.contact) }),
         }
     }
 }
