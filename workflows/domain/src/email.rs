@@ -74,6 +74,10 @@ codes! {
     }
 }
 
+/// What stands in a stored e-mail where the recipient's link to unsubscribe goes. The link itself is put in on the way
+/// out: whoever reads the e-mail here must not be able to unsubscribe the person.
+pub const UNSUBSCRIBE_HERE: &str = "{{ unsubscribe_url }}";
+
 /// A name and an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
@@ -115,7 +119,7 @@ pub struct Email {
     pub account: Option<AccountId>,
     /// The recipient, as of planning.
     pub to: Mailbox,
-    /// The subject: one line.
+    /// The subject: one line. In it, the text and the HTML, [`UNSUBSCRIBE_HERE`] stands for the link.
     pub subject: String,
     /// The plain text.
     pub text: String,

@@ -30,7 +30,7 @@ use tandem_store::sequence::EnrollmentFilter;
 use tandem_store::work_item::WorkItemFilter;
 use tandem_testkit::{World, on_both_databases};
 
-const NURTURE: &str = "
+const NURTURE: &str = r#"
 key: nurture
 name: Nurture
 subject: contact
@@ -41,13 +41,13 @@ steps:
     template:
       subject: 'Hello {{ contact.first_name }}'
       text: 'From {{ sender.email }}; stop: {{ unsubscribe_url }}'
-      html: '<p>{{ contact.name }}</p>'
+      html: '<p>{{ contact.name }}</p><a href="{{ unsubscribe_url }}">Stop</a>'
   - {id: pause, kind: wait, duration: 3d}
   - {id: mark, kind: set_field, field: contact.round, value: 'second'}
   - {id: again, kind: send_email, template: {subject: 'Round {{ contact.custom.round }}', text: 'Still there?'}}
   - {id: call, kind: create_task, title: 'Call {{ contact.name }}', due_in: 1d, priority: 70}
   - {id: done, kind: end}
-";
+"#;
 
 async fn publish(world: &World, source: &str) -> Sequence {
     world.app.run(&world.system(), SequencePublish { source: source.to_owned() }).await.unwrap().0
@@ -127,9 +127,13 @@ on_both_databases! {
         assert_eq!(waiting.due_at, Some(world.now() + TimeDelta::days(3)));
         let [hello] = world.mailer.sent().try_into().unwrap();
         assert_eq!((hello.subject.as_str(), hello.to.address.as_str()), ("Hello Sam", "sam@example.com"));
-        assert_eq!(hello.html.as_deref(), Some("<p>Sam Sample</p>"));
         let link = hello.unsubscribe.unwrap().url;
-        assert!(hello.text.contains(&link), "the link in the text is the one in the header: {}", hello.text);
+        assert_eq!(hello.html, Some(format!("<p>Sam Sample</p><a href=\"{link}\">Stop</a>")));
+        assert!(hello.text.ends_with(&link), "the link in the text is the one in the header: {}", hello.text);
+        let filter = EmailFilter { enrollment: Some(enrollment.id), ..Default::default() };
+        let [kept] = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+        let kept = serde_json::to_string(&kept).unwrap();
+        assert!(!kept.contains("/u/"), "who reads the e-mail here cannot unsubscribe the person: {kept}");
         assert_eq!(world.job_kinds().await, ["advance_enrollment"], "a waiting enrolment is one row that waits");
 
         assert_eq!(world.pass(TimeDelta::hours(71)).await, 0);

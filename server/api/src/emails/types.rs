@@ -162,11 +162,11 @@ impl EmailNode {
     async fn subject(&self) -> &str {
         &self.0.subject
     }
-    /// The plain text.
+    /// The plain text. `{{ unsubscribe_url }}` stands where the recipient's own link goes.
     async fn text(&self) -> &str {
         &self.0.text
     }
-    /// The HTML; null for a text-only e-mail.
+    /// The HTML; null for a text-only e-mail. `{{ unsubscribe_url }}` stands where the recipient's own link goes.
     async fn html(&self) -> Option<&str> {
         self.0.html.as_deref()
     }

@@ -62,8 +62,7 @@ impl Command for EnrollmentAdvance {
             .await?
             .ok_or(AppError::NotFound { what: "SequenceVersion", id: before.version.into() })?;
         let subject = Subject::load(tx, before.contact, before.lead).await?;
-        let email: EmailId = env.id(now);
-        let data = subject.data(env, email, Some(&before), now);
+        let data = subject.data(env, Some(&before), now);
         let context = subject.context(&data, sequence.state);
         let decision = advance(&before, &version.definition, &context, now)?;
         let failed = |error: AppError| match error {
@@ -72,7 +71,7 @@ impl Command for EnrollmentAdvance {
             other => Err(other),
         };
         let Subject { contact, lead, .. } = subject;
-        let acted = match act(tx, env, &decision.next, &contact, lead.as_ref(), email, now).await {
+        let acted = match act(tx, env, &decision.next, &contact, lead.as_ref(), now).await {
             Ok(acted) => acted,
             Err(error) => {
                 let decision = enrollment::fail(before, failed(error)?, now)?;
@@ -111,13 +110,12 @@ async fn act(
     advance: &Advance,
     contact: &Contact,
     lead: Option<&Lead>,
-    email: EmailId,
     now: DateTime<Utc>,
 ) -> Result<Acted> {
     match &advance.effect {
         None => Ok(Acted::Nothing),
         Some(Effect::SendEmail(planned)) => {
-            let draft = draft(planned, contact, env, email);
+            let draft = draft(planned, contact, env, env.id(now));
             Ok(Acted::Email(plan_email(tx, draft, now).await?))
         }
         Some(Effect::CreateTask(planned)) => Ok(Acted::Task(make_task(task(planned, lead, env, now), now)?)),

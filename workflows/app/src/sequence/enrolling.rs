@@ -98,7 +98,7 @@ impl Command for EnrollmentCreate {
             account: subject.account.as_ref().map(|account| account.id),
             vars: self.vars.clone(),
         };
-        let mut data = subject.data(env, env.id(now), None, now);
+        let mut data = subject.data(env, None, now);
         data["enrollment"] = serde_json::json!({ "vars": self.vars });
         let key = enrollment::reentry_key(&version, &data)?;
         let owner: Uuid = match (version.definition.header.subject, self.lead) {

@@ -6,7 +6,8 @@ use chrono_tz::Tz;
 use serde_json::{Value, json};
 use tandem_domain::account::Account;
 use tandem_domain::contact::Contact;
-use tandem_domain::id::{ContactId, EmailId, LeadId};
+use tandem_domain::email::UNSUBSCRIBE_HERE;
+use tandem_domain::id::{ContactId, LeadId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::stepper::Context;
 use tandem_domain::sequence::{Enrollment, SequenceState};
@@ -42,8 +43,8 @@ impl Subject {
         Ok(Self { contact, account, lead, standing })
     }
 
-    /// The variables. `email` is the id that an e-mail planned now will have: its unsubscribe link names it.
-    pub(super) fn data(&self, env: &Env, email: EmailId, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
+    /// The variables.
+    pub(super) fn data(&self, env: &Env, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
         let contact = &self.contact;
         let from = &env.mail.from;
         json!({
@@ -84,7 +85,7 @@ impl Subject {
                 "custom": lead.custom,
             })),
             "sender": { "name": from.name, "email": from.address },
-            "unsubscribe_url": env.mail.links.unsubscribe_url(email, contact.id),
+            "unsubscribe_url": UNSUBSCRIBE_HERE,
             "enrollment": enrollment.map(Enrollment::data),
             "now": now.to_rfc3339(),
         })
