@@ -470,6 +470,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         visit: 2,
         due_at: None,
         held: None,
+        awaits: None,
         vars: serde_json::Map::new(),
         started_at: at,
         ended_at: None,

@@ -7,11 +7,12 @@ use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::contacts::{ContactCreate, ContactSetConsent};
 use tandem_app::custom_fields::CustomFieldDefine;
+use tandem_app::email::port::Delivery;
 use tandem_app::sequence::Applied;
 use tandem_app::{
-    AppError, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
-    EnrollmentsResume, LeadReceive, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume,
-    SuppressionAdd,
+    AppError, EmailBegin, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause,
+    EnrollmentResume, EnrollmentsResume, LeadReceive, SequenceArchive, SequenceDraft, SequencePause, SequencePublish,
+    SequenceResume, SuppressionAdd,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
@@ -134,7 +135,10 @@ on_both_databases! {
         let [kept] = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
         let kept = serde_json::to_string(&kept).unwrap();
         assert!(!kept.contains("/u/"), "who reads the e-mail here cannot unsubscribe the person: {kept}");
-        assert_eq!(world.job_kinds().await, ["advance_enrollment"], "a waiting enrolment is one row that waits");
+        let due = |jobs: Vec<(_, _, _)>| jobs.into_iter().map(|(_, _, due)| due).collect::<Vec<_>>();
+        let timers = due(world.app.store.pending_jobs().await.unwrap());
+        let after = [3, 7].map(|days| world.now() + TimeDelta::days(days));
+        assert_eq!(timers, after, "the wait, and the obsolete watch over the e-mail that was sent");
 
         assert_eq!(world.pass(TimeDelta::hours(71)).await, 0);
         world.pass(TimeDelta::hours(1)).await;
@@ -147,6 +151,7 @@ on_both_databases! {
         let [task] = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
         assert_eq!((task.title.as_str(), task.priority, task.state), ("Call Sam Sample", 70, ItemState::Queued));
         assert_eq!((task.enrollment, task.due_at), (Some(enrollment.id), world.now() + TimeDelta::days(1)));
+        world.pass(TimeDelta::days(7)).await;
         assert!(world.job_kinds().await.is_empty());
         let kinds = world.ledger_kinds().await;
         let count = |kind: &str| kinds.iter().filter(|found| *found == kind).count();
@@ -257,14 +262,65 @@ on_both_databases! {
         assert_eq!(paused.state, EnrollmentState::Paused(PauseReason::Sequence));
         let refused = world.app.run(&world.system(), EnrollmentResume { enrollment: paused.id }).await.unwrap_err();
         assert_eq!(refused.code(), "ENROLLMENT_PAUSED");
-        assert!(world.job_kinds().await.is_empty());
+        assert_eq!(world.job_kinds().await.len(), 1, "only the obsolete watch over the first e-mail");
         world.app.run(&world.system(), SequenceResume { sequence: sequence.id }).await.unwrap();
         // Whoever does not want to wait for the job may resume it now.
         world.app.run(&world.system(), EnrollmentResume { enrollment: paused.id }).await.unwrap();
         world.run_due_jobs().await;
         assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
         assert_eq!(subjects(&world), ["Hello Sam", "Round second"]);
+        world.pass(TimeDelta::days(7)).await;
         assert!(world.job_kinds().await.is_empty());
+    }
+
+    async fn the_next_step_waits_for_what_becomes_of_the_email(world: World) {
+        let source = "
+key: two
+name: Two
+subject: contact
+steps:
+  - {id: one, kind: send_email, template: {subject: One, text: one}}
+  - {id: two, kind: send_email, template: {subject: Two, text: two}}
+  - {id: done, kind: end}
+";
+        let sequence = publish(&world, source).await;
+        let later = || Delivery::Deferred { code: 451, response: "later".to_owned() };
+        let unknown = Delivery::Unknown { error: "reset".to_owned() };
+        let ours = Delivery::Rejected { code: 550, response: "5.7.1 listed".to_owned(), recipient: true };
+        let fates = [None, Some(unknown), Some(ours)];
+        for (name, fate) in ["Sam", "Kim", "Lee"].into_iter().zip(fates) {
+            let contact = person(&world, name, ConsentState::Granted).await;
+            let before = subjects(&world).len();
+            world.mailer.answer([later()].into_iter().chain(fate));
+            let enrollment = enroll(&world, &sequence, &contact).await;
+            world.run_due_jobs().await;
+            assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Waiting(WaitReason::Email));
+            assert_eq!(subjects(&world)[before..], ["One"]);
+            world.pass(TimeDelta::minutes(5)).await;
+            assert_eq!(subjects(&world)[before..], ["One", "One", "Two"], "{name}");
+            assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
+        }
+        // A process that died while it sent: nobody knows, so the run goes on.
+        let contact = person(&world, "Joe", ConsentState::Granted).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        world.app.run(&world.system(), EnrollmentAdvance { enrollment: enrollment.id, visit: 0 }).await.unwrap();
+        let filter = EmailFilter { enrollment: Some(enrollment.id), ..Default::default() };
+        let [email] = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+        world.app.run(&world.system(), EmailBegin { email: email.id }).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(subjects(&world).last().unwrap(), "Two");
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
+    }
+
+    async fn a_run_whose_email_nobody_hears_of_goes_on_in_the_end(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        world.app.run(&world.system(), EnrollmentAdvance { enrollment: enrollment.id, visit: 0 }).await.unwrap();
+        world.tamper("DELETE FROM job WHERE kind = 'deliver_email'").await.unwrap();
+        world.pass(TimeDelta::days(6)).await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Waiting(WaitReason::Email));
+        world.pass(TimeDelta::days(1)).await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Waiting(WaitReason::Time));
     }
 
     async fn an_archived_sequence_ends_what_runs_and_what_is_paused(world: World) {
@@ -371,6 +427,7 @@ on_both_databases! {
         let failure = failed.failure.unwrap();
         assert!(failure.code.starts_with("CUSTOM_FIELD"), "{failure:?}");
         assert!(failure.message.contains("nowhere"), "{failure:?}");
+        world.pass(TimeDelta::days(7)).await;
         assert!(world.job_kinds().await.is_empty());
     }
 

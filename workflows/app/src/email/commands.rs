@@ -50,23 +50,26 @@ async fn lead_of_run(tx: &Tx, run: Option<&Enrollment>) -> Result<Option<Lead>> 
     }
 }
 
-/// Ends the live enrolment of an e-mail as the e-mail's fate demands; none where there is nothing to end.
-fn ended(
+/// What an e-mail's fate does to the enrolment that planned it: it ends, or goes on if it waited for this e-mail; none
+/// where there is nothing to do.
+fn followed(
     email: &Email,
     run: Option<Enrollment>,
     lead: Option<Lead>,
     env: &Env,
     now: DateTime<Utc>,
 ) -> Result<Option<Decision<Changed>>> {
-    let end = match email.outlook() {
-        Outlook::Bounced => enrollment::bounce,
-        Outlook::OptedOut => enrollment::opt_out,
-        Outlook::Wait | Outlook::GoOn => return Ok(None),
+    let Some(run) = run.filter(|run| run.state.is_live()) else { return Ok(None) };
+    let ended = match email.outlook() {
+        Outlook::Wait => return Ok(None),
+        Outlook::GoOn => {
+            let settled = enrollment::email_settled(run, email.visit, now);
+            return Ok(settled.map(|decision| decision.map(|run| (run, None))));
+        }
+        Outlook::Bounced => enrollment::bounce(run, now)?,
+        Outlook::OptedOut => enrollment::opt_out(run, now)?,
     };
-    match run {
-        Some(found) if found.state.is_live() => Ok(Some(let_go(end(found, now)?, lead, env, now)?)),
-        _ => Ok(None),
-    }
+    Ok(Some(let_go(ended, lead, env, now)?))
 }
 
 /// Plans an e-mail as a part of a greater decision, e.g. the step of an enrolment.
@@ -123,7 +126,7 @@ impl Command for EmailPlan {
     }
 }
 
-/// An e-mail, and its enrolment (with the lead that it let go) where the e-mail's fate ended it.
+/// An e-mail, and its enrolment (with the lead that it let go) where the e-mail's fate ended it or lets it go on.
 pub type Begun = (Email, Option<Changed>);
 
 fn join<T, U>(first: Decision<T>, second: Option<Decision<U>>) -> Decision<(T, Option<U>)> {
@@ -152,7 +155,10 @@ impl Command for EmailBegin {
         let now = call.now(env);
         let email = load(tx, self.email).await?;
         if email.state == EmailState::Sending {
-            return Ok(email::recover(email, now)?.map(|email| (email, None)));
+            let lost = email::recover(email, now)?;
+            let run = run_of(tx, &lost.next).await?;
+            let followed = followed(&lost.next, run, None, env, now)?;
+            return Ok(join(lost, followed));
         }
         // The contact is locked too: what is withdrawn or changed at the same moment is either seen here, or comes after
         // the e-mail was begun.
@@ -169,12 +175,12 @@ impl Command for EmailBegin {
         if begun.next.state == EmailState::Sending {
             tx.keep_job();
         }
-        let ended = ended(&begun.next, run, lead, env, now)?;
-        Ok(join(begun, ended))
+        let followed = followed(&begun.next, run, lead, env, now)?;
+        Ok(join(begun, followed))
     }
 }
 
-/// An e-mail whose attempt has its outcome; its enrolment where that ended it; and the suppression of a mailbox that
+/// An e-mail whose attempt has its outcome; its enrolment where that ended it or lets it go on; and the suppression of a mailbox that
 /// turned out not to exist.
 pub type Settled = (Begun, Option<Suppression>);
 
@@ -199,9 +205,9 @@ impl Command for EmailSettle {
         let settled = email::settle(email, self.attempt, &self.delivery, now)?;
         let run = run_of(tx, &settled.next).await?;
         let lead = lead_of_run(tx, run.as_ref()).await?;
-        let ended = ended(&settled.next, run, lead, env, now)?;
+        let followed = followed(&settled.next, run, lead, env, now)?;
         let gone = if self.delivery.mailbox_is_gone() { self.gone(tx, &settled.next, env, now).await? } else { None };
-        Ok(join(join(settled, ended), gone))
+        Ok(join(join(settled, followed), gone))
     }
 }
 

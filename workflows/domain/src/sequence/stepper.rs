@@ -23,6 +23,9 @@ pub const MAX_STEPS: usize = 250;
 pub const MAX_VISITS: u32 = 10_000;
 /// When it is looked again whether a consent that could not be read has become known.
 const CONSENT_RETRY: TimeDelta = TimeDelta::hours(24);
+/// When an enrolment goes on although nobody told it what became of its e-mail: later than any e-mail is settled, which
+/// is tried for five days and then at most a day longer.
+const EMAIL_OVERDUE: TimeDelta = TimeDelta::days(7);
 
 /// Everything about the subject of an enrolment at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +49,7 @@ pub struct Context<'a> {
 pub struct Advance {
     /// The enrolment.
     pub enrollment: Enrollment,
-    /// At most one effect; the enrolment goes on in a next advance.
+    /// At most one effect; the enrolment goes on in a next advance: after an e-mail once that is settled.
     pub effect: Option<Effect>,
 }
 
@@ -112,7 +115,7 @@ fn take_steps(
     now: DateTime<Utc>,
 ) -> Result<Decision<Advance>, Refusal> {
     let from = before.state;
-    let mut enrollment = Enrollment { state: EnrollmentState::Active, due_at: Some(now), ..before };
+    let mut enrollment = Enrollment { state: EnrollmentState::Active, due_at: Some(now), awaits: None, ..before };
     let mut taken: Vec<Value> = Vec::new();
     for _ in 0..MAX_STEPS {
         if enrollment.visit >= MAX_VISITS {
@@ -155,6 +158,7 @@ fn take_steps(
                 }
             },
         };
+        let visit = enrollment.visit;
         enrollment.step = following;
         enrollment.visit += 1;
         match next {
@@ -163,7 +167,14 @@ fn take_steps(
                 enrollment.due_at = Some(until);
                 return Ok(done(enrollment, from, taken, None));
             }
-            Next::Act(effect) => return Ok(done(enrollment, from, taken, Some(*effect))),
+            Next::Act(effect) => {
+                if effect.reaches_the_person() {
+                    enrollment.state = EnrollmentState::Waiting(WaitReason::Email);
+                    enrollment.due_at = Some(now + EMAIL_OVERDUE);
+                    enrollment.awaits = Some(visit);
+                }
+                return Ok(done(enrollment, from, taken, Some(*effect)));
+            }
             _ => {}
         }
     }
