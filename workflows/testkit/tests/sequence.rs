@@ -10,9 +10,9 @@ use tandem_app::custom_fields::CustomFieldDefine;
 use tandem_app::email::port::Delivery;
 use tandem_app::sequence::Applied;
 use tandem_app::{
-    AppError, EmailBegin, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause,
-    EnrollmentResume, EnrollmentsResume, LeadReceive, SequenceArchive, SequenceDraft, SequencePause, SequencePublish,
-    SequenceResume, SuppressionAdd,
+    AppError, EmailBegin, EmailUnsubscribe, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish,
+    EnrollmentPause, EnrollmentResume, EnrollmentsResume, LeadReceive, SequenceArchive, SequenceDraft, SequencePause,
+    SequencePublish, SequenceResume, SuppressionAdd, WorkItemClaim,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
@@ -358,6 +358,64 @@ steps:
         assert_eq!(world.app.run(&sdr, exit).await.unwrap_err().code(), "ENROLLMENT_ENDED");
         let publish = SequencePublish { source: NURTURE.replace("3d", "4d") };
         assert_eq!(world.app.run(&sdr, publish).await.unwrap_err().code(), "FORBIDDEN");
+    }
+
+    async fn what_a_run_asked_for_is_closed_when_nobody_needs_it_any_more(world: World) {
+        let source = "
+key: calls
+name: Calls
+subject: contact
+steps:
+  - {id: hello, kind: send_email, template: {subject: Hello, text: hello}}
+  - {id: call, kind: create_task, title: Call, due_in: 1d}
+  - {id: ring, kind: create_task, title: Ring, due_in: 2d}
+  - {id: pause, kind: wait, duration: 3d}
+  - {id: done, kind: end}
+";
+        let sequence = publish(&world, source).await;
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let tasks = async |contact: ContactId| {
+            let filter = WorkItemFilter { contact: Some(contact), ..Default::default() };
+            let items = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items;
+            items.into_iter().map(|item| (item.title, item.state, item.outcome.and_then(|outcome| outcome.reason)))
+                .collect::<Vec<_>>()
+        };
+        let cancelled = |because: &str| ("Ring".to_owned(), ItemState::Cancelled, Some(because.to_owned()));
+        for (name, because) in [("Sam", "REPLIED"), ("Kim", "MANUAL"), ("Lee", "OPTED_OUT"), ("Joe", "COMPLETED")] {
+            let contact = person(&world, name, ConsentState::Granted).await;
+            let enrollment = enroll(&world, &sequence, &contact).await;
+            world.run_due_jobs().await;
+            let filter = WorkItemFilter { contact: Some(contact.id), ..Default::default() };
+            let [first, _] = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+            world.app.run(&sdr, WorkItemClaim { item: first.id }).await.unwrap();
+            let enrollment = enrollment.id;
+            match because {
+                "REPLIED" => {
+                    let finish = EnrollmentFinish { enrollment, reason: FinishReason::Replied };
+                    world.app.run(&sdr, finish).await.map(drop).unwrap();
+                }
+                "MANUAL" => {
+                    world.app.run(&sdr, EnrollmentExit { enrollment, reason: ExitReason::Manual }).await.map(drop).unwrap();
+                }
+                "OPTED_OUT" => {
+                    let filter = EmailFilter { contact: Some(contact.id), ..Default::default() };
+                    let [email] = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+                    let wish = EmailUnsubscribe { email: email.id, contact: contact.id };
+                    world.app.run(&world.system(), wish).await.map(drop).unwrap();
+                }
+                _ => {}
+            }
+            let held = ("Call".to_owned(), ItemState::Claimed, None);
+            let open = ("Ring".to_owned(), ItemState::Queued, None);
+            let rest = if because == "COMPLETED" { open } else { cancelled(because) };
+            assert_eq!(tasks(contact.id).await, [held, rest], "{name}: whoever took one up decides about it");
+        }
+        let closed = world.ledger().await.into_iter().filter(|link| link.entry.kind == "work_item.cancelled").count();
+        assert_eq!(closed, 3);
+        world.pass(TimeDelta::days(3)).await;
+        let queued = WorkItemFilter { states: vec![ItemState::Queued], ..Default::default() };
+        let open = world.app.store.work_item_page(&queued, &Page::first(9)).await.unwrap().items;
+        assert!(open.iter().any(|item| item.title == "Ring"), "a run that went through to its end leaves its task");
     }
 
     async fn a_running_enrolment_stays_on_its_version(world: World) {

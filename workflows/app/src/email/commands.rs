@@ -2,7 +2,7 @@
 //!
 //! Locks are taken in one order: the e-mail, the enrolment, the contact, the lead, the names of suppressions.
 
-use crate::sequence::{Changed, lead_of, let_go};
+use crate::sequence::{LetGo, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -52,24 +52,25 @@ async fn lead_of_run(tx: &Tx, run: Option<&Enrollment>) -> Result<Option<Lead>> 
 
 /// What an e-mail's fate does to the enrolment that planned it: it ends, or goes on if it waited for this e-mail; none
 /// where there is nothing to do.
-fn followed(
+async fn followed(
+    tx: &Tx,
     email: &Email,
     run: Option<Enrollment>,
     lead: Option<Lead>,
     env: &Env,
     now: DateTime<Utc>,
-) -> Result<Option<Decision<Changed>>> {
+) -> Result<Option<Decision<LetGo>>> {
     let Some(run) = run.filter(|run| run.state.is_live()) else { return Ok(None) };
     let ended = match email.outlook() {
         Outlook::Wait => return Ok(None),
         Outlook::GoOn => {
             let settled = enrollment::email_settled(run, email.visit, now);
-            return Ok(settled.map(|decision| decision.map(|run| (run, None))));
+            return Ok(settled.map(|decision| decision.map(|run| (run, (None, Vec::new())))));
         }
         Outlook::Bounced => enrollment::bounce(run, now)?,
         Outlook::OptedOut => enrollment::opt_out(run, now)?,
     };
-    Ok(Some(let_go(ended, lead, env, now)?))
+    Ok(Some(let_go(tx, ended, lead, env, now).await?))
 }
 
 /// Plans an e-mail as a part of a greater decision, e.g. the step of an enrolment.
@@ -126,8 +127,8 @@ impl Command for EmailPlan {
     }
 }
 
-/// An e-mail, and its enrolment (with the lead that it let go) where the e-mail's fate ended it or lets it go on.
-pub type Begun = (Email, Option<Changed>);
+/// An e-mail, and its enrolment (with the lead and the tasks that it let go) where the e-mail's fate ended it or lets it go on.
+pub type Begun = (Email, Option<LetGo>);
 
 fn join<T, U>(first: Decision<T>, second: Option<Decision<U>>) -> Decision<(T, Option<U>)> {
     match second {
@@ -157,7 +158,7 @@ impl Command for EmailBegin {
         if email.state == EmailState::Sending {
             let lost = email::recover(email, now)?;
             let run = run_of(tx, &lost.next).await?;
-            let followed = followed(&lost.next, run, None, env, now)?;
+            let followed = followed(tx, &lost.next, run, None, env, now).await?;
             return Ok(join(lost, followed));
         }
         // The contact is locked too: what is withdrawn or changed at the same moment is either seen here, or comes after
@@ -175,7 +176,7 @@ impl Command for EmailBegin {
         if begun.next.state == EmailState::Sending {
             tx.keep_job();
         }
-        let followed = followed(&begun.next, run, lead, env, now)?;
+        let followed = followed(tx, &begun.next, run, lead, env, now).await?;
         Ok(join(begun, followed))
     }
 }
@@ -205,7 +206,7 @@ impl Command for EmailSettle {
         let settled = email::settle(email, self.attempt, &self.delivery, now)?;
         let run = run_of(tx, &settled.next).await?;
         let lead = lead_of_run(tx, run.as_ref()).await?;
-        let followed = followed(&settled.next, run, lead, env, now)?;
+        let followed = followed(tx, &settled.next, run, lead, env, now).await?;
         let gone = if self.delivery.mailbox_is_gone() { self.gone(tx, &settled.next, env, now).await? } else { None };
         Ok(join(join(settled, followed), gone))
     }

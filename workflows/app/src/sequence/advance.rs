@@ -1,6 +1,6 @@
 //! A step falls due: the decision, and its effect, in one transaction.
 
-use super::enrolling::let_go;
+use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
 use crate::email::plan_email;
 use crate::{AppError, Call, Command, Env, Result};
@@ -25,8 +25,9 @@ use tandem_store::Tx;
 /// How many enrolments one job resumes.
 const RESUMED_AT_ONCE: u64 = 200;
 
-/// The enrolment after its steps, and what came of their effect: an e-mail, a task, a contact or a lead that changed.
-pub type Advanced = (Enrollment, Option<Email>, Option<WorkItem>, Option<Contact>, Option<Lead>);
+/// The enrolment after its steps, and what came of their effect or of its end: an e-mail, tasks, a contact or a lead that
+/// changed.
+pub type Advanced = (Enrollment, Option<Email>, Vec<WorkItem>, Option<Contact>, Option<Lead>);
 
 /// Takes the next steps of an enrolment. Tandem's own: the job of a due time runs it.
 #[derive(Debug, Clone, Serialize)]
@@ -75,24 +76,24 @@ impl Command for EnrollmentAdvance {
             Ok(acted) => acted,
             Err(error) => {
                 let decision = enrollment::fail(before, failed(error)?, now)?;
-                return Ok(
-                    let_go(decision, lead, env, now)?.map(|(enrollment, lead)| (enrollment, None, None, None, lead))
-                );
+                return Ok(let_go(tx, decision, lead, env, now).await?.map(over));
             }
         };
         let decision = decision.map(|advance| advance.enrollment);
         match acted {
-            Acted::Nothing => {
-                Ok(let_go(decision, lead, env, now)?.map(|(enrollment, lead)| (enrollment, None, None, None, lead)))
-            }
-            Acted::Email(email) => Ok(decision.and(email).map(|(e, email)| (e, Some(email), None, None, None))),
-            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, Some(task), None, None))),
+            Acted::Nothing => Ok(let_go(tx, decision, lead, env, now).await?.map(over)),
+            Acted::Email(email) => Ok(decision.and(email).map(|(e, email)| (e, Some(email), Vec::new(), None, None))),
+            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, vec![task], None, None))),
             Acted::Contact(contact) => {
-                Ok(decision.and(contact).map(|(e, contact)| (e, None, None, Some(contact), None)))
+                Ok(decision.and(contact).map(|(e, contact)| (e, None, Vec::new(), Some(contact), None)))
             }
-            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, None, None, Some(lead)))),
+            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead)))),
         }
     }
+}
+
+fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {
+    (enrollment, None, tasks, None, lead)
 }
 
 /// What came of an effect.

@@ -159,6 +159,16 @@ impl EnrollmentState {
         }
     }
 
+    /// Whether a run that ended so leaves nothing for people to do: the person answered or is to be left alone, or the run
+    /// was left early. What a run that went through to its end asked people to do is still to be done.
+    pub const fn needs_no_tasks(self) -> bool {
+        match self {
+            Self::Exited(_) | Self::OptedOut | Self::Bounced => true,
+            Self::Finished(reason) => matches!(reason, FinishReason::Replied | FinishReason::MeetingBooked),
+            Self::Pending | Self::Active | Self::Waiting(_) | Self::Paused(_) | Self::Failed => false,
+        }
+    }
+
     /// Whether the enrolment is not over.
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Pending | Self::Active | Self::Waiting(_) | Self::Paused(_))
