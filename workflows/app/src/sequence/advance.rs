@@ -68,7 +68,7 @@ impl Command for EnrollmentAdvance {
         let decision = advance(&before, &version.definition, &context, now)?;
         let failed = |error: AppError| match error {
             // The effect cannot be had, and never will be: better a run that says so than a job that comes back.
-            AppError::Refused { code, message, .. } => Ok(Failure { code: code.to_owned(), message }),
+            AppError::Refused { code, message, .. } => Ok(Failure::new(code, message)),
             other => Err(other),
         };
         let Subject { contact, lead, .. } = subject;
