@@ -184,7 +184,8 @@ impl World {
         let connection = Database::connect(&self.url).await.unwrap();
         let sql = "SELECT COUNT(*) AS waiting FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        for _ in 0..2_000 {
+        for tries in 0.. {
+            assert!(tries < 2_000, "no {transactions} transactions came to wait for a lock");
             let row =
                 connection.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
             if row.try_get::<i64>("", "waiting").unwrap() >= transactions {
@@ -192,7 +193,6 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("no {transactions} transactions came to wait for a lock");
     }
 
     /// Runs SQL past the application and keeps its transaction, with its locks, open until it is dropped.
