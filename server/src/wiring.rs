@@ -102,7 +102,7 @@ pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
     let secret = link_secret(settings, store).await?;
     Ok(Mail {
         mailer: mailer(settings)?,
-        links: Links::new(&settings.server.base_url(), secret.as_bytes())?,
+        links: Links::after(&settings.server.base_url(), secret.as_bytes(), settings.links.old_secrets.reveal())?,
         from: named(from, &smtp.from_name),
         reply_to: (!smtp.reply_to.is_empty()).then(|| named(&smtp.reply_to, "")),
     })

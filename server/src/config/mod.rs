@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// The keys that may name a file which holds the value.
-pub const SECRET_KEYS: &[&str] = &["database.url", "smtp.password", "smtp.dkim_key", "links.secret"];
+pub const SECRET_KEYS: &[&str] =
+    &["database.url", "smtp.password", "smtp.dkim_key", "links.secret", "links.old_secrets"];
 
 /// Why the configuration is refused. Every message says where the fault is.
 #[derive(Debug, thiserror::Error)]

@@ -156,6 +156,8 @@ pub enum SmtpTls {
 pub struct Links {
     /// Signs links; empty: made once and kept in the database.
     pub secret: Secret,
+    /// Signed links before, the oldest first; `-` in the place of one that shall open nothing any more.
+    pub old_secrets: Secret,
 }
 
 /// `[leads]`

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! PLANNED -> SENDING -> SENT
-//!    |        |  |  \-> BOUNCED            the other side refused it for good
+//!    |        |  |  \-> BOUNCED            the other side refused it for good: the mailbox is gone, or it does not
+//!    |        |  |                           want an e-mail like this from us
 //!    |        |  \----> DEFERRED -> SENDING  it may be tried again later
 //!    |        \-------> UNKNOWN            it may have gone out: never sent again without a person's word
 //!    \-> REFUSED                           the person may not be written to any more
@@ -15,7 +16,9 @@
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
-use crate::suppression::{self, Suppression, SuppressionReason};
+use crate::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason};
+use crate::standing::Standing;
+use crate::suppression;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +47,14 @@ codes! {
     pub enum Obstacle("e-mail obstacle") {
         /// The address or its domain is suppressed.
         Suppressed = "SUPPRESSED",
-        /// The person withdrew the consent, or never gave the one that is needed.
+        /// The person withdrew the consent.
         ConsentWithdrawn = "CONSENT_WITHDRAWN",
+        /// It is not known that the person agreed, and did not become known within five days.
+        ConsentUnknown = "CONSENT_UNKNOWN",
         /// The person opted out.
         OptedOut = "OPTED_OUT",
+        /// The mailbox does not exist.
+        MailboxGone = "MAILBOX_GONE",
         /// The enrolment that planned it was ended meanwhile.
         EnrollmentEnded = "ENROLLMENT_ENDED",
         /// The contact was merged away, erased or has another address now.
@@ -66,6 +73,10 @@ codes! {
         Resend = "RESEND",
     }
 }
+
+/// What stands in a stored e-mail where the recipient's link to unsubscribe goes. The link itself is put in on the way
+/// out: whoever reads the e-mail here must not be able to unsubscribe the person.
+pub const UNSUBSCRIBE_HERE: &str = "{{ unsubscribe_url }}";
 
 /// A name and an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +119,7 @@ pub struct Email {
     pub account: Option<AccountId>,
     /// The recipient, as of planning.
     pub to: Mailbox,
-    /// The subject: one line.
+    /// The subject: one line. In it, the text and the HTML, [`UNSUBSCRIBE_HERE`] stands for the link.
     pub subject: String,
     /// The plain text.
     pub text: String,
@@ -124,7 +135,7 @@ pub struct Email {
     pub state: EmailState,
     /// How often it was begun. It is also the fence of [`settle`].
     pub attempts: u32,
-    /// Why it was not sent, where it was refused.
+    /// Why it was not sent, where it was refused here, or where the other side says that the mailbox is gone.
     pub obstacle: Option<Obstacle>,
     /// What the other side answered, or what went wrong, at the last try.
     pub error: Option<String>,
@@ -164,14 +175,10 @@ pub struct Draft {
 }
 
 /// What is known, at this moment and in this transaction, about the person and the reason for writing.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Standing<'a> {
-    /// Every suppression found under [`suppression::lookups`] of the address, live or not.
-    pub suppressions: &'a [Suppression],
-    /// Whether the person withdrew the consent.
-    pub consent_withdrawn: bool,
-    /// Whether the person opted out.
-    pub opted_out: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Whether the person may be written to at the e-mail's address.
+    pub standing: Standing,
     /// Whether the contact still exists under this address.
     pub contact_current: bool,
     /// What the enrolment says; [`Gate::Open`] for an e-mail without enrolment.
@@ -189,24 +196,40 @@ pub enum Gate {
     Shut,
 }
 
-impl Standing<'_> {
-    /// The strongest reason not to write to `address`; none if one may.
-    pub fn obstacle(&self, address: &str) -> Option<Obstacle> {
-        let unsubscribed =
-            |s: &Suppression| matches!(s.reason, SuppressionReason::Unsubscribed | SuppressionReason::OptedOut);
-        let covering = || self.suppressions.iter().filter(|found| found.covers(address));
-        if self.opted_out || covering().any(unsubscribed) {
-            Some(Obstacle::OptedOut)
-        } else if covering().next().is_some() {
-            Some(Obstacle::Suppressed)
-        } else if self.consent_withdrawn {
-            Some(Obstacle::ConsentWithdrawn)
-        } else if !self.contact_current {
-            Some(Obstacle::ContactGone)
-        } else if self.enrollment == Gate::Shut {
-            Some(Obstacle::EnrollmentEnded)
-        } else {
-            None
+impl Gate {
+    /// What an enrolment in this state says. One that went on to its end, or failed at a later step, leaves its e-mails
+    /// alone; one that was ended for the person's sake or by a person takes them back.
+    pub const fn of(state: EnrollmentState) -> Self {
+        use EnrollmentState::{Active, Bounced, Exited, Failed, Finished, OptedOut, Paused, Pending, Waiting};
+        match state {
+            Pending | Active | Waiting(_) | Failed => Self::Open,
+            Finished(FinishReason::Completed | FinishReason::Goal) | Exited(ExitReason::Rule) => Self::Open,
+            Paused(_) => Self::Held,
+            Finished(_) | Exited(_) | OptedOut | Bounced => Self::Shut,
+        }
+    }
+}
+
+impl Known {
+    /// The strongest reason never to send the e-mail; none if it may be sent, now or later.
+    pub const fn obstacle(self) -> Option<Obstacle> {
+        match (self.standing, self.enrollment) {
+            (Standing::OptedOut, _) => Some(Obstacle::OptedOut),
+            (Standing::Suppressed, _) => Some(Obstacle::Suppressed),
+            (Standing::Withdrawn, _) => Some(Obstacle::ConsentWithdrawn),
+            (Standing::Bounced, _) => Some(Obstacle::MailboxGone),
+            _ if !self.contact_current => Some(Obstacle::ContactGone),
+            (_, Gate::Shut) => Some(Obstacle::EnrollmentEnded),
+            (Standing::Allowed | Standing::Unknown, Gate::Open | Gate::Held) => None,
+        }
+    }
+
+    /// Why the e-mail may not be sent now, but perhaps later: what it is refused for when later is too late.
+    const fn not_yet(self) -> Option<Obstacle> {
+        match (self.standing, self.enrollment) {
+            (Standing::Unknown, _) => Some(Obstacle::ConsentUnknown),
+            (_, Gate::Held) => Some(Obstacle::Expired),
+            _ => None,
         }
     }
 }
@@ -250,13 +273,25 @@ pub enum Delivery {
 
 impl Delivery {
     /// Whether the mailbox itself is gone, so that nothing may be sent there again: the recipient was refused, and
-    /// the enhanced status (RFC 3463), where one is given, speaks about the address and not about policy.
+    /// the enhanced status (RFC 3463) speaks about the address; without one, the classic 550 counts. A refusal for
+    /// policy, authentication or a block list (5.7.x) is about us, and says nothing about the mailbox.
     pub fn mailbox_is_gone(&self) -> bool {
         let Self::Rejected { code, response, recipient: true } = self else { return false };
-        let enhanced = response.split_whitespace().next().filter(|word| word.starts_with("5.") && word.len() <= 9);
-        enhanced.map_or(matches!(code, 550 | 551 | 553), |status| {
-            matches!(status, "5.1.0" | "5.1.1" | "5.1.2" | "5.1.3" | "5.1.6" | "5.1.10" | "5.2.1")
-        })
+        response
+            .split_whitespace()
+            .find_map(enhanced)
+            .map_or(*code == 550, |status| matches!(status, [1, 0 | 1 | 2 | 3 | 6 | 10] | [2, 1]))
+    }
+}
+
+/// Subject and detail of a permanent failure, where a word of an answer is its enhanced status: `5.1.1`, `#5.1.1`,
+/// `(5.7.1)`.
+fn enhanced(word: &str) -> Option<[u16; 2]> {
+    let mut parts = word.trim_matches(|c: char| !c.is_ascii_digit()).split('.');
+    let status = [parts.next()?, parts.next()?, parts.next()?].map(|part| part.parse::<u16>().ok());
+    match (status, parts.next()) {
+        ([Some(5), Some(subject), Some(detail)], None) => Some([subject, detail]),
+        _ => None,
     }
 }
 
@@ -265,27 +300,24 @@ impl Delivery {
 pub enum Outlook {
     /// The e-mail is not settled: nothing yet.
     Wait,
-    /// It goes on.
+    /// It goes on: the e-mail was sent, or may have been, or was not for a reason that does not end a run.
     GoOn,
     /// It ends as bounced.
     Bounced,
     /// It ends as opted out.
     OptedOut,
-    /// The e-mail was not sent for another reason, which the enrolment's own state tells or does not care for.
-    NotSent(Obstacle),
 }
 
 impl Email {
     /// What its fate means for the enrolment that planned it.
-    pub fn outlook(&self) -> Outlook {
+    pub const fn outlook(&self) -> Outlook {
         match (self.state, self.obstacle) {
             (EmailState::Planned | EmailState::Sending | EmailState::Deferred, _) => Outlook::Wait,
-            (EmailState::Sent | EmailState::Unknown, _) => Outlook::GoOn,
-            (EmailState::Bounced, _) => Outlook::Bounced,
+            (EmailState::Bounced | EmailState::Refused, Some(Obstacle::MailboxGone)) => Outlook::Bounced,
             (EmailState::Refused, Some(Obstacle::OptedOut | Obstacle::Suppressed | Obstacle::ConsentWithdrawn)) => {
                 Outlook::OptedOut
             }
-            (EmailState::Refused, other) => Outlook::NotSent(other.unwrap_or(Obstacle::EnrollmentEnded)),
+            (EmailState::Sent | EmailState::Bounced | EmailState::Unknown | EmailState::Refused, _) => Outlook::GoOn,
         }
     }
 
@@ -393,7 +425,7 @@ fn check_mailbox(field: &'static str, mailbox: &Mailbox) -> Result<(), Refusal> 
 }
 
 /// Plans an e-mail: it is written down and its delivery falls due at once. The Message-ID ends in the sender's domain.
-pub fn plan(draft: Draft, standing: Standing<'_>, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
     one_line("subject", &draft.subject)?;
     if draft.subject.trim().is_empty() {
         return Err(Refusal::SubjectEmpty);
@@ -406,7 +438,9 @@ pub fn plan(draft: Draft, standing: Standing<'_>, now: DateTime<Utc>) -> Result<
     if let Some(reply_to) = &draft.reply_to {
         check_mailbox("replyTo", reply_to)?;
     }
-    if let Some(obstacle) = standing.obstacle(&draft.to.address) {
+    // The enrolment that plans it is just being advanced, so only the person can be what is waited for.
+    let unknown = (known.standing == Standing::Unknown).then_some(Obstacle::ConsentUnknown);
+    if let Some(obstacle) = known.obstacle().or(unknown) {
         return Err(Refusal::MayNotWrite { obstacle });
     }
     let Draft {
@@ -454,18 +488,18 @@ pub fn plan(draft: Draft, standing: Standing<'_>, now: DateTime<Utc>) -> Result<
 }
 
 /// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait for an hour while
-/// its enrolment is paused: look at the state of the result.
+/// that is not known or its enrolment is paused: look at the state of the result.
 ///
 /// After it, the state is SENDING and the one who began must send and then [`settle`].
-pub fn begin(email: Email, standing: Standing<'_>, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
     if !matches!(email.state, EmailState::Planned | EmailState::Deferred) {
         return Err(Refusal::NotWaiting { state: email.state });
     }
-    if let Some(obstacle) = standing.obstacle(&email.to.address) {
+    if let Some(obstacle) = known.obstacle() {
         return Ok(refuse(email, obstacle, now));
     }
-    if standing.enrollment == Gate::Held {
-        return Ok(hold(email, now));
+    if let Some(obstacle) = known.not_yet() {
+        return Ok(hold(email, obstacle, now));
     }
     let begun = Email { attempts: email.attempts.saturating_add(1), begun_at: Some(now), settled_at: None, ..email };
     Ok(begun.turn(EmailState::Sending, "email.begun"))
@@ -478,9 +512,9 @@ fn refuse(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Emai
     decision
 }
 
-fn hold(email: Email, now: DateTime<Utc>) -> Decision<Email> {
+fn hold(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Email> {
     if now - email.planned_at >= GIVE_UP_AFTER {
-        return refuse(email, Obstacle::Expired, now);
+        return refuse(email, obstacle, now);
     }
     let (id, again) = (email.id, now + TimeDelta::hours(1));
     let fact = email.fact("email.held").with("again_at", again);
@@ -518,7 +552,12 @@ pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc
     let decision = match delivery {
         Delivery::Accepted { .. } => with(email, None).turn(EmailState::Sent, "email.sent"),
         Delivery::Rejected { response, code, .. } => {
-            let decision = with(email, Some(response)).turn(EmailState::Bounced, "email.bounced");
+            let obstacle = delivery.mailbox_is_gone().then_some(Obstacle::MailboxGone);
+            let email = Email { obstacle, ..with(email, Some(response)) };
+            let mut decision = email.turn(EmailState::Bounced, "email.bounced");
+            if let Some(obstacle) = obstacle {
+                decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
+            }
             explain(decision, "code", *code)
         }
         Delivery::Deferred { response, code } if late => {

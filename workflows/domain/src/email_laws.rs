@@ -1,8 +1,10 @@
 //! The laws of e-mail, as tables and as properties over interleavings.
 
 use super::*;
+use crate::contact::ConsentState;
 use crate::id::SuppressionId;
-use crate::suppression::{SuppressionKind, Wish, lift, suppress};
+use crate::standing::standing;
+use crate::suppression::{Suppression, SuppressionKind, SuppressionReason, Wish, lift, suppress};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -26,14 +28,13 @@ fn draft(n: u128, to: &str) -> Draft {
     }
 }
 
-fn clear() -> Standing<'static> {
-    Standing {
-        suppressions: &[],
-        consent_withdrawn: false,
-        opted_out: false,
-        contact_current: true,
-        enrollment: Gate::Open,
-    }
+fn clear() -> Known {
+    Known { standing: Standing::Allowed, contact_current: true, enrollment: Gate::Open }
+}
+
+fn under(suppressions: &[Suppression], address: &str) -> Known {
+    let person = crate::standing::tests::person(ConsentState::Granted);
+    Known { standing: standing(&person, Some(address), suppressions), ..clear() }
 }
 
 fn planned() -> Email {
@@ -75,35 +76,19 @@ fn a_line_break_in_a_header_is_refused() {
 
 #[test]
 fn every_obstacle_refuses_at_planning_and_at_beginning() {
-    let wish = |reason| Wish {
-        id: SuppressionId(Uuid::nil()),
-        kind: SuppressionKind::Domain,
-        value: "example.com".into(),
-        reason,
-        source: "test".into(),
-    };
-    let unsubscribed = [suppress(None, wish(SuppressionReason::Unsubscribed), at(0)).unwrap().next];
-    let manual = [suppress(None, wish(SuppressionReason::Manual), at(0)).unwrap().next];
+    let stands = |standing| Known { standing, ..clear() };
     let cases = [
-        (Standing { suppressions: &unsubscribed, ..clear() }, Obstacle::OptedOut, Outlook::OptedOut),
-        (Standing { suppressions: &manual, ..clear() }, Obstacle::Suppressed, Outlook::OptedOut),
-        (Standing { opted_out: true, ..clear() }, Obstacle::OptedOut, Outlook::OptedOut),
-        (Standing { consent_withdrawn: true, ..clear() }, Obstacle::ConsentWithdrawn, Outlook::OptedOut),
-        (
-            Standing { contact_current: false, ..clear() },
-            Obstacle::ContactGone,
-            Outlook::NotSent(Obstacle::ContactGone),
-        ),
-        (
-            Standing { enrollment: Gate::Shut, ..clear() },
-            Obstacle::EnrollmentEnded,
-            Outlook::NotSent(Obstacle::EnrollmentEnded),
-        ),
+        (stands(Standing::OptedOut), Obstacle::OptedOut, Outlook::OptedOut),
+        (stands(Standing::Suppressed), Obstacle::Suppressed, Outlook::OptedOut),
+        (stands(Standing::Withdrawn), Obstacle::ConsentWithdrawn, Outlook::OptedOut),
+        (stands(Standing::Bounced), Obstacle::MailboxGone, Outlook::Bounced),
+        (Known { contact_current: false, ..clear() }, Obstacle::ContactGone, Outlook::GoOn),
+        (Known { enrollment: Gate::Shut, ..clear() }, Obstacle::EnrollmentEnded, Outlook::GoOn),
     ];
-    for (standing, obstacle, outlook) in cases {
-        let refused = plan(draft(1, "a@example.com"), standing, at(0)).unwrap_err();
+    for (known, obstacle, outlook) in cases {
+        let refused = plan(draft(1, "a@example.com"), known, at(0)).unwrap_err();
         assert_eq!(refused, Refusal::MayNotWrite { obstacle });
-        let decision = begin(planned(), standing, at(1)).unwrap();
+        let decision = begin(planned(), known, at(1)).unwrap();
         assert_eq!((decision.next.state, decision.next.obstacle), (EmailState::Refused, Some(obstacle)));
         assert_eq!(decision.next.outlook(), outlook);
         assert_eq!(decision.facts[0].reason.as_deref(), Some(obstacle.as_str()));
@@ -112,12 +97,27 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
 
 #[test]
 fn an_email_of_a_paused_enrolment_waits_and_is_refused_after_five_days() {
-    let paused = Standing { enrollment: Gate::Held, ..clear() };
+    let paused = Known { enrollment: Gate::Held, ..clear() };
     let held = begin(planned(), paused, at(1)).unwrap();
     assert_eq!((held.next.state, held.next.attempts), (EmailState::Planned, 0));
     assert_eq!(held.jobs[0].due, at(61));
     let late = begin(held.next, paused, at(5 * 1440)).unwrap().next;
     assert_eq!((late.state, late.obstacle), (EmailState::Refused, Some(Obstacle::Expired)));
+}
+
+#[test]
+fn nothing_is_planned_or_begun_until_consent_is_known() {
+    let unknown = Known { standing: Standing::Unknown, ..clear() };
+    let refused = plan(draft(1, "a@example.com"), unknown, at(0)).unwrap_err();
+    assert_eq!(refused, Refusal::MayNotWrite { obstacle: Obstacle::ConsentUnknown });
+    let held = begin(planned(), unknown, at(1)).unwrap();
+    assert_eq!((held.next.state, held.next.attempts, held.jobs[0].due), (EmailState::Planned, 0, at(61)));
+    assert_eq!(begin(held.next.clone(), clear(), at(61)).unwrap().next.state, EmailState::Sending);
+    let late = begin(held.next.clone(), unknown, at(5 * 1440)).unwrap().next;
+    assert_eq!((late.state, late.obstacle), (EmailState::Refused, Some(Obstacle::ConsentUnknown)));
+    assert_eq!(late.outlook(), Outlook::GoOn);
+    let elsewhere = Known { contact_current: false, ..unknown };
+    assert_eq!(begin(held.next, elsewhere, at(61)).unwrap().next.obstacle, Some(Obstacle::ContactGone));
 }
 
 #[test]
@@ -172,10 +172,31 @@ fn only_a_refused_recipient_is_a_mailbox_that_is_gone() {
     let gone = |code, response: &str, recipient| {
         Delivery::Rejected { code, response: response.into(), recipient }.mailbox_is_gone()
     };
-    assert!(gone(550, "5.1.1 no such user", true) && gone(550, "no such user", true));
-    assert!(!gone(550, "5.7.1 blocked by policy", true));
-    assert!(!gone(554, "spam", true) && !gone(550, "5.1.1 no such user", false));
-    assert!(!outcome(1).mailbox_is_gone());
+    for answer in ["5.1.1 no such user", "no such user", "#5.1.0 address rejected.", "<a@b.example>: 5.1.10 null MX"] {
+        assert!(gone(550, answer, true), "{answer}");
+        assert!(!gone(550, answer, false), "{answer}");
+    }
+    for answer in ["5.7.1 blocked by policy", "5.7.26 unauthenticated", "5.2.2 full", "rejected (5.7.606) 198.51.100.7"]
+    {
+        assert!(!gone(550, answer, true), "{answer}");
+    }
+    assert!(!gone(554, "spam", true) && !gone(553, "relaying denied", true) && !outcome(1).mailbox_is_gone());
+}
+
+#[test]
+fn only_a_mailbox_that_is_gone_ends_the_enrolment() {
+    for (code, response, recipient, outlook) in [
+        (550, "5.1.1 no such user", true, Outlook::Bounced),
+        (550, "5.7.1 blocked by policy", true, Outlook::GoOn),
+        (554, "5.7.1 listed", false, Outlook::GoOn),
+        (552, "5.3.4 too large", false, Outlook::GoOn),
+    ] {
+        let rejected = Delivery::Rejected { code, response: response.into(), recipient };
+        let bounced = settle(sending(), 1, &rejected, at(2)).unwrap().next;
+        assert_eq!((bounced.state, bounced.outlook()), (EmailState::Bounced, outlook), "{response}");
+    }
+    let given_up = settle(sending(), 1, &outcome(1), at(5 * 1440)).unwrap().next;
+    assert_eq!((given_up.state, given_up.outlook()), (EmailState::Bounced, Outlook::GoOn));
 }
 
 #[derive(Debug, Clone)]
@@ -217,8 +238,8 @@ proptest! {
             let now = at(i64::try_from(minute).unwrap());
             match act {
                 Act::Plan(n, to) => {
-                    let standing = Standing { suppressions: &suppressions, ..clear() };
-                    if !emails.contains_key(&n) && let Ok(decision) = plan(draft(n.into(), address(to)), standing, now) {
+                    let known = under(&suppressions, address(to));
+                    if !emails.contains_key(&n) && let Ok(decision) = plan(draft(n.into(), address(to)), known, now) {
                         emails.insert(n, decision.next);
                     }
                 }
@@ -242,8 +263,8 @@ proptest! {
                     }
                 }
                 Act::Begin(n) => {
-                    let standing = Standing { suppressions: &suppressions, ..clear() };
-                    if let Some(email) = emails.get(&n).cloned() && let Ok(decision) = begin(email, standing, now) {
+                    if let Some(email) = emails.get(&n).cloned()
+                        && let Ok(decision) = begin(email.clone(), under(&suppressions, &email.to.address), now) {
                         if decision.next.state == EmailState::Sending {
                             let to = &decision.next.to.address;
                             prop_assert!(!suppressions.iter().any(|s| s.covers(to)), "begun to {to}");

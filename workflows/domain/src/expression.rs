@@ -50,6 +50,9 @@ pub enum Refusal {
         /// What went wrong.
         message: String,
     },
+    /// The process had no thread to spare. It says nothing about the expression.
+    #[error("there was no thread left to evaluate the expression; try again")]
+    NoThread,
     /// A condition gave something other than true or false.
     #[error("the condition `{source_text}` gave {given}, not true or false; compare the value with something")]
     NotBoolean {
@@ -65,7 +68,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Syntax { .. } => "EXPRESSION_SYNTAX",
-            Self::Failed { .. } => "EXPRESSION_FAILED",
+            Self::Failed { .. } | Self::NoThread => "EXPRESSION_FAILED",
             Self::NotBoolean { .. } => "EXPRESSION_NOT_BOOLEAN",
         }
     }
@@ -106,7 +109,10 @@ impl Expression {
             })?;
             Ok((loops(&tree), tree))
         });
-        let (loops, tree) = parsed.unwrap_or_else(|| Err(syntax("it cannot be read")))?;
+        let (loops, tree) = parsed.unwrap_or_else(|broken| match broken {
+            Broken::NoThread => Err(Refusal::NoThread),
+            Broken::Panicked => Err(syntax("it cannot be read")),
+        })?;
         if loops > MAX_LOOP_NESTING {
             return Err(syntax(&format!("at most {MAX_LOOP_NESTING} loops may be inside one another")));
         }
@@ -129,7 +135,10 @@ impl Expression {
             let value = CelValue::resolve(&self.tree, &context).map_err(|error| failed(&error.to_string()))?;
             value.json().map_err(|_| failed("its value has no JSON form"))
         });
-        evaluated.unwrap_or_else(|| Err(failed("the evaluation broke off")))
+        evaluated.unwrap_or_else(|broken| match broken {
+            Broken::NoThread => Err(Refusal::NoThread),
+            Broken::Panicked => Err(failed("the evaluation broke off")),
+        })
     }
 
     /// Whether the condition holds. Anything other than true or false is refused.
@@ -195,11 +204,25 @@ impl<'de> Deserialize<'de> for Expression {
     }
 }
 
-/// Runs `work` on a stack of its own; none where it panicked or no thread was to be had.
-pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+/// Why work on a stack of its own gave nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// It was never begun, since no thread was to be had: another time there may be one.
+    NoThread,
+    /// It panicked, and would again.
+    Panicked,
+}
+
+/// Runs `work` on a stack of its own.
+pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
+    with_stack_of(STACK, work)
+}
+
+fn with_stack_of<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
     std::thread::scope(|scope| {
-        let running = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?;
-        running.join().ok()
+        let builder = std::thread::Builder::new().stack_size(bytes);
+        let running = builder.spawn_scoped(scope, work).map_err(|_| Broken::NoThread)?;
+        running.join().map_err(|_| Broken::Panicked)
     })
 }
 
@@ -380,6 +403,14 @@ mod tests {
         assert_eq!(serde_json::to_value(&parsed).unwrap(), json!("a == 1"));
         assert_eq!(parsed.variables(), ["a"]);
         assert!(serde_json::from_value::<Expression>(json!("a ==")).is_err());
+    }
+
+    #[test]
+    fn a_lack_of_threads_is_told_from_a_fault_of_the_expression() {
+        assert_eq!(with_stack(|| 1), Ok(1));
+        assert_eq!(with_stack_of(1 << 60, || 1), Err(Broken::NoThread));
+        let broken: Result<(), _> = with_stack(|| panic!("the parser"));
+        assert_eq!(broken, Err(Broken::Panicked));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod normalise;
 pub mod opportunity;
 pub mod routing;
 pub mod sequence;
+pub mod standing;
 pub mod suppression;
 pub mod target_list;
 pub mod taxonomy;

@@ -93,11 +93,6 @@ impl KeyRing {
         Ok(Self { current, keys })
     }
 
-    /// One key, under the id 1.
-    pub fn single(key: &[u8]) -> Result<Self, Refusal> {
-        Self::new(1, BTreeMap::from([(1, key.to_vec())]))
-    }
-
     fn mac(&self, key: u8, signed: &[u8]) -> Option<Hmac<Sha256>> {
         // HMAC takes a key of any length, so the second `ok` never loses one.
         let mut mac = Hmac::<Sha256>::new_from_slice(self.keys.get(&key)?).ok()?;
@@ -136,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn ring(seed: u8) -> KeyRing {
-        KeyRing::single(&[seed; 32]).unwrap()
+        KeyRing::new(1, BTreeMap::from([(1, vec![seed; 32])])).unwrap()
     }
 
     proptest! {
@@ -178,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_key_that_could_be_guessed_is_refused() {
-        assert_eq!(KeyRing::single(b"secret").unwrap_err(), Refusal::KeyTooShort);
+        assert_eq!(KeyRing::new(1, BTreeMap::from([(1, b"secret".to_vec())])).unwrap_err(), Refusal::KeyTooShort);
         assert_eq!(KeyRing::new(2, BTreeMap::from([(1, vec![0; 32])])).unwrap_err(), Refusal::KeyMissing);
     }
 

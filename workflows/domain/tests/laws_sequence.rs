@@ -14,9 +14,10 @@ use tandem_domain::sequence::enrollment::{
 };
 use tandem_domain::sequence::publishing::{self, By, Sequence, SequenceState, SequenceVersion};
 use tandem_domain::sequence::simulation::{sample, simulate};
-use tandem_domain::sequence::stepper::{Advance, Context, Standing, advance};
+use tandem_domain::sequence::stepper::{Advance, Context, advance};
 use tandem_domain::sequence::validate::{self, Rule};
 use tandem_domain::sequence::{Definition, Effect};
+use tandem_domain::standing::Standing;
 use uuid::Uuid;
 
 const START: &str = "2026-01-05T09:00:00Z";
@@ -107,15 +108,59 @@ fn a_run_takes_its_steps_in_order_and_ends() {
             assert_eq!(decision.jobs[0].job, Job::AdvanceEnrollment { enrollment: enrollment.id, visit });
             assert_eq!(decision.jobs[0].due, due);
         }
+        let now = enrollment.due_at.unwrap();
         enrollment = decision.next.enrollment;
         if let Some(effect) = decision.next.effect {
             effects.push(effect.name());
-            moments.push(enrollment.due_at.unwrap() - at(START));
+            moments.push(now - at(START));
+            let (_, visit) = name(&effect);
+            enrollment = enrollment::email_settled(enrollment.clone(), visit, now).map_or(enrollment, |it| it.next);
         }
     }
     assert_eq!(enrollment.state, EnrollmentState::Finished(FinishReason::Completed));
     assert_eq!(effects, ["send_email", "set_field", "send_email", "set_field", "create_task"]);
     assert_eq!(moments.iter().map(TimeDelta::num_days).collect::<Vec<_>>(), [0, 3, 3, 6, 6]);
+}
+
+#[test]
+fn after_an_email_a_run_waits_until_that_email_is_settled() {
+    let data = person();
+    let (_, version, enrollment) = started(TWO_MAILS, &data);
+    let settled = |enrollment: &Enrollment, visit, now| {
+        let decision = enrollment::email_settled(enrollment.clone(), visit, now)?;
+        assert!(decision.next.keeps_the_law());
+        Some(decision)
+    };
+    let now = at(START) + TimeDelta::hours(2);
+    let waiting = step(&enrollment, &version.definition, &data, Standing::Allowed).next.enrollment;
+    assert_eq!((waiting.state, waiting.awaits), (EnrollmentState::Waiting(WaitReason::Email), Some(0)));
+    let early = advance(&waiting, &version.definition, &context(&data), now);
+    assert_eq!(early.unwrap_err().code(), "ENROLLMENT_NOT_DUE");
+    assert!(settled(&waiting, 1, now).is_none(), "another e-mail");
+    let decision = settled(&waiting, 0, now).unwrap();
+    assert_eq!((decision.next.state, decision.next.due_at), (EnrollmentState::Active, Some(now)));
+    assert_eq!((decision.jobs[0].due, decision.facts[0].kind), (now, "enrollment.email_settled"));
+    assert!(settled(&decision.next, 0, now).is_none(), "settled once");
+
+    // Paused meanwhile: it is due when it is resumed, and not before.
+    let paused = enrollment::pause(waiting.clone(), PauseReason::Manual).unwrap().next;
+    assert!(paused.keeps_the_law());
+    let told = settled(&paused, 0, now).unwrap();
+    assert!(told.jobs.is_empty());
+    assert_eq!(told.next.state, EnrollmentState::Paused(PauseReason::Manual));
+    let resumed = enrollment::resume(told.next, now).unwrap().next;
+    assert_eq!((resumed.state, resumed.due_at), (EnrollmentState::Active, Some(now)));
+    // Resumed before: it still waits for the same e-mail.
+    let resumed = enrollment::resume(paused, now).unwrap().next;
+    assert_eq!(resumed.state, EnrollmentState::Waiting(WaitReason::Email));
+    assert!(settled(&resumed, 0, now).is_some());
+
+    // Nobody ever says: it goes on all the same.
+    let overdue = step(&waiting, &version.definition, &data, Standing::Allowed).next.enrollment;
+    assert_eq!((overdue.state, overdue.awaits), (EnrollmentState::Waiting(WaitReason::Time), None));
+    assert!(settled(&overdue, 0, now).is_none());
+    let ended = enrollment::exit(waiting, ExitReason::Manual, now).unwrap().next;
+    assert!(settled(&ended, 0, now).is_none() && ended.keeps_the_law());
 }
 
 #[test]
@@ -262,7 +307,7 @@ fn enrolling_is_refused_with_the_name_of_the_rule() {
         enrollment::enroll(candidate(None), sequence, version, previous, context, now).map(|_| ()).unwrap_err().code()
     };
     assert_eq!(refused(&sequence, &version, Some(&live), &context(&data)), "ENROLLMENT_EXISTS");
-    for standing in [Standing::Suppressed, Standing::Bounced, Standing::Withdrawn] {
+    for standing in [Standing::Suppressed, Standing::Bounced, Standing::Withdrawn, Standing::OptedOut] {
         let context = Context { standing, ..context(&data) };
         assert_eq!(refused(&sequence, &version, None, &context), "ENROLLMENT_MAY_NOT_WRITE");
     }
@@ -437,6 +482,7 @@ fn a_simulation_takes_the_steps_of_a_run() {
 enum Event {
     Later(i64),
     Repeat,
+    Settle(u32),
     Pause,
     Resume,
     Suppress,
@@ -450,6 +496,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (0..80_i64).prop_map(Event::Later),
         2 => Just(Event::Repeat),
+        4 => (0..6_u32).prop_map(Event::Settle),
         1 => Just(Event::Pause),
         2 => Just(Event::Resume),
         1 => Just(Event::Suppress),
@@ -476,6 +523,11 @@ fn run(history: &[Event]) -> (Vec<(Effect, Standing)>, Enrollment) {
             }
             Event::Resume => {
                 if let Ok(decision) = enrollment::resume(enrollment.clone(), now) {
+                    enrollment = decision.next;
+                }
+            }
+            Event::Settle(visit) => {
+                if let Some(decision) = enrollment::email_settled(enrollment.clone(), *visit, now) {
                     enrollment = decision.next;
                 }
             }

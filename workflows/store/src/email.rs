@@ -2,7 +2,7 @@
 
 use crate::page::{Page, PageOf};
 use crate::stored::stored;
-use crate::{Result, Store, Tx, ms};
+use crate::{Result, Store, ms};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::BTreeMap;
 use tandem_domain::email::{Email, EmailState};
@@ -30,18 +30,6 @@ pub struct EmailFilter {
     pub lead: Option<LeadId>,
     /// Planned by this enrolment.
     pub enrollment: Option<EnrollmentId>,
-}
-
-impl Tx {
-    /// The e-mail that a step of an enrolment planned on a visit, locked.
-    pub async fn email_of_visit(&self, enrollment: EnrollmentId, step: &str, visit: u32) -> Result<Option<Email>> {
-        use row::{Column, Entity};
-        let query = Entity::find()
-            .filter(Column::EnrollmentId.eq(Uuid::from(enrollment)))
-            .filter(Column::Step.eq(step))
-            .filter(Column::Visit.eq(i32::try_from(visit).unwrap_or(i32::MAX)));
-        Ok(self.select(query).await?.pop())
-    }
 }
 
 impl Store {

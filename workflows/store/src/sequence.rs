@@ -46,7 +46,7 @@ use enrollment_row::row as enrollment;
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use sequence_row::row as sequence;
 use std::collections::BTreeMap;
-use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use tandem_domain::id::{AccountId, ContactId, LeadId, SequenceId, SequenceVersionId};
 use tandem_domain::sequence::enrollment::{PauseReason, StateKind};
 use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SequenceVersion};
 use uuid::Uuid;
@@ -110,11 +110,6 @@ impl Tx {
             .filter(enrollment::Column::Live.eq(true))
             .order_by_asc(enrollment::Column::Id);
         self.select(query).await
-    }
-
-    /// Whether an enrolment is live; false where there is none.
-    pub async fn enrollment_is_live(&self, id: EnrollmentId) -> Result<bool> {
-        Ok(self.peek::<Enrollment>(id).await?.is_some_and(|enrollment| enrollment.state.is_live()))
     }
 }
 

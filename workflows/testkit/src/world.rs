@@ -2,15 +2,16 @@
 
 use crate::{Cluster, FakeMailer};
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tandem_app::{
     Actor, App, Call, ContactCreate, Env, Links, Mail, QueueRules, SeededChance, SeededIds, UserCreate, VirtualClock,
 };
 use tandem_domain::access::{Role, Side, User};
-use tandem_domain::contact::{Contact, ContactPatch};
+use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
 use tandem_domain::edit::Edit;
 use tandem_domain::email::Mailbox;
 use tandem_jobs::{Runner, Settings as RunnerSettings};
@@ -144,9 +145,11 @@ impl World {
         (user, call)
     }
 
-    /// Adds a contact with this e-mail address.
+    /// Adds a contact with this e-mail address, who agreed to be written to.
     pub async fn contact(&self, email: &str) -> Contact {
-        let patch = ContactPatch { email: Edit::Set(email.to_owned()), ..ContactPatch::default() };
+        let source = Some("test".to_owned());
+        let consent = Some(ConsentGiven { state: ConsentState::Granted, source, at: None });
+        let patch = ContactPatch { email: Edit::Set(email.to_owned()), consent, ..ContactPatch::default() };
         let command = ContactCreate { contact: patch, default_region: None };
         self.app.run(&self.system(), command).await.unwrap().record
     }
@@ -173,6 +176,30 @@ impl World {
     /// The kinds of the jobs that are not done, in the order of due time.
     pub async fn job_kinds(&self) -> Vec<String> {
         self.app.store.pending_jobs().await.unwrap().into_iter().map(|(kind, ..)| kind).collect()
+    }
+
+    /// Waits until this many transactions on PostgreSQL wait for a lock: so a test knows that each has come as far as it
+    /// can, without a guess at how long that takes.
+    pub async fn until_waiting(&self, transactions: i64) {
+        let connection = Database::connect(&self.url).await.unwrap();
+        let sql = "SELECT COUNT(*) AS waiting FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for tries in 0.. {
+            assert!(tries < 2_000, "no {transactions} transactions came to wait for a lock");
+            let row =
+                connection.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
+            if row.try_get::<i64>("", "waiting").unwrap() >= transactions {
+                return connection.close().await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Runs SQL past the application and keeps its transaction, with its locks, open until it is dropped.
+    pub async fn hold(&self, sql: &str) -> DatabaseTransaction {
+        let transaction = Database::connect(&self.url).await.unwrap().begin().await.unwrap();
+        transaction.execute_unprepared(sql).await.unwrap();
+        transaction
     }
 
     /// Runs SQL past the application: to damage what a test wants to see noticed.

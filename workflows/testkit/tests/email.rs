@@ -100,7 +100,7 @@ on_both_databases! {
         world.run_due_jobs().await;
         assert_eq!(now(&world, first.id).await.state, EmailState::Bounced);
         let second = now(&world, second.id).await;
-        assert_eq!((second.state, second.obstacle), (EmailState::Refused, Some(Obstacle::Suppressed)));
+        assert_eq!((second.state, second.obstacle), (EmailState::Refused, Some(Obstacle::MailboxGone)));
         assert_eq!(world.mailer.sent().len(), 1);
         let refused = world.app.run(&world.system(), letter(first.contact)).await.unwrap_err();
         assert_eq!(refused.code(), "EMAIL_MAY_NOT_WRITE");
@@ -219,6 +219,24 @@ on_both_databases! {
         assert!(world.mailer.sent().is_empty());
     }
 
+    // Promise 5: it is one rule, whether it is asked when the step is taken or when the e-mail is about to go.
+    async fn a_consent_that_becomes_unknown_between_planning_and_sending_holds_the_email(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        let consent = |state, source: Option<&str>| ContactSetConsent {
+            id: email.contact,
+            consent: ConsentGiven { state, source: source.map(str::to_owned), at: None },
+        };
+        world.app.run(&world.system(), consent(ConsentState::Unknown, None)).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Planned);
+        assert!(world.mailer.sent().is_empty());
+        let refused = world.app.run(&world.system(), letter(email.contact)).await.unwrap_err();
+        assert_eq!(refused.code(), "EMAIL_MAY_NOT_WRITE");
+        world.app.run(&world.system(), consent(ConsentState::Granted, Some("call"))).await.unwrap();
+        world.pass(TimeDelta::hours(1)).await;
+        assert_eq!(now(&world, email.id).await.state, EmailState::Sent);
+    }
+
     async fn a_person_who_unsubscribed_is_left_alone_at_every_address(world: World) {
         let email = planned(&world, "ann@example.org").await;
         world.run_due_jobs().await;
@@ -297,6 +315,15 @@ on_both_databases! {
         world.run_due_jobs().await;
         assert_eq!(state(&world, enrollment).await, EnrollmentState::Bounced);
 
+        // Not the person's fault, but ours: neither the run nor the address is to suffer.
+        let far = contact_at(&world, "far@example.org").await;
+        let (enrollment, email) = enrolled(&world, far, EnrollmentState::Active).await;
+        world.mailer.answer([Delivery::Rejected { code: 550, response: "5.7.1 listed".into(), recipient: true }]);
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, email).await.state, EmailState::Bounced);
+        assert_eq!(state(&world, enrollment).await, EnrollmentState::Active);
+        assert!(world.app.store.live_suppressions_of("far@example.org").await.unwrap().is_empty());
+
         let left = contact_at(&world, "left@example.org").await;
         let (enrollment, email) = enrolled(&world, left, EnrollmentState::Active).await;
         world.app.run(&world.system(), suppress(SuppressionKind::Email, "left@example.org")).await.unwrap();
@@ -312,7 +339,7 @@ on_both_databases! {
             assert_eq!(state(&world, id).await, EnrollmentState::OptedOut);
         }
         world.run_due_jobs().await;
-        assert_eq!(world.mailer.sent().len(), 1);
+        assert_eq!(world.mailer.sent().len(), 2);
     }
 
     async fn a_bounce_ends_the_run_and_lets_its_lead_go(world: World) {
@@ -407,6 +434,25 @@ steps:
     }
 }
 
+// Promise 5 under the worst of luck: the withdrawal is already on its way to the record when the e-mail is begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_email_that_is_begun_beside_a_withdrawal_waits_for_it() {
+    let Some(world) = World::postgres().await else { return };
+    let email = planned(&world, "ann@example.org").await;
+    let last = world.hold("SELECT * FROM ledger_head FOR UPDATE").await;
+    let consent = ConsentGiven { state: ConsentState::Withdrawn, source: Some("phone".into()), at: None };
+    let (app, call, withdraw) = (world.app.clone(), world.system(), ContactSetConsent { id: email.contact, consent });
+    let withdrawing = tokio::spawn(async move { app.run(&call, withdraw).await.unwrap() });
+    world.until_waiting(1).await;
+    let (app, call, begin) = (world.app.clone(), world.system(), EmailBegin { email: email.id });
+    let beginning = tokio::spawn(async move { app.run(&call, begin).await.unwrap() });
+    world.until_waiting(2).await;
+    last.rollback().await.unwrap();
+    withdrawing.await.unwrap();
+    let (begun, _) = beginning.await.unwrap();
+    assert_eq!((begun.state, begun.obstacle), (EmailState::Refused, Some(Obstacle::ConsentWithdrawn)));
+}
+
 /// An enrolment in this state, and an e-mail that it planned.
 async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> (EnrollmentId, EmailId) {
     let at = world.now();
@@ -425,6 +471,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         visit: 2,
         due_at: None,
         held: None,
+        awaits: None,
         vars: serde_json::Map::new(),
         started_at: at,
         ended_at: None,

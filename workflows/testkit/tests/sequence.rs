@@ -7,10 +7,12 @@ use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::contacts::{ContactCreate, ContactSetConsent};
 use tandem_app::custom_fields::CustomFieldDefine;
+use tandem_app::email::port::Delivery;
 use tandem_app::sequence::Applied;
 use tandem_app::{
-    AppError, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
-    LeadReceive, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, SuppressionAdd,
+    AppError, EmailBegin, EmailUnsubscribe, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish,
+    EnrollmentPause, EnrollmentResume, EnrollmentsResume, LeadReceive, SequenceArchive, SequenceDraft, SequencePause,
+    SequencePublish, SequenceResume, SuppressionAdd, WorkItemClaim,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
@@ -29,7 +31,7 @@ use tandem_store::sequence::EnrollmentFilter;
 use tandem_store::work_item::WorkItemFilter;
 use tandem_testkit::{World, on_both_databases};
 
-const NURTURE: &str = "
+const NURTURE: &str = r#"
 key: nurture
 name: Nurture
 subject: contact
@@ -40,13 +42,13 @@ steps:
     template:
       subject: 'Hello {{ contact.first_name }}'
       text: 'From {{ sender.email }}; stop: {{ unsubscribe_url }}'
-      html: '<p>{{ contact.name }}</p>'
+      html: '<p>{{ contact.name }}</p><a href="{{ unsubscribe_url }}">Stop</a>'
   - {id: pause, kind: wait, duration: 3d}
   - {id: mark, kind: set_field, field: contact.round, value: 'second'}
   - {id: again, kind: send_email, template: {subject: 'Round {{ contact.custom.round }}', text: 'Still there?'}}
   - {id: call, kind: create_task, title: 'Call {{ contact.name }}', due_in: 1d, priority: 70}
   - {id: done, kind: end}
-";
+"#;
 
 async fn publish(world: &World, source: &str) -> Sequence {
     world.app.run(&world.system(), SequencePublish { source: source.to_owned() }).await.unwrap().0
@@ -126,10 +128,17 @@ on_both_databases! {
         assert_eq!(waiting.due_at, Some(world.now() + TimeDelta::days(3)));
         let [hello] = world.mailer.sent().try_into().unwrap();
         assert_eq!((hello.subject.as_str(), hello.to.address.as_str()), ("Hello Sam", "sam@example.com"));
-        assert_eq!(hello.html.as_deref(), Some("<p>Sam Sample</p>"));
         let link = hello.unsubscribe.unwrap().url;
-        assert!(hello.text.contains(&link), "the link in the text is the one in the header: {}", hello.text);
-        assert_eq!(world.job_kinds().await, ["advance_enrollment"], "a waiting enrolment is one row that waits");
+        assert_eq!(hello.html, Some(format!("<p>Sam Sample</p><a href=\"{link}\">Stop</a>")));
+        assert!(hello.text.ends_with(&link), "the link in the text is the one in the header: {}", hello.text);
+        let filter = EmailFilter { enrollment: Some(enrollment.id), ..Default::default() };
+        let [kept] = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+        let kept = serde_json::to_string(&kept).unwrap();
+        assert!(!kept.contains("/u/"), "who reads the e-mail here cannot unsubscribe the person: {kept}");
+        let due = |jobs: Vec<(_, _, _)>| jobs.into_iter().map(|(_, _, due)| due).collect::<Vec<_>>();
+        let timers = due(world.app.store.pending_jobs().await.unwrap());
+        let after = [3, 7].map(|days| world.now() + TimeDelta::days(days));
+        assert_eq!(timers, after, "the wait, and the obsolete watch over the e-mail that was sent");
 
         assert_eq!(world.pass(TimeDelta::hours(71)).await, 0);
         world.pass(TimeDelta::hours(1)).await;
@@ -142,6 +151,7 @@ on_both_databases! {
         let [task] = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
         assert_eq!((task.title.as_str(), task.priority, task.state), ("Call Sam Sample", 70, ItemState::Queued));
         assert_eq!((task.enrollment, task.due_at), (Some(enrollment.id), world.now() + TimeDelta::days(1)));
+        world.pass(TimeDelta::days(7)).await;
         assert!(world.job_kinds().await.is_empty());
         let kinds = world.ledger_kinds().await;
         let count = |kind: &str| kinds.iter().filter(|found| *found == kind).count();
@@ -252,12 +262,65 @@ on_both_databases! {
         assert_eq!(paused.state, EnrollmentState::Paused(PauseReason::Sequence));
         let refused = world.app.run(&world.system(), EnrollmentResume { enrollment: paused.id }).await.unwrap_err();
         assert_eq!(refused.code(), "ENROLLMENT_PAUSED");
-        assert!(world.job_kinds().await.is_empty());
+        assert_eq!(world.job_kinds().await.len(), 1, "only the obsolete watch over the first e-mail");
         world.app.run(&world.system(), SequenceResume { sequence: sequence.id }).await.unwrap();
+        // Whoever does not want to wait for the job may resume it now.
+        world.app.run(&world.system(), EnrollmentResume { enrollment: paused.id }).await.unwrap();
         world.run_due_jobs().await;
         assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
         assert_eq!(subjects(&world), ["Hello Sam", "Round second"]);
+        world.pass(TimeDelta::days(7)).await;
         assert!(world.job_kinds().await.is_empty());
+    }
+
+    async fn the_next_step_waits_for_what_becomes_of_the_email(world: World) {
+        let source = "
+key: two
+name: Two
+subject: contact
+steps:
+  - {id: one, kind: send_email, template: {subject: One, text: one}}
+  - {id: two, kind: send_email, template: {subject: Two, text: two}}
+  - {id: done, kind: end}
+";
+        let sequence = publish(&world, source).await;
+        let later = || Delivery::Deferred { code: 451, response: "later".to_owned() };
+        let unknown = Delivery::Unknown { error: "reset".to_owned() };
+        let ours = Delivery::Rejected { code: 550, response: "5.7.1 listed".to_owned(), recipient: true };
+        let fates = [None, Some(unknown), Some(ours)];
+        for (name, fate) in ["Sam", "Kim", "Lee"].into_iter().zip(fates) {
+            let contact = person(&world, name, ConsentState::Granted).await;
+            let before = subjects(&world).len();
+            world.mailer.answer([later()].into_iter().chain(fate));
+            let enrollment = enroll(&world, &sequence, &contact).await;
+            world.run_due_jobs().await;
+            assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Waiting(WaitReason::Email));
+            assert_eq!(subjects(&world)[before..], ["One"]);
+            world.pass(TimeDelta::minutes(5)).await;
+            assert_eq!(subjects(&world)[before..], ["One", "One", "Two"], "{name}");
+            assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
+        }
+        // A process that died while it sent: nobody knows, so the run goes on.
+        let contact = person(&world, "Joe", ConsentState::Granted).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        world.app.run(&world.system(), EnrollmentAdvance { enrollment: enrollment.id, visit: 0 }).await.unwrap();
+        let filter = EmailFilter { enrollment: Some(enrollment.id), ..Default::default() };
+        let [email] = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+        world.app.run(&world.system(), EmailBegin { email: email.id }).await.unwrap();
+        world.run_due_jobs().await;
+        assert_eq!(subjects(&world).last().unwrap(), "Two");
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Finished(FinishReason::Completed));
+    }
+
+    async fn a_run_whose_email_nobody_hears_of_goes_on_in_the_end(world: World) {
+        let (sequence, contact) = nurture(&world).await;
+        let enrollment = enroll(&world, &sequence, &contact).await;
+        world.app.run(&world.system(), EnrollmentAdvance { enrollment: enrollment.id, visit: 0 }).await.unwrap();
+        world.tamper("DELETE FROM job WHERE kind = 'deliver_email'").await.unwrap();
+        world.pass(TimeDelta::days(6)).await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Waiting(WaitReason::Email));
+        world.pass(TimeDelta::days(1)).await;
+        assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::Waiting(WaitReason::Time));
     }
 
     async fn an_archived_sequence_ends_what_runs_and_what_is_paused(world: World) {
@@ -295,6 +358,64 @@ on_both_databases! {
         assert_eq!(world.app.run(&sdr, exit).await.unwrap_err().code(), "ENROLLMENT_ENDED");
         let publish = SequencePublish { source: NURTURE.replace("3d", "4d") };
         assert_eq!(world.app.run(&sdr, publish).await.unwrap_err().code(), "FORBIDDEN");
+    }
+
+    async fn what_a_run_asked_for_is_closed_when_nobody_needs_it_any_more(world: World) {
+        let source = "
+key: calls
+name: Calls
+subject: contact
+steps:
+  - {id: hello, kind: send_email, template: {subject: Hello, text: hello}}
+  - {id: call, kind: create_task, title: Call, due_in: 1d}
+  - {id: ring, kind: create_task, title: Ring, due_in: 2d}
+  - {id: pause, kind: wait, duration: 3d}
+  - {id: done, kind: end}
+";
+        let sequence = publish(&world, source).await;
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let tasks = async |contact: ContactId| {
+            let filter = WorkItemFilter { contact: Some(contact), ..Default::default() };
+            let items = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items;
+            items.into_iter().map(|item| (item.title, item.state, item.outcome.and_then(|outcome| outcome.reason)))
+                .collect::<Vec<_>>()
+        };
+        let cancelled = |because: &str| ("Ring".to_owned(), ItemState::Cancelled, Some(because.to_owned()));
+        for (name, because) in [("Sam", "REPLIED"), ("Kim", "MANUAL"), ("Lee", "OPTED_OUT"), ("Joe", "COMPLETED")] {
+            let contact = person(&world, name, ConsentState::Granted).await;
+            let enrollment = enroll(&world, &sequence, &contact).await;
+            world.run_due_jobs().await;
+            let filter = WorkItemFilter { contact: Some(contact.id), ..Default::default() };
+            let [first, _] = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+            world.app.run(&sdr, WorkItemClaim { item: first.id }).await.unwrap();
+            let enrollment = enrollment.id;
+            match because {
+                "REPLIED" => {
+                    let finish = EnrollmentFinish { enrollment, reason: FinishReason::Replied };
+                    world.app.run(&sdr, finish).await.map(drop).unwrap();
+                }
+                "MANUAL" => {
+                    world.app.run(&sdr, EnrollmentExit { enrollment, reason: ExitReason::Manual }).await.map(drop).unwrap();
+                }
+                "OPTED_OUT" => {
+                    let filter = EmailFilter { contact: Some(contact.id), ..Default::default() };
+                    let [email] = world.app.store.email_page(&filter, &Page::first(9)).await.unwrap().items.try_into().unwrap();
+                    let wish = EmailUnsubscribe { email: email.id, contact: contact.id };
+                    world.app.run(&world.system(), wish).await.map(drop).unwrap();
+                }
+                _ => {}
+            }
+            let held = ("Call".to_owned(), ItemState::Claimed, None);
+            let open = ("Ring".to_owned(), ItemState::Queued, None);
+            let rest = if because == "COMPLETED" { open } else { cancelled(because) };
+            assert_eq!(tasks(contact.id).await, [held, rest], "{name}: whoever took one up decides about it");
+        }
+        let closed = world.ledger().await.into_iter().filter(|link| link.entry.kind == "work_item.cancelled").count();
+        assert_eq!(closed, 3);
+        world.pass(TimeDelta::days(3)).await;
+        let queued = WorkItemFilter { states: vec![ItemState::Queued], ..Default::default() };
+        let open = world.app.store.work_item_page(&queued, &Page::first(9)).await.unwrap().items;
+        assert!(open.iter().any(|item| item.title == "Ring"), "a run that went through to its end leaves its task");
     }
 
     async fn a_running_enrolment_stays_on_its_version(world: World) {
@@ -364,6 +485,7 @@ on_both_databases! {
         let failure = failed.failure.unwrap();
         assert!(failure.code.starts_with("CUSTOM_FIELD"), "{failure:?}");
         assert!(failure.message.contains("nowhere"), "{failure:?}");
+        world.pass(TimeDelta::days(7)).await;
         assert!(world.job_kinds().await.is_empty());
     }
 
@@ -396,5 +518,49 @@ on_both_databases! {
         assert_eq!(world.pass(TimeDelta::days(1)).await, 40);
         let counts = world.app.store.enrollment_counts(None).await.unwrap();
         assert_eq!(counts.into_iter().map(|(state, count)| (state.as_str(), count)).collect::<Vec<_>>(), [("FINISHED", 40)]);
+    }
+}
+
+/// A run that has fallen due in a paused sequence, and the person whose row is held: so the run's next advance has seen
+/// the sequence paused, and waits there.
+async fn about_to_pause(world: &World) -> (Enrollment, sea_orm::DatabaseTransaction) {
+    let (sequence, contact) = nurture(world).await;
+    let enrollment = enroll(world, &sequence, &contact).await;
+    world.app.run(&world.system(), SequencePause { sequence: sequence.id }).await.unwrap();
+    let held = world.hold(&format!("SELECT * FROM contact WHERE id = '{}' FOR UPDATE", contact.id)).await;
+    (enrollment, held)
+}
+
+// Otherwise nobody would ever look at the run again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_pauses_while_its_sequence_is_resumed_or_archived_is_found() {
+    for archive in [false, true] {
+        let Some(world) = World::postgres().await else { return };
+        let (enrollment, held) = about_to_pause(&world).await;
+        let (app, call) = (world.app.clone(), world.system());
+        let step = EnrollmentAdvance { enrollment: enrollment.id, visit: 0 };
+        let pausing = tokio::spawn(async move { app.run(&call, step).await.map(drop) });
+        world.until_waiting(1).await;
+        let (app, call, sequence) = (world.app.clone(), world.system(), enrollment.sequence);
+        let revision = world.app.store.find::<Sequence>(sequence).await.unwrap().unwrap().revision + 1;
+        let resuming = tokio::spawn(async move {
+            let resumed = match archive {
+                true => app.run(&call, SequenceArchive { sequence }).await,
+                false => app.run(&call, SequenceResume { sequence }).await,
+            };
+            resumed.unwrap();
+            let found = app.run(&call, EnrollmentsResume { sequence, revision }).await;
+            found.map_or(0, |resumed| resumed.len())
+        });
+        world.until_waiting(2).await;
+        held.rollback().await.unwrap();
+        pausing.await.unwrap().unwrap();
+        assert_eq!(resuming.await.unwrap(), 1, "the run that had just paused");
+        world.run_due_jobs().await;
+        let state = now(&world, &enrollment).await.state;
+        match archive {
+            true => assert_eq!(state, EnrollmentState::Exited(ExitReason::Superseded)),
+            false => assert_eq!(subjects(&world), ["Hello Sam"], "{state}"),
+        }
     }
 }

@@ -34,8 +34,12 @@ pub enum EmailObstacle {
     Suppressed,
     /// The person withdrew the consent.
     ConsentWithdrawn,
+    /// It is not known that the person agreed, and did not become known within five days.
+    ConsentUnknown,
     /// The person opted out.
     OptedOut,
+    /// The mailbox does not exist.
+    MailboxGone,
     /// The enrolment that planned it was ended meanwhile.
     EnrollmentEnded,
     /// The contact is gone, or has another address now.
@@ -110,7 +114,7 @@ impl EmailNode {
     async fn state(&self) -> EmailState {
         self.0.state.into()
     }
-    /// Why it was not sent, where it was refused.
+    /// Why it was not sent, where it was refused here, or where the other side says that the mailbox is gone.
     async fn obstacle(&self) -> Option<EmailObstacle> {
         self.0.obstacle.map(Into::into)
     }
@@ -158,11 +162,11 @@ impl EmailNode {
     async fn subject(&self) -> &str {
         &self.0.subject
     }
-    /// The plain text.
+    /// The plain text. `{{ unsubscribe_url }}` stands where the recipient's own link goes.
     async fn text(&self) -> &str {
         &self.0.text
     }
-    /// The HTML; null for a text-only e-mail.
+    /// The HTML; null for a text-only e-mail. `{{ unsubscribe_url }}` stands where the recipient's own link goes.
     async fn html(&self) -> Option<&str> {
         self.0.html.as_deref()
     }

@@ -1,17 +1,19 @@
 //! Commands on e-mails.
 //!
-//! Locks are taken in one order: the e-mail, the enrolment, the contact or the lead, the names of suppressions.
+//! Locks are taken in one order: the e-mail, the enrolment, the contact, the lead, the names of suppressions.
 
-use crate::sequence::{Changed, lead_of, let_go};
+use crate::sequence::{LetGo, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tandem_domain::contact::{ConsentState, Contact};
+use tandem_domain::contact::Contact;
 use tandem_domain::decision::Decision;
-use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Mailbox, Outlook, Resolution, Standing};
-use tandem_domain::id::{ContactId, EmailId, EnrollmentId, LeadId};
+use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Known, Mailbox, Outlook, Resolution};
+use tandem_domain::id::{ContactId, EmailId, LeadId};
+use tandem_domain::lead::Lead;
 use tandem_domain::sequence::Enrollment;
-use tandem_domain::sequence::enrollment::{self, EnrollmentState, ExitReason, FinishReason};
+use tandem_domain::sequence::enrollment;
+use tandem_domain::standing::{Standing, standing};
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_store::Tx;
 
@@ -19,85 +21,64 @@ async fn load(tx: &Tx, id: EmailId) -> Result<Email> {
     tx.get(id).await?.ok_or(AppError::NotFound { what: "Email", id: id.into() })
 }
 
-/// What is known about a person and the reason for writing, read under the locks that make it hold until the commit.
-#[derive(Debug, Clone)]
-pub struct Known {
-    suppressions: Vec<Suppression>,
-    gate: Gate,
-    consent_withdrawn: bool,
-    contact_current: bool,
-}
-
-impl Known {
-    /// In the form that the domain's rules take.
-    pub fn standing(&self) -> Standing<'_> {
-        Standing {
-            suppressions: &self.suppressions,
-            consent_withdrawn: self.consent_withdrawn,
-            opted_out: false,
-            contact_current: self.contact_current,
-            enrollment: self.gate,
-        }
-    }
-}
-
-/// Reads whether `contact` may be written to at `address` on behalf of an enrolment.
-pub async fn standing_of(
-    tx: &Tx,
-    contact: ContactId,
-    address: &str,
-    enrollment: Option<EnrollmentId>,
-) -> Result<Known> {
-    let gate = match enrollment {
-        Some(id) => tx.peek::<Enrollment>(id).await?.map_or(Gate::Shut, |found| gate(found.state)),
-        None => Gate::Open,
-    };
+/// Whether `contact`, which is locked, may be written to at `address` on behalf of an enrolment. The names under which
+/// the address could be suppressed are locked here: so all of it holds until the commit.
+async fn known(tx: &Tx, contact: Option<&Contact>, address: &str, enrollment: Gate) -> Result<Known> {
     let suppressions = tx.suppressions_of(address).await?;
-    let contact: Option<Contact> = tx.peek(contact).await?;
     let normal = |text: &str| suppression::normalise(SuppressionKind::Email, text).ok();
     Ok(Known {
-        suppressions,
-        gate,
-        consent_withdrawn: contact.as_ref().is_some_and(|found| found.consent.state == ConsentState::Withdrawn),
+        standing: contact.map_or(Standing::Unknown, |found| standing(found, Some(address), &suppressions)),
         // An address that the person does not have any more may be somebody else's by now.
         contact_current: contact.and_then(|found| normal(found.email.as_deref()?)) == normal(address),
+        enrollment,
     })
 }
 
-/// An enrolment that went on to its end, or failed at a later step, leaves its e-mails alone; one that was ended for the
-/// person's sake or by a person takes them back.
-const fn gate(state: EnrollmentState) -> Gate {
-    use EnrollmentState::{Active, Bounced, Exited, Failed, Finished, OptedOut, Paused, Pending, Waiting};
-    match state {
-        Pending | Active | Waiting(_) | Failed => Gate::Open,
-        Finished(FinishReason::Completed | FinishReason::Goal) | Exited(ExitReason::Rule) => Gate::Open,
-        Paused(_) => Gate::Held,
-        Finished(_) | Exited(_) | OptedOut | Bounced => Gate::Shut,
+/// The enrolment that planned an e-mail, locked.
+async fn run_of(tx: &Tx, email: &Email) -> Result<Option<Enrollment>> {
+    match email.enrollment {
+        Some(id) => Ok(tx.get(id).await?),
+        None => Ok(None),
     }
 }
 
-/// Ends the live enrolment of an e-mail as the e-mail's fate demands; none where there is nothing to end.
-async fn ended(tx: &Tx, email: &Email, env: &Env, now: DateTime<Utc>) -> Result<Option<Decision<Changed>>> {
-    let end = match email.outlook() {
-        Outlook::Bounced => enrollment::bounce,
-        Outlook::OptedOut => enrollment::opt_out,
-        _ => return Ok(None),
-    };
-    let Some(id) = email.enrollment else { return Ok(None) };
-    match tx.get::<Enrollment>(id).await? {
-        Some(found) if found.state.is_live() => {
-            let lead = lead_of(tx, &found).await?;
-            Ok(Some(let_go(end(found, now)?, lead, env, now)?))
-        }
-        _ => Ok(None),
+/// The lead of that enrolment, locked.
+async fn lead_of_run(tx: &Tx, run: Option<&Enrollment>) -> Result<Option<Lead>> {
+    match run {
+        Some(enrollment) => lead_of(tx, enrollment).await,
+        None => Ok(None),
     }
+}
+
+/// What an e-mail's fate does to the enrolment that planned it: it ends, or goes on if it waited for this e-mail; none
+/// where there is nothing to do.
+async fn followed(
+    tx: &Tx,
+    email: &Email,
+    run: Option<Enrollment>,
+    lead: Option<Lead>,
+    env: &Env,
+    now: DateTime<Utc>,
+) -> Result<Option<Decision<LetGo>>> {
+    let Some(run) = run.filter(|run| run.state.is_live()) else { return Ok(None) };
+    let ended = match email.outlook() {
+        Outlook::Wait => return Ok(None),
+        Outlook::GoOn => {
+            let settled = enrollment::email_settled(run, email.visit, now);
+            return Ok(settled.map(|decision| decision.map(|run| (run, (None, Vec::new())))));
+        }
+        Outlook::Bounced => enrollment::bounce(run, now)?,
+        Outlook::OptedOut => enrollment::opt_out(run, now)?,
+    };
+    Ok(Some(let_go(tx, ended, lead, env, now).await?))
 }
 
 /// Plans an e-mail as a part of a greater decision, e.g. the step of an enrolment.
 pub async fn plan_email(tx: &Tx, draft: Draft, now: DateTime<Utc>) -> Result<Decision<Email>> {
     // The enrolment that is just being advanced is locked by its own command, which knows that it is live.
-    let known = standing_of(tx, draft.contact, &draft.to.address, None).await?;
-    Ok(email::plan(draft, known.standing(), now)?)
+    let contact: Option<Contact> = tx.get(draft.contact).await?;
+    let known = known(tx, contact.as_ref(), &draft.to.address, Gate::Open).await?;
+    Ok(email::plan(draft, known, now)?)
 }
 
 /// Plans an e-mail that belongs to no enrolment.
@@ -146,8 +127,8 @@ impl Command for EmailPlan {
     }
 }
 
-/// An e-mail, and its enrolment (with the lead that it let go) where the e-mail's fate ended it.
-pub type Begun = (Email, Option<Changed>);
+/// An e-mail, and its enrolment (with the lead and the tasks that it let go) where the e-mail's fate ended it or lets it go on.
+pub type Begun = (Email, Option<LetGo>);
 
 fn join<T, U>(first: Decision<T>, second: Option<Decision<U>>) -> Decision<(T, Option<U>)> {
     match second {
@@ -175,23 +156,32 @@ impl Command for EmailBegin {
         let now = call.now(env);
         let email = load(tx, self.email).await?;
         if email.state == EmailState::Sending {
-            return Ok(email::recover(email, now)?.map(|email| (email, None)));
+            let lost = email::recover(email, now)?;
+            let run = run_of(tx, &lost.next).await?;
+            let followed = followed(tx, &lost.next, run, None, env, now).await?;
+            return Ok(join(lost, followed));
         }
-        if let Some(enrollment) = email.enrollment {
-            // Locked before the names of the suppressions, in the one order in which everybody locks.
-            tx.get::<Enrollment>(enrollment).await?;
-        }
-        let known = standing_of(tx, email.contact, &email.to.address, email.enrollment).await?;
-        let begun = email::begin(email, known.standing(), now)?;
+        // The contact is locked too: what is withdrawn or changed at the same moment is either seen here, or comes after
+        // the e-mail was begun.
+        let run = run_of(tx, &email).await?;
+        let contact: Option<Contact> = tx.get(email.contact).await?;
+        let lead = lead_of_run(tx, run.as_ref()).await?;
+        let gate = match (&run, email.enrollment) {
+            (Some(enrollment), _) => Gate::of(enrollment.state),
+            (None, Some(_)) => Gate::Shut,
+            (None, None) => Gate::Open,
+        };
+        let known = known(tx, contact.as_ref(), &email.to.address, gate).await?;
+        let begun = email::begin(email, known, now)?;
         if begun.next.state == EmailState::Sending {
             tx.keep_job();
         }
-        let ended = ended(tx, &begun.next, env, now).await?;
-        Ok(join(begun, ended))
+        let followed = followed(tx, &begun.next, run, lead, env, now).await?;
+        Ok(join(begun, followed))
     }
 }
 
-/// An e-mail whose attempt has its outcome; its enrolment where that ended it; and the suppression of a mailbox that
+/// An e-mail whose attempt has its outcome; its enrolment where that ended it or lets it go on; and the suppression of a mailbox that
 /// turned out not to exist.
 pub type Settled = (Begun, Option<Suppression>);
 
@@ -214,9 +204,11 @@ impl Command for EmailSettle {
         let now = call.now(env);
         let email = load(tx, self.email).await?;
         let settled = email::settle(email, self.attempt, &self.delivery, now)?;
-        let ended = ended(tx, &settled.next, env, now).await?;
+        let run = run_of(tx, &settled.next).await?;
+        let lead = lead_of_run(tx, run.as_ref()).await?;
+        let followed = followed(tx, &settled.next, run, lead, env, now).await?;
         let gone = if self.delivery.mailbox_is_gone() { self.gone(tx, &settled.next, env, now).await? } else { None };
-        Ok(join(join(settled, ended), gone))
+        Ok(join(join(settled, followed), gone))
     }
 }
 

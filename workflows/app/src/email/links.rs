@@ -1,6 +1,6 @@
 //! The links that Tandem puts into e-mails.
 
-use super::port::UnsubscribeBy;
+use std::collections::BTreeMap;
 use tandem_domain::id::{ContactId, EmailId};
 use tandem_domain::link::{KeyRing, Link, Refusal};
 
@@ -17,53 +17,53 @@ pub enum LinkError {
     /// The public address cannot stand in a header.
     #[error("server.public_url must begin with https:// or http:// and be plain ASCII without spaces")]
     Base,
-    /// The signing key is refused.
-    #[error("links.secret: {0}")]
+    /// A signing key is refused.
+    #[error("links.secret or links.old_secrets: {0}")]
     Key(#[from] Refusal),
+    /// A key's number is one byte.
+    #[error("links.old_secrets names more than {MAX_OLD} secrets; their links are too old to matter: begin anew")]
+    TooManyOld,
 }
+
+/// The most secrets that were used before.
+const MAX_OLD: u8 = 254;
 
 impl Links {
     /// Links that begin with `base` (an address without a final slash) and are signed with `secret`, of at least 32
     /// bytes.
     pub fn new(base: &str, secret: &[u8]) -> Result<Self, LinkError> {
+        Self::after(base, secret, "")
+    }
+
+    /// As [`Self::new`], and what was signed with an earlier secret still opens. `old` has those secrets, the oldest
+    /// first, separated by white space. A secret's place is its number, which stands in every link: one that shall open
+    /// nothing any more is not taken out but replaced by `-`.
+    pub fn after(base: &str, secret: &[u8], old: &str) -> Result<Self, LinkError> {
         let whole = base.starts_with("https://") || base.starts_with("http://");
         if !whole || !base.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\",".contains(&byte)) {
             return Err(LinkError::Base);
         }
-        Ok(Self { keys: KeyRing::single(secret)?, base: base.trim_end_matches('/').to_owned() })
+        let mut keys = BTreeMap::new();
+        let mut current = 1;
+        for old in old.split_whitespace() {
+            if old != "-" {
+                keys.insert(current, old.as_bytes().to_vec());
+            }
+            current = if current > MAX_OLD { return Err(LinkError::TooManyOld) } else { current + 1 };
+        }
+        keys.insert(current, secret.to_vec());
+        Ok(Self { keys: KeyRing::new(current, keys)?, base: base.trim_end_matches('/').to_owned() })
     }
 
-    /// The address by which the recipient of an e-mail unsubscribes: for templates (`unsubscribe_url`) and headers.
+    /// The address by which the recipient of an e-mail unsubscribes: for texts and headers.
     pub fn unsubscribe_url(&self, email: EmailId, contact: ContactId) -> String {
         format!("{}/u/{}", self.base, self.keys.sign(Link::Unsubscribe { email, contact }))
-    }
-
-    /// Both ways to unsubscribe. The e-mail goes to `answers`, with the token in its subject.
-    pub fn unsubscribe(&self, email: EmailId, contact: ContactId, answers: &str) -> UnsubscribeBy {
-        let token = self.keys.sign(Link::Unsubscribe { email, contact });
-        let mailto = format!("mailto:{}?subject=unsubscribe%20{token}", percent(answers));
-        UnsubscribeBy { url: format!("{}/u/{token}", self.base), mailto }
     }
 
     /// What a token asks for.
     pub fn open(&self, token: &str) -> Result<Link, Refusal> {
         self.keys.open(token)
     }
-}
-
-/// Percent-encodes what may not stand in the address of a `mailto:` (RFC 6068).
-fn percent(address: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(address.len());
-    for byte in address.bytes() {
-        if byte.is_ascii_alphanumeric() || b"@.-_~+!$'*".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String never fails.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -75,11 +75,30 @@ mod tests {
     fn a_link_holds_no_address_and_opens_to_its_ids() {
         let links = Links::new("https://tandem.example/", &[7; 32]).unwrap();
         let (email, contact) = (EmailId(Uuid::from_u128(1)), ContactId(Uuid::from_u128(2)));
-        let by = links.unsubscribe(email, contact, "ann&co@example.com");
-        assert_eq!(by.url, links.unsubscribe_url(email, contact));
-        let token = by.url.strip_prefix("https://tandem.example/u/").unwrap();
+        let url = links.unsubscribe_url(email, contact);
+        let token = url.strip_prefix("https://tandem.example/u/").unwrap();
         assert_eq!(links.open(token), Ok(Link::Unsubscribe { email, contact }));
-        assert_eq!(by.mailto, format!("mailto:ann%26co@example.com?subject=unsubscribe%20{token}"));
+    }
+
+    #[test]
+    fn a_link_outlives_the_change_of_its_secret_until_that_is_struck_out() {
+        let base = "https://tandem.example";
+        let (email, contact) = (EmailId(Uuid::from_u128(1)), ContactId(Uuid::from_u128(2)));
+        let [first, second, third] = ["1", "2", "3"].map(|digit| digit.repeat(32));
+        let ring = |secret: &str, old: &str| Links::after(base, secret.as_bytes(), old).unwrap();
+        let token = |links: &Links| links.unsubscribe_url(email, contact).rsplit_once('/').unwrap().1.to_owned();
+        let [one, two] = [token(&Links::new(base, first.as_bytes()).unwrap()), token(&ring(&second, &first))];
+        let now = ring(&third, &format!("{first}\n{second}\n"));
+        for sent in [one.clone(), two.clone(), token(&now)] {
+            assert_eq!(now.open(&sent), Ok(Link::Unsubscribe { email, contact }));
+        }
+        let struck = ring(&third, &format!("- {second}"));
+        assert_eq!(struck.open(&one), Err(Refusal::KeyRetired));
+        assert!(struck.open(&two).is_ok() && struck.open(&token(&now)).is_ok());
+        assert!(matches!(Links::after(base, third.as_bytes(), "short"), Err(LinkError::Key(Refusal::KeyTooShort))));
+        let many = "- ".repeat(255);
+        assert_eq!(Links::after(base, third.as_bytes(), &many).unwrap_err(), LinkError::TooManyOld);
+        assert!(Links::after(base, third.as_bytes(), &many[2..]).is_ok());
     }
 
     #[test]

@@ -8,13 +8,13 @@ mod links;
 pub mod port;
 mod suppression;
 
-pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Known, Settled, plan_email, standing_of};
+pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, plan_email};
 pub use links::{LinkError, Links};
 pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift, Unsubscribed};
 
-use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture};
+use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture, UnsubscribeBy};
 use std::sync::Arc;
-use tandem_domain::email::Email;
+use tandem_domain::email::{Email, UNSUBSCRIBE_HERE};
 
 /// Everything that e-mail needs of its surroundings.
 #[derive(Clone)]
@@ -30,19 +30,22 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// The e-mail as the mailer wants it.
+    /// The e-mail as the mailer wants it, with the recipient's link in its place.
     pub fn outgoing(&self, email: &Email) -> OutgoingEmail {
-        let answers = email.reply_to.as_ref().unwrap_or(&email.from);
+        let url = self.links.unsubscribe_url(email.id, email.contact);
+        let with_link = |text: &str| text.replace(UNSUBSCRIBE_HERE, &url);
+        // Quotes and brackets cannot be in the address, so this makes it fit for an attribute too.
+        let in_html = url.replace('&', "&amp;").replace('\'', "&#39;");
         OutgoingEmail {
             message_id: email.message_id.clone(),
             date: email.begun_at.unwrap_or(email.planned_at),
             from: email.from.clone(),
             reply_to: email.reply_to.clone(),
             to: email.to.clone(),
-            subject: email.subject.clone(),
-            text: email.text.clone(),
-            html: email.html.clone(),
-            unsubscribe: Some(self.links.unsubscribe(email.id, email.contact, &answers.address)),
+            subject: with_link(&email.subject),
+            text: with_link(&email.text),
+            html: email.html.as_ref().map(|html| html.replace(UNSUBSCRIBE_HERE, &in_html)),
+            unsubscribe: Some(UnsubscribeBy { url }),
         }
     }
 }

@@ -4,13 +4,12 @@ use chrono::{DateTime, Utc};
 use std::pin::Pin;
 pub use tandem_domain::email::{Delivery, Mailbox};
 
-/// How the recipient says "no more": what goes into `List-Unsubscribe` and into the foot of the text.
+/// How the recipient says "no more": what goes into `List-Unsubscribe` and into the foot of the text. There is no
+/// `mailto:` beside it, since nobody reads what would arrive there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsubscribeBy {
     /// The https address that takes a one-click POST.
     pub url: String,
-    /// The address and subject of an e-mail that says the same, as a `mailto:` URI.
-    pub mailto: String,
 }
 
 /// One e-mail on its way out: everything that its bytes are made of.

@@ -1,6 +1,6 @@
 //! Commands on suppressions.
 
-use crate::sequence::{Changed, lead_of, let_go};
+use crate::sequence::{LetGo, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use tandem_domain::contact::{self, ConsentGiven, ConsentState, Contact};
@@ -60,8 +60,8 @@ impl Command for SuppressionLift {
 }
 
 /// What a link led to: the suppression, unless there was one; the contact without its consent, unless that was
-/// withdrawn; and the enrolments that ended, each with the lead that it let go.
-pub type Unsubscribed = (Option<Suppression>, Option<Contact>, Vec<Changed>);
+/// withdrawn; and the enrolments that ended, each with the lead and the tasks that it let go.
+pub type Unsubscribed = (Option<Suppression>, Option<Contact>, Vec<LetGo>);
 
 /// What the recipient of an e-mail asked for by its link. The link's signature has been checked.
 ///
@@ -90,16 +90,18 @@ impl Command for EmailUnsubscribe {
         let source = format!("unsubscribe link in e-mail {}", self.email);
         let (mut facts, mut jobs) = (Vec::new(), Vec::new());
         let mut ended = Vec::new();
-        for live in tx.live_enrollments_of(self.contact).await? {
-            let lead = lead_of(tx, &live).await?;
-            ended.push(take(let_go(enrollment::opt_out(live, now)?, lead, env, now)?, &mut facts, &mut jobs));
-        }
+        // All enrolments, the contact, then the leads: the order in which everybody locks.
+        let live = tx.live_enrollments_of(self.contact).await?;
         let mut contact = None;
         if let Some(found) = tx.get::<Contact>(self.contact).await?
             && found.consent.state != ConsentState::Withdrawn
         {
             let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source.clone()), at: None };
             contact = contact::set_consent(&found, given, now)?.map(|decision| take(decision, &mut facts, &mut jobs));
+        }
+        for live in live {
+            let lead = lead_of(tx, &live).await?;
+            ended.push(take(let_go(tx, enrollment::opt_out(live, now)?, lead, env, now).await?, &mut facts, &mut jobs));
         }
         let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Unsubscribed);
         let value = suppression::normalise(kind, &email.to.address)?;

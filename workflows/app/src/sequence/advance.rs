@@ -1,6 +1,6 @@
 //! A step falls due: the decision, and its effect, in one transaction.
 
-use super::enrolling::let_go;
+use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
 use crate::email::plan_email;
 use crate::{AppError, Call, Command, Env, Result};
@@ -25,8 +25,9 @@ use tandem_store::Tx;
 /// How many enrolments one job resumes.
 const RESUMED_AT_ONCE: u64 = 200;
 
-/// The enrolment after its steps, and what came of their effect: an e-mail, a task, a contact or a lead that changed.
-pub type Advanced = (Enrollment, Option<Email>, Option<WorkItem>, Option<Contact>, Option<Lead>);
+/// The enrolment after its steps, and what came of their effect or of its end: an e-mail, tasks, a contact or a lead that
+/// changed.
+pub type Advanced = (Enrollment, Option<Email>, Vec<WorkItem>, Option<Contact>, Option<Lead>);
 
 /// Takes the next steps of an enrolment. Tandem's own: the job of a due time runs it.
 #[derive(Debug, Clone, Serialize)]
@@ -50,47 +51,49 @@ impl Command for EnrollmentAdvance {
         if before.visit != self.visit {
             return Err(Refusal::Stale { given: self.visit, visit: before.visit }.into());
         }
-        let sequence: Sequence = tx
-            .peek(before.sequence)
-            .await?
-            .ok_or(AppError::NotFound { what: "Sequence", id: before.sequence.into() })?;
+        let missing = || AppError::NotFound { what: "Sequence", id: before.sequence.into() };
+        let mut sequence: Sequence = tx.peek(before.sequence).await?.ok_or_else(missing)?;
+        if sequence.state == SequenceState::Paused {
+            // Who pauses with it must be found by whoever resumes or archives it: either that has happened already, or
+            // it waits for this commit.
+            sequence = tx.get(before.sequence).await?.ok_or_else(missing)?;
+        }
         let version: SequenceVersion = tx
             .peek(before.version)
             .await?
             .ok_or(AppError::NotFound { what: "SequenceVersion", id: before.version.into() })?;
         let subject = Subject::load(tx, before.contact, before.lead).await?;
-        let email: EmailId = env.id(now);
-        let data = subject.data(env, email, Some(&before), now);
+        let data = subject.data(env, Some(&before), now);
         let context = subject.context(&data, sequence.state);
         let decision = advance(&before, &version.definition, &context, now)?;
         let failed = |error: AppError| match error {
             // The effect cannot be had, and never will be: better a run that says so than a job that comes back.
-            AppError::Refused { code, message, .. } => Ok(Failure { code: code.to_owned(), message }),
+            AppError::Refused { code, message, .. } => Ok(Failure::new(code, message)),
             other => Err(other),
         };
         let Subject { contact, lead, .. } = subject;
-        let acted = match act(tx, env, &decision.next, &contact, lead.as_ref(), email, now).await {
+        let acted = match act(tx, env, &decision.next, &contact, lead.as_ref(), now).await {
             Ok(acted) => acted,
             Err(error) => {
                 let decision = enrollment::fail(before, failed(error)?, now)?;
-                return Ok(
-                    let_go(decision, lead, env, now)?.map(|(enrollment, lead)| (enrollment, None, None, None, lead))
-                );
+                return Ok(let_go(tx, decision, lead, env, now).await?.map(over));
             }
         };
         let decision = decision.map(|advance| advance.enrollment);
         match acted {
-            Acted::Nothing => {
-                Ok(let_go(decision, lead, env, now)?.map(|(enrollment, lead)| (enrollment, None, None, None, lead)))
-            }
-            Acted::Email(email) => Ok(decision.and(email).map(|(e, email)| (e, Some(email), None, None, None))),
-            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, Some(task), None, None))),
+            Acted::Nothing => Ok(let_go(tx, decision, lead, env, now).await?.map(over)),
+            Acted::Email(email) => Ok(decision.and(email).map(|(e, email)| (e, Some(email), Vec::new(), None, None))),
+            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, vec![task], None, None))),
             Acted::Contact(contact) => {
-                Ok(decision.and(contact).map(|(e, contact)| (e, None, None, Some(contact), None)))
+                Ok(decision.and(contact).map(|(e, contact)| (e, None, Vec::new(), Some(contact), None)))
             }
-            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, None, None, Some(lead)))),
+            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead)))),
         }
     }
+}
+
+fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {
+    (enrollment, None, tasks, None, lead)
 }
 
 /// What came of an effect.
@@ -108,13 +111,12 @@ async fn act(
     advance: &Advance,
     contact: &Contact,
     lead: Option<&Lead>,
-    email: EmailId,
     now: DateTime<Utc>,
 ) -> Result<Acted> {
     match &advance.effect {
         None => Ok(Acted::Nothing),
         Some(Effect::SendEmail(planned)) => {
-            let draft = draft(planned, contact, env, email);
+            let draft = draft(planned, contact, env, env.id(now));
             Ok(Acted::Email(plan_email(tx, draft, now).await?))
         }
         Some(Effect::CreateTask(planned)) => Ok(Acted::Task(make_task(task(planned, lead, env, now), now)?)),

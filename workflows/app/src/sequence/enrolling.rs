@@ -12,7 +12,8 @@ use tandem_domain::lead::{self, Lead, Owner};
 use tandem_domain::sequence::enrollment::{
     self, Candidate, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal,
 };
-use tandem_domain::sequence::{Enrollment, Sequence, SubjectKind};
+use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SubjectKind};
+use tandem_domain::work_item::{self, ItemState, WorkItem};
 use tandem_store::Tx;
 use uuid::Uuid;
 
@@ -22,19 +23,40 @@ const REVIEW_AFTER: TimeDelta = TimeDelta::days(400);
 /// An enrolment, and the lead whose owner changed with it.
 pub type Changed = (Enrollment, Option<Lead>);
 
-/// Gives a lead that the enrolment owns back to marketing, where the enrolment is over.
-pub(crate) fn let_go(
+/// An enrolment, and what followed from its end: the lead that it let go, and the tasks that nobody needs any more.
+pub type LetGo = (Enrollment, (Option<Lead>, Vec<WorkItem>));
+
+/// Where the enrolment is over, gives a lead that it owns back to marketing, and closes the tasks that it made and that
+/// nobody has taken up, unless they are still to be done. The tasks are locked last; whoever has one locks nothing else.
+pub(crate) async fn let_go(
+    tx: &Tx,
     decision: Decision<Enrollment>,
     lead: Option<Lead>,
     env: &Env,
     now: DateTime<Utc>,
-) -> Result<Decision<Changed>> {
-    let enrollment = &decision.next;
-    let owned = lead.filter(|lead| !enrollment.state.is_live() && lead.owner == Owner::Sequence(enrollment.id));
-    let Some(lead) = owned else { return Ok(decision.map(|enrollment| (enrollment, None))) };
-    let reason = enrollment.state.reason().unwrap_or(enrollment.state.kind().as_str());
-    let ended = lead::nurture_ended(lead, reason, &env.queue.policy.patience, now)?;
-    Ok(decision.and(ended).map(|(enrollment, lead)| (enrollment, Some(lead))))
+) -> Result<Decision<LetGo>> {
+    let (id, state) = (decision.next.id, decision.next.state);
+    let reason = state.reason().unwrap_or(state.kind().as_str());
+    let mut decision = decision.map(|enrollment| (enrollment, (None, Vec::new())));
+    if state.is_live() {
+        return Ok(decision);
+    }
+    if let Some(lead) = lead.filter(|lead| lead.owner == Owner::Sequence(id)) {
+        let ended = lead::nurture_ended(lead, reason, &env.queue.policy.patience, now)?;
+        decision = decision.and(ended).map(|((enrollment, (_, tasks)), lead)| (enrollment, (Some(lead), tasks)));
+    }
+    if state.needs_no_tasks() {
+        for task in tx.open_items_of_enrollment(id).await? {
+            if task.state == ItemState::Queued {
+                let closed = work_item::cancel(task, reason, now)?;
+                decision = decision.and(closed).map(|((enrollment, (lead, mut tasks)), task)| {
+                    tasks.push(task);
+                    (enrollment, (lead, tasks))
+                });
+            }
+        }
+    }
+    Ok(decision)
 }
 
 async fn load(tx: &Tx, id: EnrollmentId) -> Result<Enrollment> {
@@ -98,7 +120,7 @@ impl Command for EnrollmentCreate {
             account: subject.account.as_ref().map(|account| account.id),
             vars: self.vars.clone(),
         };
-        let mut data = subject.data(env, env.id(now), None, now);
+        let mut data = subject.data(env, None, now);
         data["enrollment"] = serde_json::json!({ "vars": self.vars });
         let key = enrollment::reentry_key(&version, &data)?;
         let owner: Uuid = match (version.definition.header.subject, self.lead) {
@@ -142,13 +164,13 @@ pub struct EnrollmentExit {
 
 impl Command for EnrollmentExit {
     const NAME: &'static str = "enrollmentExit";
-    type Output = Changed;
+    type Output = LetGo;
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Changed>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<LetGo>> {
         let now = call.now(env);
         let enrollment = load(tx, self.enrollment).await?;
         let lead = lead_of(tx, &enrollment).await?;
-        let_go(enrollment::exit(enrollment, self.reason, now)?, lead, env, now)
+        let_go(tx, enrollment::exit(enrollment, self.reason, now)?, lead, env, now).await
     }
 }
 
@@ -163,13 +185,13 @@ pub struct EnrollmentFinish {
 
 impl Command for EnrollmentFinish {
     const NAME: &'static str = "enrollmentFinish";
-    type Output = Changed;
+    type Output = LetGo;
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Changed>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<LetGo>> {
         let now = call.now(env);
         let enrollment = load(tx, self.enrollment).await?;
         let lead = lead_of(tx, &enrollment).await?;
-        let_go(enrollment::finish(enrollment, self.reason, now)?, lead, env, now)
+        let_go(tx, enrollment::finish(enrollment, self.reason, now)?, lead, env, now).await
     }
 }
 
@@ -195,7 +217,7 @@ impl Command for EnrollmentPause {
     }
 }
 
-/// Resumes a paused enrolment.
+/// Resumes a paused enrolment. One that paused with its sequence goes on only where the sequence does.
 #[derive(Debug, Clone, Serialize)]
 pub struct EnrollmentResume {
     /// The enrolment.
@@ -209,8 +231,11 @@ impl Command for EnrollmentResume {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Enrollment>> {
         let enrollment = load(tx, self.enrollment).await?;
         if enrollment.state == EnrollmentState::Paused(PauseReason::Sequence) {
-            // It would pause again at once; and once the sequence goes on, so does the enrolment.
-            return Err(Refusal::Paused { state: enrollment.state }.into());
+            let sequence: Option<Sequence> = tx.peek(enrollment.sequence).await?;
+            if sequence.is_some_and(|sequence| sequence.state == SequenceState::Paused) {
+                // It would pause again at once; and once the sequence goes on, so does the enrolment.
+                return Err(Refusal::Paused { state: enrollment.state }.into());
+            }
         }
         Ok(enrollment::resume(enrollment, call.now(env))?)
     }

@@ -1,7 +1,8 @@
 //! Commands on sequences and enrolments.
 //!
-//! Locks are taken in one order: the enrolment, then the contact or the lead. A sequence is only read by those who
-//! enrol: whether it was paused meanwhile is looked at again before every step.
+//! Locks are taken in one order: the enrolment, its sequence where that is paused, the contact, the lead, the tasks that
+//! the enrolment made. A sequence is only read by those who enrol: whether it was paused meanwhile is looked at again
+//! before every step.
 
 mod advance;
 mod enrolling;
@@ -9,7 +10,9 @@ mod publishing;
 mod subject;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
-pub use enrolling::{Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume};
+pub use enrolling::{
+    Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, LetGo,
+};
 pub(crate) use enrolling::{lead_of, let_go};
 pub use publishing::{
     Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,

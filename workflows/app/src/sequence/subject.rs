@@ -5,12 +5,13 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use tandem_domain::account::Account;
-use tandem_domain::contact::{ConsentState, Contact};
-use tandem_domain::id::{ContactId, EmailId, LeadId};
+use tandem_domain::contact::Contact;
+use tandem_domain::email::UNSUBSCRIBE_HERE;
+use tandem_domain::id::{ContactId, LeadId};
 use tandem_domain::lead::Lead;
-use tandem_domain::sequence::stepper::{Context, Standing};
+use tandem_domain::sequence::stepper::Context;
 use tandem_domain::sequence::{Enrollment, SequenceState};
-use tandem_domain::suppression::{Suppression, SuppressionReason};
+use tandem_domain::standing::{Standing, standing};
 use tandem_store::Tx;
 
 /// A person, the lead and the company, read in this transaction.
@@ -38,12 +39,12 @@ impl Subject {
             Some(address) => tx.suppressions_of(address).await?,
             None => Vec::new(),
         };
-        let standing = standing(&contact, &suppressions);
+        let standing = standing(&contact, contact.email.as_deref(), &suppressions);
         Ok(Self { contact, account, lead, standing })
     }
 
-    /// The variables. `email` is the id that an e-mail planned now will have: its unsubscribe link names it.
-    pub(super) fn data(&self, env: &Env, email: EmailId, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
+    /// The variables.
+    pub(super) fn data(&self, env: &Env, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
         let contact = &self.contact;
         let from = &env.mail.from;
         json!({
@@ -84,7 +85,7 @@ impl Subject {
                 "custom": lead.custom,
             })),
             "sender": { "name": from.name, "email": from.address },
-            "unsubscribe_url": env.mail.links.unsubscribe_url(email, contact.id),
+            "unsubscribe_url": UNSUBSCRIBE_HERE,
             "enrollment": enrollment.map(Enrollment::data),
             "now": now.to_rfc3339(),
         })
@@ -95,22 +96,5 @@ impl Subject {
     pub(super) fn context<'a>(&self, data: &'a Value, sequence: SequenceState) -> Context<'a> {
         let zone = self.contact.time_zone.unwrap_or(Tz::UTC);
         Context { data, zone, standing: self.standing, replied: false, meeting_booked: false, sequence }
-    }
-}
-
-/// Whether the person may be written to. A consent that nobody knows, or an address that nobody knows, can become
-/// known: until then nothing is sent.
-fn standing(contact: &Contact, suppressions: &[Suppression]) -> Standing {
-    let address = contact.email.as_deref().unwrap_or_default();
-    let covering = || suppressions.iter().filter(|found| found.covers(address));
-    let bounced = |found: &Suppression| found.reason == SuppressionReason::Bounced;
-    if covering().any(|found| !bounced(found)) {
-        return Standing::Suppressed;
-    }
-    match contact.consent.state {
-        ConsentState::Withdrawn => Standing::Withdrawn,
-        _ if covering().next().is_some() => Standing::Bounced,
-        ConsentState::Granted if contact.email.is_some() => Standing::Allowed,
-        ConsentState::Granted | ConsentState::Unknown => Standing::Unknown,
     }
 }

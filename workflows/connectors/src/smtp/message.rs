@@ -72,9 +72,8 @@ pub fn prepare(email: &OutgoingEmail, signer: Option<&Signer>) -> Result<Prepare
         builder = builder.reply_to(mailbox("the reply address", reply_to)?);
     }
     if let Some(unsubscribe) = &email.unsubscribe {
-        let (url, mailto) = (format!("<{}>,", unsubscribe.url), format!("<{}>", unsubscribe.mailto));
         builder = builder
-            .raw_header(literal("List-Unsubscribe", &[&url, &mailto])?)
+            .raw_header(literal("List-Unsubscribe", &[&format!("<{}>", unsubscribe.url)])?)
             .raw_header(literal("List-Unsubscribe-Post", &["List-Unsubscribe=One-Click"])?);
     }
     let text = SinglePart::plain(crlf(&email.text));

@@ -1,7 +1,7 @@
 //! One subject's run through one version of a sequence, and the states it can be in.
 //!
 //! ```text
-//! PENDING -> ACTIVE <-> WAITING(time | event | window | cap | task)
+//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task)
 //!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
 //! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
 //!       OPTED_OUT, BOUNCED, FAILED
@@ -12,12 +12,13 @@
 
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
-use super::stepper::{Context, Standing};
+use super::stepper::Context;
 use super::steps::Failure;
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,6 +31,8 @@ codes! {
         Time = "TIME",
         /// Something that must become known, such as the consent; looked at again at the due time.
         Event = "EVENT",
+        /// What became of the e-mail that was just planned.
+        Email = "EMAIL",
         /// The hours in which the person may be written to.
         Window = "WINDOW",
         /// The end of the time in which the person was written to often enough.
@@ -156,6 +159,16 @@ impl EnrollmentState {
         }
     }
 
+    /// Whether a run that ended so leaves nothing for people to do: the person answered or is to be left alone, or the run
+    /// was left early. What a run that went through to its end asked people to do is still to be done.
+    pub const fn needs_no_tasks(self) -> bool {
+        match self {
+            Self::Exited(_) | Self::OptedOut | Self::Bounced => true,
+            Self::Finished(reason) => matches!(reason, FinishReason::Replied | FinishReason::MeetingBooked),
+            Self::Pending | Self::Active | Self::Waiting(_) | Self::Paused(_) | Self::Failed => false,
+        }
+    }
+
     /// Whether the enrolment is not over.
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Pending | Self::Active | Self::Waiting(_) | Self::Paused(_))
@@ -204,6 +217,9 @@ pub struct Enrollment {
     /// While it is paused: when the next step was due, and what was waited for.
     #[serde(default)]
     pub held: Option<Held>,
+    /// While it waits for what becomes of an e-mail, paused or not: the visit that planned it.
+    #[serde(default)]
+    pub awaits: Option<u32>,
     /// Values given at the start, for conditions and templates (`enrollment.vars.<key>`).
     pub vars: Map<String, Value>,
     /// When it was made.
@@ -252,6 +268,15 @@ impl Enrollment {
         timed == self.due_at.is_some()
             && self.state.is_live() == self.ended_at.is_none()
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
+            && (self.waits_for() == Some(WaitReason::Email)) == self.awaits.is_some()
+    }
+
+    /// What it waits for; also while it is paused.
+    fn waits_for(&self) -> Option<WaitReason> {
+        match self.state {
+            EnrollmentState::Waiting(reason) => Some(reason),
+            _ => self.held.and_then(|held| held.waiting),
+        }
     }
 
     pub(crate) fn fact(&self, kind: &'static str) -> Fact {
@@ -459,6 +484,7 @@ pub fn enroll(
         visit: 0,
         due_at: Some(now),
         held: None,
+        awaits: None,
         vars,
         started_at: now,
         ended_at: None,
@@ -480,6 +506,7 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.state = state;
     enrollment.due_at = None;
     enrollment.held = None;
+    enrollment.awaits = None;
     enrollment.ended_at = Some(now);
     Decision::new(enrollment, fact)
 }
@@ -529,10 +556,7 @@ pub fn pause(mut enrollment: Enrollment, reason: PauseReason) -> Result<Decision
     let (Some(due_at), false) = (enrollment.due_at, matches!(enrollment.state, EnrollmentState::Paused(_))) else {
         return Err(Refusal::Paused { state: enrollment.state });
     };
-    let waiting = match enrollment.state {
-        EnrollmentState::Waiting(reason) => Some(reason),
-        _ => None,
-    };
+    let waiting = enrollment.waits_for();
     let state = EnrollmentState::Paused(reason);
     let fact = enrollment.fact("enrollment.paused").moved(enrollment.state, state).because(reason);
     enrollment.held = Some(Held { due_at, waiting });
@@ -549,10 +573,30 @@ pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision
     let Some(held) = enrollment.held.take() else { return Err(Refusal::NotPaused { state: enrollment.state }) };
     let state = match held.waiting {
         Some(reason) if held.due_at > now => EnrollmentState::Waiting(reason),
-        _ => EnrollmentState::Active,
+        _ => {
+            enrollment.awaits = None;
+            EnrollmentState::Active
+        }
     };
     let fact = enrollment.fact("enrollment.resumed").moved(enrollment.state, state);
     enrollment.state = state;
     enrollment.due_at = Some(held.due_at.max(now));
     Ok(enrollment.timed(fact))
+}
+
+/// Ends the wait for the e-mail that was planned under `visit`: the next step is due now, or as soon as the enrolment is
+/// resumed. None where the enrolment does not wait for that e-mail (any more).
+pub fn email_settled(mut enrollment: Enrollment, visit: u32, now: DateTime<Utc>) -> Option<Decision<Enrollment>> {
+    if enrollment.awaits.take()? != visit {
+        return None;
+    }
+    let fact = enrollment.fact("enrollment.email_settled").with("planned_under", visit);
+    if let Some(held) = &mut enrollment.held {
+        *held = Held { due_at: now, waiting: None };
+        return Some(Decision::new(enrollment, fact));
+    }
+    let fact = fact.moved(enrollment.state, EnrollmentState::Active);
+    enrollment.state = EnrollmentState::Active;
+    enrollment.due_at = Some(now);
+    Some(enrollment.timed(fact))
 }

@@ -1,11 +1,12 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
 use super::definition::{Definition, SubjectKind};
-use super::enrollment::{Enrollment, EnrollmentState};
+use super::enrollment::{Enrollment, EnrollmentState, email_settled};
 use super::publishing::SequenceState;
-use super::stepper::{Context, Standing, advance};
+use super::stepper::{Context, advance};
 use super::steps::Effect;
 use crate::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -52,8 +53,8 @@ pub fn sample() -> Value {
     })
 }
 
-/// Runs a definition for a subject with these data from `start` on. Waits take no time here; a field that a step sets
-/// is seen by the steps after it.
+/// Runs a definition for a subject with these data from `start` on. Waits take no time here and e-mails arrive at once; a
+/// field that a step sets is seen by the steps after it.
 pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime<Utc>) -> Vec<Line> {
     let mut data = data.clone();
     let lead = (definition.header.subject == SubjectKind::Lead).then(|| LeadId(Uuid::nil()));
@@ -72,6 +73,7 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         visit: 0,
         due_at: Some(start),
         held: None,
+        awaits: None,
         vars: Map::new(),
         started_at: start,
         ended_at: None,
@@ -106,6 +108,10 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
             apply(effect, &mut data);
             let (step, visit) = origin(effect);
             lines.push(line(step, visit, describe(effect), Some(effect.clone())));
+            // Here every e-mail arrives at once.
+            if let Some(settled) = email_settled(enrollment.clone(), visit, now) {
+                enrollment = settled.next;
+            }
         }
         match enrollment.state {
             EnrollmentState::Waiting(reason) => {

@@ -10,9 +10,9 @@ use super::enrollment::{
 };
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
-use crate::codes;
 use crate::decision::Decision;
 use crate::expression::Expression;
+use crate::standing::Standing;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
@@ -23,22 +23,11 @@ pub const MAX_STEPS: usize = 250;
 pub const MAX_VISITS: u32 = 10_000;
 /// When it is looked again whether a consent that could not be read has become known.
 const CONSENT_RETRY: TimeDelta = TimeDelta::hours(24);
-
-codes! {
-    /// Whether a person may be written to.
-    pub enum Standing("standing") {
-        /// Yes.
-        Allowed = "ALLOWED",
-        /// It cannot be said now: nothing is sent, and the step waits.
-        Unknown = "UNKNOWN",
-        /// The address or its domain is suppressed.
-        Suppressed = "SUPPRESSED",
-        /// The mailbox does not exist.
-        Bounced = "BOUNCED",
-        /// The person withdrew the consent or opted out.
-        Withdrawn = "WITHDRAWN",
-    }
-}
+/// When a step that failed for a passing reason is tried again.
+const PASSING_RETRY: TimeDelta = TimeDelta::minutes(1);
+/// When an enrolment goes on although nobody told it what became of its e-mail: later than any e-mail is settled, which
+/// is tried for five days and then at most a day longer.
+const EMAIL_OVERDUE: TimeDelta = TimeDelta::days(7);
 
 /// Everything about the subject of an enrolment at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +51,7 @@ pub struct Context<'a> {
 pub struct Advance {
     /// The enrolment.
     pub enrollment: Enrollment,
-    /// At most one effect; the enrolment goes on in a next advance.
+    /// At most one effect; the enrolment goes on in a next advance: after an e-mail once that is settled.
     pub effect: Option<Effect>,
 }
 
@@ -86,7 +75,7 @@ pub fn advance(
     }
     let over = match over(definition, context) {
         Ok(over) => over,
-        Err(failure) => return Ok(fail(enrollment.clone(), failure, now)),
+        Err(failure) => return Ok(failed(enrollment.clone(), enrollment.state, Vec::new(), failure, now)),
     };
     if let Some(state) = over {
         return Ok(close(enrollment.clone(), state, now).map(alone));
@@ -103,6 +92,31 @@ fn fail(mut enrollment: Enrollment, failure: Failure, now: DateTime<Utc>) -> Dec
     close(enrollment, EnrollmentState::Failed, now).map(alone)
 }
 
+/// A step that could not be taken ends the run, unless the reason passes by itself: then it is tried again soon.
+fn failed(
+    enrollment: Enrollment,
+    from: EnrollmentState,
+    taken: Vec<Value>,
+    failure: Failure,
+    now: DateTime<Utc>,
+) -> Decision<Advance> {
+    if failure.passing { again(enrollment, from, taken, now + PASSING_RETRY) } else { fail(enrollment, failure, now) }
+}
+
+/// The same step again later, under a new visit: nothing has happened under this one.
+fn again(
+    mut enrollment: Enrollment,
+    from: EnrollmentState,
+    taken: Vec<Value>,
+    later: DateTime<Utc>,
+) -> Decision<Advance> {
+    enrollment.visit += 1;
+    enrollment.state = EnrollmentState::Waiting(WaitReason::Event);
+    enrollment.due_at = Some(later);
+    enrollment.awaits = None;
+    done(enrollment, from, taken, None)
+}
+
 /// Whether the run is over whatever its next step is. What the person wants comes first.
 fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<EnrollmentState>, Failure> {
     let holds = |condition: &Option<String>| match condition {
@@ -110,7 +124,7 @@ fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<Enrollm
         None => Ok(false),
     };
     Ok(match context.standing {
-        Standing::Suppressed | Standing::Withdrawn => Some(EnrollmentState::OptedOut),
+        Standing::Suppressed | Standing::Withdrawn | Standing::OptedOut => Some(EnrollmentState::OptedOut),
         Standing::Bounced => Some(EnrollmentState::Bounced),
         _ if context.replied => Some(EnrollmentState::Finished(FinishReason::Replied)),
         _ if context.meeting_booked => Some(EnrollmentState::Finished(FinishReason::MeetingBooked)),
@@ -128,30 +142,26 @@ fn take_steps(
     now: DateTime<Utc>,
 ) -> Result<Decision<Advance>, Refusal> {
     let from = before.state;
-    let mut enrollment = Enrollment { state: EnrollmentState::Active, due_at: Some(now), ..before };
+    let mut enrollment = Enrollment { state: EnrollmentState::Active, due_at: Some(now), awaits: None, ..before };
     let mut taken: Vec<Value> = Vec::new();
     for _ in 0..MAX_STEPS {
         if enrollment.visit >= MAX_VISITS {
             let message = format!("it took {MAX_VISITS} steps without coming to an end");
-            return Ok(fail(enrollment, Failure { code: "ENROLLMENT_TOO_LONG".to_owned(), message }, now));
+            return Ok(fail(enrollment, Failure::new("ENROLLMENT_TOO_LONG", message), now));
         }
         let Some((position, step)) = definition.step(&enrollment.step) else {
             let message = format!("the version has no step `{}`", enrollment.step);
-            return Ok(fail(enrollment, Failure { code: "ENROLLMENT_STEP_MISSING".to_owned(), message }, now));
+            return Ok(fail(enrollment, Failure::new("ENROLLMENT_STEP_MISSING", message), now));
         };
         let run = Run { enrollment: &enrollment, step, context, now };
         let next = match step.kind.plan(&run) {
             Ok(next) => next,
-            Err(failure) => return Ok(fail(enrollment, failure, now)),
+            Err(failure) => return Ok(failed(enrollment, from, taken, failure, now)),
         };
         let held_back =
             matches!(&next, Next::Act(effect) if effect.reaches_the_person()) && context.standing != Standing::Allowed;
         if held_back {
-            // The same step again later, under a new visit: nothing has happened under this one.
-            enrollment.visit += 1;
-            enrollment.state = EnrollmentState::Waiting(WaitReason::Event);
-            enrollment.due_at = Some(now + CONSENT_RETRY);
-            return Ok(done(enrollment, from, taken, None));
+            return Ok(again(enrollment, from, taken, now + CONSENT_RETRY));
         }
         taken.push(json!({"step": step.id, "kind": step.kind.name(), "visit": enrollment.visit}));
         let following = match &next {
@@ -167,10 +177,11 @@ fn take_steps(
                 Some(id) => id.to_owned(),
                 None => {
                     let message = format!("nothing follows the step `{}`", step.id);
-                    return Ok(fail(enrollment, Failure { code: "SEQUENCE_NO_END".to_owned(), message }, now));
+                    return Ok(fail(enrollment, Failure::new("SEQUENCE_NO_END", message), now));
                 }
             },
         };
+        let visit = enrollment.visit;
         enrollment.step = following;
         enrollment.visit += 1;
         match next {
@@ -179,12 +190,19 @@ fn take_steps(
                 enrollment.due_at = Some(until);
                 return Ok(done(enrollment, from, taken, None));
             }
-            Next::Act(effect) => return Ok(done(enrollment, from, taken, Some(*effect))),
+            Next::Act(effect) => {
+                if effect.reaches_the_person() {
+                    enrollment.state = EnrollmentState::Waiting(WaitReason::Email);
+                    enrollment.due_at = Some(now + EMAIL_OVERDUE);
+                    enrollment.awaits = Some(visit);
+                }
+                return Ok(done(enrollment, from, taken, Some(*effect)));
+            }
             _ => {}
         }
     }
     let message = format!("it took {MAX_STEPS} steps without waiting");
-    Ok(fail(enrollment, Failure { code: "SEQUENCE_LOOP_WITHOUT_WAIT".to_owned(), message }, now))
+    Ok(fail(enrollment, Failure::new("SEQUENCE_LOOP_WITHOUT_WAIT", message), now))
 }
 
 fn done(enrollment: Enrollment, from: EnrollmentState, taken: Vec<Value>, effect: Option<Effect>) -> Decision<Advance> {
@@ -209,4 +227,54 @@ fn ended(
         fact.detail.insert("taken".to_owned(), Value::Array(taken.clone()));
     }
     decision.map(alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{ContactId, EnrollmentId, SequenceId, SequenceVersionId};
+    use crate::sequence::SubjectKind;
+    use uuid::Uuid;
+
+    fn active(now: DateTime<Utc>) -> Enrollment {
+        Enrollment {
+            id: EnrollmentId(Uuid::nil()),
+            sequence: SequenceId(Uuid::nil()),
+            version: SequenceVersionId(Uuid::nil()),
+            rule: "test@1".to_owned(),
+            contact: ContactId(Uuid::nil()),
+            lead: None,
+            account: None,
+            subject: SubjectKind::Contact,
+            reentry_key: String::new(),
+            state: EnrollmentState::Active,
+            step: "first".to_owned(),
+            visit: 4,
+            due_at: Some(now),
+            held: None,
+            awaits: None,
+            vars: serde_json::Map::new(),
+            started_at: now,
+            ended_at: None,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_lack_of_threads_ends_no_run() {
+        let now = DateTime::UNIX_EPOCH;
+        let passing =
+            [crate::expression::Refusal::NoThread.into(), crate::sequence::template::Refusal::NoThread.into()];
+        for failure in passing {
+            let decision = failed(active(now), EnrollmentState::Active, Vec::new(), failure, now);
+            let waiting = decision.next.enrollment;
+            assert!(waiting.keeps_the_law());
+            assert_eq!((waiting.state, waiting.step.as_str()), (EnrollmentState::Waiting(WaitReason::Event), "first"));
+            assert_eq!((waiting.visit, waiting.due_at), (5, Some(now + PASSING_RETRY)));
+            assert_eq!(decision.jobs.len(), 1);
+        }
+        let lasting = Failure::new("EXPRESSION_FAILED", "it has no value");
+        let ended = failed(active(now), EnrollmentState::Active, Vec::new(), lasting, now).next.enrollment;
+        assert_eq!(ended.state, EnrollmentState::Failed);
+    }
 }

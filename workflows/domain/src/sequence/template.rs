@@ -4,7 +4,7 @@
 //! (nobody gets "Dear ,"), HTML is escaped without a way to switch that off, nothing can be assigned, included or
 //! called, and the time and the size of the result are bounded.
 
-use crate::expression::with_stack;
+use crate::expression::{Broken, with_stack};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 use serde_json::Value;
 use std::io::Write;
@@ -64,6 +64,9 @@ pub enum Refusal {
         /// What went wrong.
         message: String,
     },
+    /// The process had no thread to spare. It says nothing about the template.
+    #[error("there was no thread left to fill the template; try again")]
+    NoThread,
 }
 
 impl Refusal {
@@ -72,7 +75,7 @@ impl Refusal {
         match self {
             Self::Syntax { .. } => "TEMPLATE_SYNTAX",
             Self::Undefined { .. } => "TEMPLATE_UNDEFINED",
-            Self::Failed { .. } => "TEMPLATE_FAILED",
+            Self::Failed { .. } | Self::NoThread => "TEMPLATE_FAILED",
         }
     }
 
@@ -85,6 +88,7 @@ impl Refusal {
     pub const fn line(&self) -> usize {
         match self {
             Self::Syntax { line, .. } | Self::Undefined { line, .. } | Self::Failed { line, .. } => *line,
+            Self::NoThread => 1,
         }
     }
 }
@@ -147,8 +151,11 @@ fn without_nulls(data: &Value) -> Value {
     }
 }
 
-fn broken_off<T>() -> Result<T, Refusal> {
-    Err(Refusal::Failed { line: 1, message: "it broke off".to_owned() })
+fn broken_off<T>(broken: Broken) -> Result<T, Refusal> {
+    match broken {
+        Broken::NoThread => Err(Refusal::NoThread),
+        Broken::Panicked => Err(Refusal::Failed { line: 1, message: "it broke off".to_owned() }),
+    }
 }
 
 /// Only what cannot grow without bound: no assignments, macros, inclusions, nor filters that multiply.

@@ -5,7 +5,7 @@ use super::steps::{self, StepKind};
 use super::template::{self, Form};
 use super::tree::Tree;
 use crate::codes;
-use crate::expression::{self, Expression};
+use crate::expression::{self, Broken, Expression};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -81,9 +81,13 @@ pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
     let parsed =
         expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).map_err(|error| yaml_problem(&error)));
     let tree = match parsed {
-        Some(Ok(tree)) => tree,
-        Some(Err((message, line))) => return Err(whole(Rule::Yaml, message, line)),
-        None => return Err(whole(Rule::Yaml, "it cannot be read".to_owned(), None)),
+        Ok(Ok(tree)) => tree,
+        Ok(Err((message, line))) => return Err(whole(Rule::Yaml, message, line)),
+        Err(Broken::NoThread) => {
+            let message = "there was no thread left to read it; try again";
+            return Err(whole(Rule::Yaml, message.to_owned(), None));
+        }
+        Err(Broken::Panicked) => return Err(whole(Rule::Yaml, "it cannot be read".to_owned(), None)),
     };
     let mut problems = Problems { source, tree: &tree, found: Vec::new() };
     let definition = decode(&tree, &mut problems);

@@ -166,17 +166,29 @@ pub struct Failure {
     pub code: String,
     /// A sentence.
     pub message: String,
+    /// Whether the next try may well succeed, since it says something about the process and nothing about the step.
+    #[serde(skip)]
+    pub passing: bool,
+}
+
+impl Failure {
+    /// A failure for good.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), passing: false }
+    }
 }
 
 impl From<expression::Refusal> for Failure {
     fn from(refusal: expression::Refusal) -> Self {
-        Self { code: refusal.code().to_owned(), message: refusal.to_string() }
+        let passing = refusal == expression::Refusal::NoThread;
+        Self { passing, ..Self::new(refusal.code(), refusal.to_string()) }
     }
 }
 
 impl From<template::Refusal> for Failure {
     fn from(refusal: template::Refusal) -> Self {
-        Self { code: refusal.code().to_owned(), message: refusal.to_string() }
+        let passing = refusal == template::Refusal::NoThread;
+        Self { passing, ..Self::new(refusal.code(), refusal.to_string()) }
     }
 }
 

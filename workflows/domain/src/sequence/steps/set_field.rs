@@ -79,10 +79,8 @@ impl Kind for Config {
     }
 
     fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
-        let (owner, key) = self.target().ok_or_else(|| Failure {
-            code: Rule::Shape.as_str().to_owned(),
-            message: format!("`{}` is not a field", self.field),
-        })?;
+        let missing = || Failure::new(Rule::Shape.as_str(), format!("`{}` is not a field", self.field));
+        let (owner, key) = self.target().ok_or_else(missing)?;
         let value = match (&self.value, &self.expression) {
             (_, Some(expression)) => Expression::parse(expression)?.evaluate(run.context.data)?,
             (Some(Value::String(template)), None) => Value::String(run.render(template, Form::Text)?),
