@@ -215,7 +215,7 @@ mod tests {
             assert_eq!(due.next_at, at("2026-01-09T01:30:00Z"));
             due.jobs.into_iter().map(|(tick, _)| tick).collect::<Vec<_>>()
         };
-        assert_eq!(ticks(Missed::Skip), []);
+        assert_eq!(ticks(Missed::Skip), Vec::<DateTime<Utc>>::new());
         assert_eq!(ticks(Missed::Once), [at("2026-01-08T01:30:00Z")]);
         let all = ["2026-01-05T01:30:00Z", "2026-01-06T01:30:00Z", "2026-01-07T01:30:00Z", "2026-01-08T01:30:00Z"];
         assert_eq!(ticks(Missed::All), all.map(at));

@@ -37,7 +37,7 @@ pub enum EnrollmentState {
     Pending,
     /// Its next step is due.
     Active,
-    /// It waits for its due time; the reason is TIME, EVENT, WINDOW, CAP or TASK.
+    /// It waits for its due time; the reason is TIME, EMAIL, EVENT, WINDOW, CAP or TASK.
     Waiting,
     /// It goes on when somebody resumes it; the reason is MANUAL, SEQUENCE, OUT_OF_OFFICE or OPS.
     Paused,

@@ -178,7 +178,7 @@ impl App {
         sequence: SequenceId,
     ) -> Result<(Judged, Enrollment)> {
         // The second command has a key of its own, so that a repetition finds both answers.
-        let key = call.idempotency_key.as_ref().map(|key| format!("{key}#enroll"));
+        let key = call.idempotency_key.as_ref().map(|key| format!("{key}\u{1f}enroll"));
         let mut batch = self.batch().await?;
         let (item, lead) = batch.run(call, recycle).await?;
         let enroll = EnrollmentCreate { sequence, contact: Some(lead.contact), lead: Some(lead.id), vars: Map::new() };

@@ -146,7 +146,7 @@ impl App {
     pub async fn enroll_many(&self, call: &Call, enrollments: Vec<EnrollmentCreate>) -> Vec<Result<Changed>> {
         let mut answers = Vec::with_capacity(enrollments.len());
         for (at, enrollment) in enrollments.into_iter().enumerate() {
-            let key = call.idempotency_key.as_ref().map(|key| format!("{key}#{at}"));
+            let key = call.idempotency_key.as_ref().map(|key| format!("{key}\u{1f}{at}"));
             answers.push(self.run(&call.clone().with_key(key), enrollment).await);
         }
         answers
