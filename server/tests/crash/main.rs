@@ -1,19 +1,30 @@
-//! Kills the real process at random moments of the demo's month, and asks whether anything was lost or done twice.
+//! Kills real processes, and asks whether anything was lost or done twice: the demo at random moments of its month (here),
+//! and workers under load (`storm.rs`).
 //!
-//! `TANDEM_CRASH_KILLS` sets how often (default 8), `TANDEM_CRASH_SEED` repeats a run; the seed is printed.
+//! `TANDEM_CRASH_KILLS` sets how often the month is killed (default 8), `TANDEM_CRASH_BLOWS` how many blows fall in a storm
+//! (default 6) and `TANDEM_CRASH_PEOPLE` on how many people's e-mails (default 150); `TANDEM_CRASH_SEED` repeats a run, and
+//! is printed.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod proxy;
+mod storm;
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use storm::{Blow, Storm, setting};
 use tandem_domain::ledger::sha256_hex;
-use tandem_testkit::Cluster;
+use tandem_testkit::{Cluster, World, on_both_databases};
 
 /// The hours of the month, each of which the process announces with a line.
 const HOURS: u64 = 30 * 24;
+
+fn seed() -> String {
+    std::env::var("TANDEM_CRASH_SEED").unwrap_or_else(|_| std::process::id().to_string())
+}
 
 fn demo(dir: &Path, database: Option<&str>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
@@ -72,7 +83,7 @@ fn messages(dir: &Path) -> Vec<String> {
 
 fn the_month_survives(database: impl Fn(&str) -> Option<String>) {
     let kills: u64 = std::env::var("TANDEM_CRASH_KILLS").map_or(8, |kills| kills.parse().unwrap());
-    let seed = std::env::var("TANDEM_CRASH_SEED").unwrap_or_else(|_| std::process::id().to_string());
+    let seed = seed();
     println!("TANDEM_CRASH_SEED={seed} TANDEM_CRASH_KILLS={kills}");
     let lot = |kill: u64, what: &str| {
         u64::from_str_radix(&sha256_hex(&[format!("{seed} {kill} {what}").as_bytes()])[..12], 16).unwrap()
@@ -120,4 +131,23 @@ fn a_month_that_is_killed_again_and_again_comes_to_the_same_end_on_postgres() {
         cluster.create_database(name);
         Some(cluster.url(name))
     });
+}
+
+async fn a_storm_of(world: World, workers: usize, kinds: &[Blow]) {
+    let blows = kinds.iter().copied().cycle().take(setting("BLOWS", 6)).collect();
+    storm::pass(world, Storm { workers, people: setting("PEOPLE", 150), blows, seed: seed() }).await;
+}
+
+on_both_databases! {
+    async fn one_worker_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing(world: World) {
+        a_storm_of(world, 1, &[Blow::Kill]).await;
+    }
+
+    async fn three_workers_that_are_killed_lose_nothing_and_repeat_nothing(world: World) {
+        a_storm_of(world, 3, &[Blow::Kill]).await;
+    }
+
+    async fn four_workers_that_are_frozen_cut_off_and_killed_lose_nothing_and_repeat_nothing(world: World) {
+        a_storm_of(world, 4, &[Blow::Freeze, Blow::Cut, Blow::Stall, Blow::Kill]).await;
+    }
 }

@@ -18,6 +18,16 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a server; none where PostgreSQL is not installed, which in CI is a failure.
     pub fn start() -> Option<Self> {
+        // Nothing here needs to survive a loss of power; everything else is as in production.
+        Self::start_with("-c fsync=off -c max_connections=300 -c shared_buffers=64MB")
+    }
+
+    /// The same with the durability of production, for measurements.
+    pub fn start_durable() -> Option<Self> {
+        Self::start_with("-c max_connections=300 -c shared_buffers=256MB")
+    }
+
+    fn start_with(options: &str) -> Option<Self> {
         let Some(bin) = find_bin() else {
             let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
             assert!(!ci, "PostgreSQL is not installed: initdb is neither on PATH nor in /usr/lib/postgresql/*/bin");
@@ -40,8 +50,7 @@ impl Cluster {
         };
         let path = |path: &Path| path.to_str().unwrap().to_owned();
         run("initdb", &["-D", &path(&data), "-U", "tandem", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
-        // Nothing here needs to survive a loss of power; everything else is as in production.
-        let options = format!("-k {} -h '' -c fsync=off -c max_connections=300 -c shared_buffers=64MB", dir.display());
+        let options = format!("-k {} -h '' {options}", dir.display());
         run("pg_ctl", &["-D", &path(&data), "-w", "-l", &path(&dir.join("server.log")), "-o", &options, "start"]);
         let stop = format!(
             "cat >/dev/null; '{}' -D '{}' -m immediate stop; rm -rf '{}'",

@@ -87,8 +87,33 @@ impl World {
         Some(Self::over(cluster.url(&name), tempfile::tempdir().unwrap()).await)
     }
 
+    /// A world on SQLite with the durability of production, for measurements.
+    pub async fn sqlite_durable() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("tandem.db").display());
+        Self::migrated(Settings::new(url), dir).await
+    }
+
+    /// A world in a new database of a cluster, for measurements.
+    pub async fn on(cluster: &Cluster) -> Self {
+        let name = format!("measured_{}", NEXT.fetch_add(1, Ordering::SeqCst));
+        cluster.create_database(&name);
+        Self::migrated(Settings::new(cluster.url(&name)), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn migrated(settings: Settings, dir: TempDir) -> Self {
+        let world = Self::with(settings, dir).await;
+        world.app.store.migrate().await.unwrap();
+        world
+    }
+
     async fn over(url: String, dir: TempDir) -> Self {
-        let store = Store::connect(&settings(url.clone())).await.unwrap();
+        Self::with(settings(url), dir).await
+    }
+
+    async fn with(settings: Settings, dir: TempDir) -> Self {
+        let url = settings.url.clone();
+        let store = Store::connect(&settings).await.unwrap();
         let clock = Arc::new(VirtualClock::new(START_MS));
         let mailer = Arc::new(FakeMailer::default());
         let mail = Mail {
