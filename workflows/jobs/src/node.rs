@@ -46,13 +46,10 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
     claim(&runner, &room, &work, stop).await;
     let all = u32::try_from(concurrency).unwrap_or(u32::MAX);
-    let in_time = tokio::time::timeout(grace, room.acquire_many(all)).await.is_ok();
-    // The worker ends with the channel, and the closer with the worker: what is finished is written before the rest is
-    // given back.
-    drop(work);
-    if !in_time {
-        worker.abort();
-    }
+    let _ = tokio::time::timeout(grace, room.acquire_many(all)).await;
+    // apalis waits for more after its source has ended, so it is ended: every job that finished has told the closer, which
+    // ends with the last one who could tell it anything. What is finished is written before the rest is given back.
+    worker.abort();
     let _ = worker.await;
     let _ = tokio::time::timeout(grace, closer).await;
     for task in background {
