@@ -499,6 +499,17 @@ user_error_codes! {
     HandoffWrongPool = "HANDOFF_WRONG_POOL",
     /// The pool has no calendar that ever opens.
     HandoffNoClock = "HANDOFF_NO_CLOCK",
+    // the runner
+    /// Calling jobs off needs a reason.
+    JobsReason = "JOBS_REASON",
+    /// A command changes 1 to 10,000 jobs.
+    JobsTooMany = "JOBS_TOO_MANY",
+    /// There is no queue of this name.
+    JobQueueUnknown = "JOB_QUEUE_UNKNOWN",
+    /// A limit is 1 to 1,000,000.
+    JobQueueLimit = "JOB_QUEUE_LIMIT",
+    /// There is no schedule of this name.
+    JobScheduleUnknown = "JOB_SCHEDULE_UNKNOWN",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

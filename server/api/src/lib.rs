@@ -15,6 +15,7 @@ mod door;
 pub mod emails;
 mod error;
 mod ids;
+pub mod jobs;
 pub mod leads;
 pub mod ledger;
 pub mod lists;
@@ -48,6 +49,7 @@ pub struct Query(
     taxonomy::TaxonomyQuery,
     custom_fields::CustomFieldQuery,
     dispatch::DispatchQuery,
+    jobs::JobQuery,
 );
 
 /// Changes: each is one command.
@@ -66,6 +68,7 @@ pub struct Mutation(
     custom_fields::CustomFieldMutation,
     dispatch::DefinitionMutation,
     dispatch::HandoffMutation,
+    jobs::JobMutation,
 );
 
 /// The schema over an application.

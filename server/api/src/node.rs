@@ -8,6 +8,7 @@ use crate::dispatch::{HandoffNode, OpportunityNode, PoolNode, RoutingTableNode, 
 use crate::emails::{EmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::ids;
+use crate::jobs::{ArchivedJobNode, JobNode};
 use crate::leads::LeadNode;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::queue::WorkItemNode;
@@ -68,6 +69,10 @@ pub enum Node {
     WorkingCalendar(WorkingCalendarNode),
     /// The rules that choose a pool.
     RoutingTable(RoutingTableNode),
+    /// A job that waits or runs.
+    Job(JobNode),
+    /// A job that was given up or called off.
+    ArchivedJob(ArchivedJobNode),
 }
 
 /// Finds things by their global ids.
@@ -124,6 +129,8 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "Pool" => ctx.load(id).await?.map(|pool| Node::Pool(PoolNode(pool))),
         "WorkingCalendar" => ctx.load(id).await?.map(|one| Node::WorkingCalendar(WorkingCalendarNode(one))),
         "RoutingTable" => ctx.load(id).await?.map(|table| Node::RoutingTable(RoutingTableNode(table))),
+        "Job" => JobNode::find(ctx, id).await?.map(Node::Job),
+        "ArchivedJob" => ArchivedJobNode::find(ctx, id).await?.map(Node::ArchivedJob),
         _ => None,
     })
 }

@@ -82,6 +82,11 @@ impl Actor {
     pub fn may_administer(&self) -> Result<(), AppError> {
         if self.is_any(ADMIN) { Ok(()) } else { Err(AppError::Forbidden { needed: "ADMIN".to_owned() }) }
     }
+
+    /// Refuses unless the actor may see what operators see: jobs with their inputs, queues, schedules and nodes.
+    pub fn may_operate(&self) -> Result<(), AppError> {
+        if self.is_any(DEFINERS) { Ok(()) } else { Err(AppError::Forbidden { needed: "SALES_OPS, ADMIN".to_owned() }) }
+    }
 }
 
 const ADMIN: &[Role] = &[Role::Admin];

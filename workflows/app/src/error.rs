@@ -80,7 +80,7 @@ impl AppError {
     }
 }
 
-/// Each domain module's refusals become application errors here, and nowhere else.
+/// Each module's refusals become application errors here, and nowhere else.
 macro_rules! refusals {
     ($($refusal:ty),+ $(,)?) => { $(
         impl From<$refusal> for AppError {
@@ -95,6 +95,7 @@ macro_rules! refusals {
     )+ };
 }
 refusals!(
+    crate::jobs::Refusal,
     tandem_domain::access::Refusal,
     tandem_domain::account::Refusal,
     tandem_domain::contact::Refusal,

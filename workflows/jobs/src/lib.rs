@@ -9,11 +9,13 @@ mod disposition;
 mod handler;
 mod handlers;
 mod maintenance;
+mod metrics;
 mod node;
 mod runner;
 pub mod schedule;
 
 pub use disposition::{Disposition, backoff};
 pub use handler::{Handler, Handlers};
+pub use metrics::Metrics;
 pub use node::run_workers;
 pub use runner::{Runner, Settings};

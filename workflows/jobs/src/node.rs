@@ -182,7 +182,10 @@ async fn close(runner: Runner, mut finished: mpsc::Receiver<Lease>) {
     while finished.recv_many(&mut leases, CLOSED_AT_ONCE).await > 0 {
         match runner.app.store.finish_jobs(&leases).await {
             Ok(lost) if lost.is_empty() => {}
-            Ok(lost) => tracing::warn!(jobs = lost.len(), "leases were lost before their jobs were closed"),
+            Ok(lost) => {
+                tracing::warn!(jobs = lost.len(), "leases were lost before their jobs were closed");
+                runner.lost(&lost);
+            }
             Err(error) => tracing::error!(jobs = leases.len(), %error, "jobs could not be closed; they run again"),
         }
         for lease in leases.drain(..) {

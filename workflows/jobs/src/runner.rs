@@ -2,15 +2,17 @@
 
 use crate::disposition::{Disposition, backoff};
 use crate::handler::{Handler, Handlers};
+use crate::metrics::Metrics;
 use chrono::TimeDelta;
 use futures_util::FutureExt;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tandem_app::{App, AppError};
 use tandem_store::StoreError;
 use tandem_store::jobs::{Claimed, Lease, Now, Outcome};
+use tokio::time::Instant;
 
 /// How the workers of this process behave.
 #[derive(Debug, Clone)]
@@ -38,8 +40,9 @@ pub struct Runner {
     pub(crate) node: Arc<str>,
     pub(crate) settings: Settings,
     pub(crate) handler: Arc<dyn Handler>,
-    /// What this node has leased and not yet settled.
-    pub(crate) hand: Arc<Mutex<HashSet<Lease>>>,
+    pub(crate) metrics: Metrics,
+    /// What this node has leased and not yet settled, with its kind.
+    hand: Arc<Mutex<HashMap<Lease, String>>>,
 }
 
 /// What is left to write of an attempt.
@@ -53,7 +56,14 @@ pub(crate) enum Left {
 impl Runner {
     /// A runner of Tandem's jobs for the node of this name, which must be its own.
     pub fn new(app: App, node: impl Into<Arc<str>>, settings: Settings) -> Self {
-        Self { app, node: node.into(), settings, handler: Arc::new(Handlers), hand: Arc::default() }
+        let (handler, metrics) = (Arc::new(Handlers), Metrics::default());
+        Self { app, node: node.into(), settings, handler, metrics, hand: Arc::default() }
+    }
+
+    /// The same, counting into metrics that somebody shows.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// The same with another handler.
@@ -66,21 +76,28 @@ impl Runner {
         TimeDelta::seconds(i64::from(self.settings.lease_seconds))
     }
 
-    fn hand(&self) -> std::sync::MutexGuard<'_, HashSet<Lease>> {
+    fn hand(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, String>> {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self, jobs: &[Claimed]) {
-        self.hand().extend(jobs.iter().map(|job| job.lease));
+        self.metrics.started(jobs);
+        self.hand().extend(jobs.iter().map(|job| (job.lease, job.kind.clone())));
     }
 
     pub(crate) fn let_go(&self, lease: &Lease) {
         self.hand().remove(lease);
     }
 
+    /// Finds out that leases were lost before their jobs were closed.
+    pub(crate) fn lost(&self, leases: &[Lease]) {
+        let hand = self.hand();
+        leases.iter().filter_map(|lease| hand.get(lease)).for_each(|kind| self.metrics.lease_lost(kind));
+    }
+
     /// What this node has in hand.
     pub(crate) fn in_hand(&self) -> Vec<Lease> {
-        self.hand().iter().copied().collect()
+        self.hand().keys().copied().collect()
     }
 
     /// Runs everything that is due now, by the clock that is played, and everything that follows from it at once, one
@@ -94,6 +111,7 @@ impl Runner {
             for ready in store.ready_queues(now).await?.into_iter().filter(|ready| ready.wait <= TimeDelta::zero()) {
                 let claimed = store.claim_jobs(&ready.queue, &self.node, now, self.lease(), 1).await?;
                 let Some(job) = claimed.into_iter().next() else { continue };
+                self.metrics.started(std::slice::from_ref(&job));
                 if let Left::Finish(lease) = self.attempt(&job, now).await {
                     store.finish_jobs(&[lease]).await?;
                 }
@@ -111,19 +129,29 @@ impl Runner {
     pub(crate) async fn attempt(&self, job: &Claimed, now: Now) -> Left {
         let limit = self.settings.attempt;
         let handled = AssertUnwindSafe(self.handler.run(&self.app, job)).catch_unwind();
-        let disposition = match tokio::time::timeout(limit, handled).await {
+        let began = Instant::now();
+        let outcome = tokio::time::timeout(limit, handled).await;
+        self.metrics.ran(&job.kind, began.elapsed(), 1);
+        let disposition = match outcome {
             Ok(Ok(Ok(disposition))) => disposition,
             Ok(Ok(Err(AppError::Store(StoreError::LeaseLost { .. })))) => {
                 tracing::warn!(job = job.lease.job, job.kind, "a job's lease was lost; its work was rolled back");
+                self.metrics.lease_lost(&job.kind);
                 self.let_go(&job.lease);
                 return Left::Nothing;
             }
             Ok(Ok(Err(error))) => Disposition::Retry { after: None, error: error.to_string() },
-            Ok(Err(panic)) => Disposition::Retry { after: None, error: panic_message(&*panic) },
+            Ok(Err(panic)) => {
+                let error = panic_message(&*panic);
+                return self.settle(job, Disposition::Retry { after: None, error }, "panic", now).await;
+            }
             // The transaction of the attempt was dropped with it.
-            Err(_) => Disposition::Retry { after: None, error: format!("the attempt took longer than {limit:?}") },
+            Err(_) => {
+                let error = format!("the attempt took longer than {limit:?}");
+                return self.settle(job, Disposition::Retry { after: None, error }, "timeout", now).await;
+            }
         };
-        self.settle(job, disposition, now).await
+        self.settle(job, disposition, "retry", now).await
     }
 
     /// Runs jobs of one kind in one transaction; where that fails, each by itself.
@@ -131,10 +159,12 @@ impl Runner {
         let limit = self.settings.attempt;
         let handled = AssertUnwindSafe(self.handler.run_together(&self.app, jobs)).catch_unwind();
         let mut left = Vec::with_capacity(jobs.len());
+        let began = Instant::now();
         match tokio::time::timeout(limit, handled).await {
             Ok(Ok(Ok(dispositions))) if dispositions.len() == jobs.len() => {
+                self.metrics.ran(jobs.first().map_or("", |job| &job.kind), began.elapsed(), jobs.len());
                 for (job, disposition) in jobs.iter().zip(dispositions) {
-                    left.push(self.settle(job, disposition, now).await);
+                    left.push(self.settle(job, disposition, "retry", now).await);
                 }
             }
             outcome => {
@@ -149,31 +179,36 @@ impl Runner {
         left
     }
 
-    async fn settle(&self, job: &Claimed, disposition: Disposition, now: Now) -> Left {
+    /// Writes what becomes of a job. `failed` is how the metrics call an attempt that is tried again.
+    async fn settle(&self, job: &Claimed, disposition: Disposition, failed: &'static str, now: Now) -> Left {
         let Claimed { lease, kind, attempt, max_attempts, request_id, .. } = job;
         let store = &self.app.store;
-        let settled = match disposition {
-            Disposition::Finished => Ok(()),
-            Disposition::Obsolete => return Left::Finish(*lease),
-            Disposition::Snooze { after } => store.snooze_job(lease, now, after).await,
+        let (outcome, settled) = match disposition {
+            Disposition::Finished => ("finished", Ok(())),
+            Disposition::Obsolete => {
+                self.metrics.ended(kind, "obsolete");
+                return Left::Finish(*lease);
+            }
+            Disposition::Snooze { after } => ("snooze", store.snooze_job(lease, now, after).await),
             Disposition::Retry { after, error } if attempt < max_attempts => {
                 tracing::warn!(job = lease.job, kind, attempt, request_id, error, "a job will be retried");
                 let after = after.unwrap_or_else(|| backoff(*attempt, self.app.env.chance.fraction()));
-                store.retry_job(lease, now, after, &error).await
+                (failed, store.retry_job(lease, now, after, &error).await)
             }
             Disposition::Retry { error, .. } | Disposition::Dead { error } => {
                 tracing::error!(job = lease.job, kind, attempt, request_id, error, "a job was given up");
-                store.archive_job(lease, now, Outcome::Dead, &error).await
+                ("dead", store.archive_job(lease, now, Outcome::Dead, &error).await)
             }
             Disposition::Cancel { reason } => {
                 tracing::info!(job = lease.job, kind, request_id, reason, "a job was cancelled");
-                store.archive_job(lease, now, Outcome::Cancelled, &reason).await
+                ("cancel", store.archive_job(lease, now, Outcome::Cancelled, &reason).await)
             }
         };
         match settled {
-            Ok(()) => {}
+            Ok(()) => self.metrics.ended(kind, outcome),
             Err(StoreError::LeaseLost { .. }) => {
                 tracing::warn!(job = lease.job, kind, "a job's lease was lost before its outcome was written");
+                self.metrics.lease_lost(kind);
             }
             // The lease runs out and the job runs again: nothing is lost.
             Err(error) => tracing::error!(job = lease.job, kind, request_id, %error, "a job's outcome was not written"),

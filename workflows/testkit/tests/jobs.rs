@@ -7,15 +7,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use tandem_app::{App, AppError, Call, LeadFallDue, UserCreate};
+use tandem_app::{App, AppError, Call, JobQueueSave, LeadFallDue, UserCreate};
 use tandem_domain::access::{Role, Side};
 use tandem_domain::decision::Priority;
+use tandem_domain::edit::Edit;
 use tandem_domain::id::LeadId;
 use tandem_jobs::schedule::{Missed, define, turn};
 use tandem_jobs::{Disposition, Handler, Runner, Settings};
-use tandem_store::jobs::{
-    ArchiveFilter, Claimed, JobFilter, Lease, Limits, NewJob, Now, OnDuplicate, Outcome, Queue, Unique,
-};
+use tandem_store::jobs::{ArchiveFilter, Claimed, JobFilter, Lease, Limits, NewJob, Now, OnDuplicate, Outcome, Unique};
 use tandem_store::{Page, Store, StoreError};
 use tandem_testkit::{World, on_both_databases};
 
@@ -117,8 +116,16 @@ async fn archive(store: &Store) -> Vec<(String, Outcome, String, String)> {
 }
 
 async fn limit(world: &World, queue: &str, limits: Limits) {
-    let queue = Queue { name: queue.to_owned(), paused: false, limits };
-    world.app.run(&world.system(), tandem_app::JobQueueSave { queue }).await.unwrap();
+    let edit = |limit: Option<i32>| limit.map_or(Edit::Clear, Edit::Set);
+    let save = JobQueueSave {
+        name: queue.to_owned(),
+        max_running: edit(limits.max_running),
+        max_running_per_key: edit(limits.max_running_per_key),
+        per_minute: edit(limits.per_minute),
+        per_minute_per_key: edit(limits.per_minute_per_key),
+        ..JobQueueSave::default()
+    };
+    world.app.run(&world.system(), save).await.unwrap();
 }
 
 on_both_databases! {
@@ -314,13 +321,11 @@ on_both_databases! {
 
     async fn a_paused_queue_starts_nothing_and_goes_on(world: World) {
         world.app.store.add_jobs(&[job("a", world.now())]).await.unwrap();
-        let mut queue = world.app.store.queue("default").await.unwrap().unwrap();
-        queue.paused = true;
-        world.app.run(&world.system(), tandem_app::JobQueueSave { queue: queue.clone() }).await.unwrap();
+        let pause = |paused| JobQueueSave { name: "default".to_owned(), paused: Some(paused), ..JobQueueSave::default() };
+        world.app.run(&world.system(), pause(true)).await.unwrap();
         assert!(claim(&world, "n", 9).await.is_empty());
         assert!(world.app.store.ready_queues(Now::At(world.now())).await.unwrap().is_empty());
-        queue.paused = false;
-        world.app.run(&world.system(), tandem_app::JobQueueSave { queue }).await.unwrap();
+        world.app.run(&world.system(), pause(false)).await.unwrap();
         assert_eq!(names(&claim(&world, "n", 9).await), ["a"]);
         assert_eq!(world.ledger_kinds().await, ["job_queue.paused", "job_queue.resumed"]);
     }
@@ -382,6 +387,7 @@ on_both_databases! {
         let store = &world.app.store;
         let claimed = store.claim_jobs("default", "n1", Now::Database, LEASE, 9).await.unwrap();
         assert_eq!(names(&claimed), ["past"]);
+        assert!((claimed[0].started_at - real).abs() < TimeDelta::minutes(5), "{claimed:?}");
         let page = store.job_page(&JobFilter::default(), Now::Database, &Page::first(9)).await.unwrap();
         let until = page.items[0].visible_at;
         assert!((until - real - LEASE).abs() < TimeDelta::minutes(5), "{until} is counted from the database's {real}");
@@ -415,9 +421,14 @@ on_both_databases! {
             added += node.await.unwrap();
         }
         assert_eq!((added, world.job_kinds().await), (1, vec!["prune".to_owned()]));
-        let switch = |paused| tandem_app::JobScheduleSwitch { name: "daily".to_owned(), paused, next_at: None };
+        let switch = |paused| tandem_app::JobScheduleSwitch { name: "daily".to_owned(), paused };
         world.app.run(&world.system(), switch(true)).await.unwrap();
         world.clock.advance(TimeDelta::days(3));
+        assert_eq!(store.turn_schedules(Now::At(world.now()), turn).await.unwrap(), 0);
+        world.app.run(&world.system(), switch(false)).await.unwrap();
+        let resumed = store.schedules().await.unwrap();
+        let next = resumed[0].next_at - world.now();
+        assert_eq!(next, TimeDelta::hours(18), "it is 09:00: three days are not made up for, and the next 03:00 comes");
         assert_eq!(store.turn_schedules(Now::At(world.now()), turn).await.unwrap(), 0);
         assert!(world.run_due_jobs().await > 0);
         assert!(world.job_kinds().await.is_empty(), "the shipped jobs run");

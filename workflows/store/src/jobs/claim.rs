@@ -42,6 +42,8 @@ pub struct Claimed {
     pub payload: String,
     /// When it fell due.
     pub due_at: DateTime<Utc>,
+    /// When it was leased, by the clock that says what is due.
+    pub started_at: DateTime<Utc>,
     /// Which of `max_attempts` this is, from 1.
     pub attempt: i32,
     /// How often it may be tried.
@@ -55,8 +57,12 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    const COLUMNS: &str =
-        "id, queue, kind, payload, due_at, fence, attempt, max_attempts, ordering_key, request_id, trace";
+    fn columns(now: &str) -> String {
+        format!(
+            "id, queue, kind, payload, due_at, {now} AS started_at, fence, attempt, max_attempts, ordering_key, \
+             request_id, trace"
+        )
+    }
 
     fn read(row: &QueryResult) -> Result<Self> {
         Ok(Self {
@@ -65,6 +71,7 @@ impl Claimed {
             kind: row.try_get("", "kind")?,
             payload: row.try_get("", "payload")?,
             due_at: moment(row.try_get("", "due_at")?),
+            started_at: moment(row.try_get("", "started_at")?),
             attempt: row.try_get("", "attempt")?,
             max_attempts: row.try_get("", "max_attempts")?,
             ordering_key: row.try_get("", "ordering_key")?,
@@ -111,11 +118,11 @@ fn claim_sql(backend: DbBackend, now: Now, ids: &str) -> String {
         DbBackend::Postgres => format!("= ANY(ARRAY({ids}))"),
         _ => format!("IN ({ids})"),
     };
+    let now = now.sql(backend);
     format!(
-        "UPDATE job SET fence = fence + 1, attempt = attempt + 1, visible_at = {} + $3, leased_by = $4 WHERE id {chosen} \
-         RETURNING {}",
-        now.sql(backend),
-        Claimed::COLUMNS
+        "UPDATE job SET fence = fence + 1, attempt = attempt + 1, visible_at = {now} + $3, leased_by = $4 \
+         WHERE id {chosen} RETURNING {}",
+        Claimed::columns(&now)
     )
 }
 
@@ -212,7 +219,7 @@ async fn claim_under_lock(
     let sql = format!(
         "UPDATE job SET fence = fence + 1, attempt = attempt + 1, visible_at = {now_sql} + $1, leased_by = $2 \
              WHERE id IN ({ids}) RETURNING {}",
-        Claimed::COLUMNS
+        Claimed::columns(&now_sql)
     );
     let rows = connection.query_all_raw(statement(backend, sql, [ask.lease_ms.into(), ask.node.into()])).await;
     let rows = rows.map_err(|error| StoreError::writing(error, "Job"))?;

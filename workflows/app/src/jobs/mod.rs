@@ -1,10 +1,16 @@
 //! What operators do to jobs, queues and schedules. Each is a command with an entry in the audit book.
 
-use crate::{AppError, Call, Command, Env, Result};
-use chrono::{DateTime, Utc};
+pub mod cron;
+mod refusal;
+
+pub use refusal::Refusal;
+
+use crate::{Call, Command, Env, Result};
+use cron::Cron;
 use serde::{Deserialize, Serialize};
 use tandem_domain::decision::{Decision, Fact, Subject};
-use tandem_store::jobs::{ArchiveFilter, JobChange, JobFilter, Limits, Queue, ScheduleSwitch};
+use tandem_domain::edit::Edit;
+use tandem_store::jobs::{ArchiveFilter, JobChange, JobFilter, JobState, Limits, Queue, ScheduleSwitch};
 use tandem_store::{Save, StoreError, Tx};
 use uuid::Uuid;
 
@@ -49,7 +55,12 @@ fn changed(
     Decision::new(JobsChanged { jobs, change: Some(change(ids)) }, fact)
 }
 
-/// Lets waiting jobs be claimed at once.
+/// How many jobs a command may change, where it may change that many.
+fn at_most(limit: u64) -> Result<u64> {
+    if (1..=MOST_JOBS).contains(&limit) { Ok(limit) } else { Err(Refusal::TooMany.into()) }
+}
+
+/// Lets jobs that wait be claimed at once. Those that are due or run are left alone.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobsRunNow {
     /// Which.
@@ -63,8 +74,12 @@ impl Command for JobsRunNow {
     type Output = JobsChanged;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<JobsChanged>> {
-        let now = call.now(env);
-        let ids = tx.choose_jobs(&self.filter, now, self.limit.min(MOST_JOBS)).await?;
+        let (now, limit) = (call.now(env), at_most(self.limit)?);
+        let waiting = JobFilter { state: Some(JobState::Waiting), ..self.filter.clone() };
+        let ids = match self.filter.state {
+            None | Some(JobState::Waiting) => tx.choose_jobs(&waiting, now, limit).await?,
+            Some(JobState::Due | JobState::Running) => Vec::new(),
+        };
         Ok(changed("jobs.brought_forward", &self.filter, ids, |ids| JobChange::RunNow(ids, now)))
     }
 }
@@ -87,11 +102,10 @@ impl Command for JobsCancel {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<JobsChanged>> {
         let reason = self.reason.trim();
         if reason.is_empty() || reason.chars().count() > 500 {
-            let message = "say why in 1 to 500 characters: whoever misses the job will ask";
-            return Err(AppError::refused("JOBS_REASON", message, Some("reason")));
+            return Err(Refusal::Reason.into());
         }
         let now = call.now(env);
-        let ids = tx.choose_jobs(&self.filter, now, self.limit.min(MOST_JOBS)).await?;
+        let ids = tx.choose_jobs(&self.filter, now, at_most(self.limit)?).await?;
         let decision =
             changed("jobs.cancelled", &self.filter, ids, |ids| JobChange::Cancel(ids, now, reason.to_owned()));
         Ok(Decision { facts: decision.facts.into_iter().map(|fact| fact.because(reason)).collect(), ..decision })
@@ -113,16 +127,56 @@ impl Command for JobsRedrive {
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<JobsChanged>> {
         let now = call.now(env);
-        let ids = tx.choose_archived(&self.filter, self.limit.min(MOST_JOBS)).await?;
+        let ids = tx.choose_archived(&self.filter, at_most(self.limit)?).await?;
         Ok(changed("jobs.redriven", &self.filter, ids, |ids| JobChange::Redrive(ids, now)))
     }
 }
 
-/// Sets whether a queue starts jobs, and its limits.
-#[derive(Debug, Clone, Serialize)]
+/// Sets whether a queue starts jobs, and its limits. What is left out stays as it is.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct JobQueueSave {
+    /// Its name.
+    pub name: String,
+    /// Whether none of its jobs shall be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// Jobs at once.
+    #[serde(skip_serializing_if = "Edit::is_keep")]
+    pub max_running: Edit<i32>,
+    /// Jobs at once under one limit key.
+    #[serde(skip_serializing_if = "Edit::is_keep")]
+    pub max_running_per_key: Edit<i32>,
+    /// Starts a minute.
+    #[serde(skip_serializing_if = "Edit::is_keep")]
+    pub per_minute: Edit<i32>,
+    /// Starts a minute under one limit key.
+    #[serde(skip_serializing_if = "Edit::is_keep")]
+    pub per_minute_per_key: Edit<i32>,
+}
+
+impl JobQueueSave {
     /// The queue as it shall be.
-    pub queue: Queue,
+    fn applied_to(&self, before: &Queue) -> Result<Queue> {
+        let edit = |edit: Edit<i32>, before: Option<i32>, field| {
+            let read = |limit: i32| match (1..=LARGEST_LIMIT).contains(&limit) {
+                true => Ok(limit),
+                false => Err(Refusal::Limit { field }),
+            };
+            let mut limit = before;
+            edit.apply(&mut limit, read).map(|()| limit)
+        };
+        let limits = &before.limits;
+        Ok(Queue {
+            name: before.name.clone(),
+            paused: self.paused.unwrap_or(before.paused),
+            limits: Limits {
+                max_running: edit(self.max_running, limits.max_running, "maxRunning")?,
+                max_running_per_key: edit(self.max_running_per_key, limits.max_running_per_key, "maxRunningPerKey")?,
+                per_minute: edit(self.per_minute, limits.per_minute, "perMinute")?,
+                per_minute_per_key: edit(self.per_minute_per_key, limits.per_minute_per_key, "perMinutePerKey")?,
+            },
+        })
+    }
 }
 
 impl Command for JobQueueSave {
@@ -130,24 +184,11 @@ impl Command for JobQueueSave {
     type Output = Queue;
 
     async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<Queue>> {
-        let queue = &self.queue;
-        let Some(before) = tx.job_queue(&queue.name).await? else {
-            let message = format!("there is no queue {:?}", queue.name);
-            return Err(AppError::refused("JOB_QUEUE_UNKNOWN", message, Some("queue")));
+        let Some(before) = tx.job_queue(&self.name).await? else {
+            return Err(Refusal::QueueUnknown { queue: self.name.clone() }.into());
         };
-        let Limits { max_running, max_running_per_key, per_minute, per_minute_per_key } = queue.limits;
-        for (limit, field) in [
-            (max_running, "maxRunning"),
-            (max_running_per_key, "maxRunningPerKey"),
-            (per_minute, "perMinute"),
-            (per_minute_per_key, "perMinutePerKey"),
-        ] {
-            if limit.is_some_and(|limit| !(1..=LARGEST_LIMIT).contains(&limit)) {
-                let message = format!("a limit is 1 to {LARGEST_LIMIT}; to let nothing start, pause the queue");
-                return Err(AppError::refused("JOB_QUEUE_LIMIT", message, Some(field)));
-            }
-        }
-        if before == *queue {
+        let queue = self.applied_to(&before)?;
+        if before == queue {
             return Ok(Decision::unchanged(before));
         }
         let kind = match (before.paused, queue.paused) {
@@ -156,20 +197,17 @@ impl Command for JobQueueSave {
             _ => "job_queue.limited",
         };
         let fact = fact(kind).with("queue", &queue.name).with("limits", &queue.limits);
-        Ok(Decision::new(queue.clone(), fact))
+        Ok(Decision::new(queue, fact))
     }
 }
 
-/// Halts a schedule, or lets it go on.
+/// Halts a schedule, or lets it go on at its next tick: what it missed while it stood still is not made up for.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobScheduleSwitch {
     /// Its name.
     pub name: String,
     /// Whether it shall stand still.
     pub paused: bool,
-    /// Where it goes on: its next tick, so that what it missed while it stood still is not made up for. None to leave the
-    /// tick as it is.
-    pub next_at: Option<DateTime<Utc>>,
 }
 
 /// A schedule as it was switched.
@@ -191,17 +229,19 @@ impl Command for JobScheduleSwitch {
     const NAME: &'static str = "jobScheduleSwitch";
     type Output = JobScheduleSwitched;
 
-    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<JobScheduleSwitched>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<JobScheduleSwitched>> {
         let Some(schedule) = tx.job_schedule(&self.name).await? else {
-            let message = format!("there is no schedule {:?}", self.name);
-            return Err(AppError::refused("JOB_SCHEDULE_UNKNOWN", message, Some("name")));
+            return Err(Refusal::ScheduleUnknown { schedule: self.name.clone() }.into());
         };
         let name = self.name.clone();
         if schedule.paused == self.paused {
             return Ok(Decision::unchanged(JobScheduleSwitched { name, switch: None }));
         }
         let kind = if self.paused { "job_schedule.paused" } else { "job_schedule.resumed" };
-        let switch = ScheduleSwitch { name: name.clone(), paused: self.paused, next_at: self.next_at };
+        // A schedule that cannot be read keeps its tick; whoever turns it says so.
+        let next = || Cron::parse(&schedule.cron, &schedule.zone).ok()?.next(call.now(env));
+        let next_at = if self.paused { None } else { next() };
+        let switch = ScheduleSwitch { name: name.clone(), paused: self.paused, next_at };
         let fact = fact(kind).with("schedule", &name);
         Ok(Decision::new(JobScheduleSwitched { name, switch: Some(switch) }, fact))
     }
