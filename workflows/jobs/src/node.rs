@@ -25,7 +25,8 @@ const TOGETHER: usize = 64;
 const ROUND: Duration = Duration::from_secs(10);
 /// A node that has not reported for this long is forgotten.
 const SILENCE: TimeDelta = TimeDelta::hours(1);
-/// How long to wait before looking again at a queue that its limits hold back.
+/// How long to wait before looking again where jobs are due and none may start: their limits or their keys hold them back.
+/// Doubled each time in a row.
 const HELD_BACK: Duration = Duration::from_millis(50);
 
 /// Runs workers until `stop` turns true, then finishes what is in hand, for at most `grace`; what is not finished by
@@ -74,7 +75,7 @@ async fn claim(
 ) {
     let poll = Duration::from_millis(runner.settings.poll_ms.max(1));
     let store = &runner.app.store;
-    let mut round = 0_usize;
+    let (mut round, mut fruitless) = (0_usize, 0_u32);
     while !*stop.borrow() {
         let first = tokio::select! {
             permit = room.clone().acquire_owned() => permit,
@@ -89,38 +90,54 @@ async fn claim(
         let announced = store.jobs_added().notified();
         round = round.wrapping_add(1);
         let pause = match look(runner, &mut permits, round, work).await {
-            Ok(pause) => pause,
+            Ok(Found::Jobs) => None,
+            Ok(Found::Nothing(wait)) => Some(wait),
+            Ok(Found::HeldBack) => {
+                fruitless = (fruitless + 1).min(8);
+                Some(HELD_BACK * (1 << (fruitless - 1)))
+            }
             Err(error) => {
                 tracing::error!(%error, "jobs could not be claimed");
                 Some(poll)
             }
         };
         drop(permits);
-        if let Some(pause) = pause {
-            tokio::select! {
-                () = announced => {}
-                () = tokio::time::sleep(pause.min(poll)) => {}
-                _ = stop.changed() => {}
-            }
+        let Some(pause) = pause else {
+            fruitless = 0;
+            continue;
+        };
+        tokio::select! {
+            () = announced => fruitless = 0,
+            () = tokio::time::sleep(pause.min(poll)) => {}
+            _ = stop.changed() => {}
         }
     }
 }
 
-/// Claims from every queue that has jobs due, and hands them to the workers; gives how long there is nothing to do, and
-/// none where there may be more.
+/// What a look at the queues found.
+enum Found {
+    /// Jobs were handed out; there may be more.
+    Jobs,
+    /// Nothing is due for this long.
+    Nothing(Duration),
+    /// Jobs are due, and none of them may start.
+    HeldBack,
+}
+
+/// Claims from every queue that has jobs due, and hands them to the workers.
 async fn look(
     runner: &Runner,
     permits: &mut Vec<OwnedSemaphorePermit>,
     round: usize,
     work: &mpsc::Sender<Task<Work>>,
-) -> Result<Option<Duration>, StoreError> {
+) -> Result<Found, StoreError> {
     let store = &runner.app.store;
     let ready = store.ready_queues(Now::Database).await?;
     let (mut due, later): (Vec<Ready>, Vec<Ready>) =
         ready.into_iter().partition(|ready| ready.wait <= TimeDelta::zero());
     if due.is_empty() {
         let wait = later.iter().filter_map(|ready| ready.wait.to_std().ok()).min();
-        return Ok(Some(wait.unwrap_or(Duration::MAX)));
+        return Ok(Found::Nothing(wait.unwrap_or(Duration::MAX)));
     }
     // Each queue is the first in its turn: one that fills all the room leaves some for the others.
     let queues = due.len();
@@ -137,11 +154,11 @@ async fn look(
         for jobs in together(runner, claimed) {
             let permits = permits.split_off(permits.len().saturating_sub(jobs.len()));
             if work.send(backend::task(Batch { jobs, permits })).await.is_err() {
-                return Ok(Some(Duration::MAX));
+                return Ok(Found::Nothing(Duration::MAX));
             }
         }
     }
-    Ok((!found).then_some(HELD_BACK))
+    Ok(if found { Found::Jobs } else { Found::HeldBack })
 }
 
 /// Jobs that gain from it are put together by kind, the others stay alone.
