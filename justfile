@@ -11,6 +11,10 @@ run *ARGS:
 demo *ARGS:
     cargo run --release -- demo {{ ARGS }}
 
+# Jobs, queues, schedules and nodes of the database in the working folder: docs/guides/operate.md.
+jobs *ARGS:
+    cargo run -- jobs {{ ARGS }}
+
 # All tests, on SQLite and PostgreSQL (started by the tests where it is installed).
 test *ARGS:
     cargo test --workspace {{ ARGS }}

@@ -14,7 +14,7 @@ use tandem_connectors::smtp::{DkimSettings, SmtpSettings, TlsMode};
 use tandem_domain::lead::Patience;
 use tandem_domain::verification::{Checklist, Policy};
 use tandem_domain::work_item::Lease;
-use tandem_jobs::Runner;
+use tandem_jobs::{Metrics, Runner};
 use tandem_store::Store;
 use uuid::Uuid;
 
@@ -199,7 +199,7 @@ pub fn request_ids(env: &Env) -> Arc<dyn Fn() -> String + Send + Sync> {
 }
 
 /// Runs the workers of this process until the shutdown, and then until what is in hand is finished or given back.
-pub async fn work(settings: &Settings, app: App, shutdown: Shutdown) {
+pub async fn work(settings: &Settings, app: App, metrics: Metrics, shutdown: Shutdown) {
     let workers = tandem_jobs::Settings {
         concurrency: settings.jobs.concurrency.get(),
         lease_seconds: settings.jobs.lease_seconds.get(),
@@ -210,6 +210,7 @@ pub async fn work(settings: &Settings, app: App, shutdown: Shutdown) {
     let node = format!("{}-{}", std::process::id(), app.env.id::<Uuid>(app.env.now()));
     let grace = Duration::from_secs(settings.server.shutdown_grace_seconds);
     tracing::info!(node, concurrency = workers.concurrency, "workers started");
-    tandem_jobs::run_workers(Runner::new(app, node, workers), shutdown.receiver(), grace).await;
+    let runner = Runner::new(app, node, workers).with_metrics(metrics);
+    tandem_jobs::run_workers(runner, shutdown.receiver(), grace).await;
     tracing::info!("workers stopped");
 }

@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod import;
+mod jobs;
 mod ledger;
 mod migrate;
 mod schema;
@@ -59,6 +60,9 @@ enum Command {
     /// Verify or export the ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// See and steer jobs, queues, schedules and nodes
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Check configuration, database, clock, mail server and queue
     Doctor,
 }
@@ -102,6 +106,7 @@ impl Cli {
             Command::Sequence(sequence::Command::Validate { file }) => sequence::validate(&file),
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
             Command::Sequence(sequence::Command::Apply { file }) => sequence::apply(&logged(load()?), &file).await,
+            Command::Jobs(command) => jobs::run(&logged(load()?), command).await,
             Command::Ledger(command) => ledger::run(&logged(load()?), command).await,
         }
     }

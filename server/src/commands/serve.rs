@@ -56,12 +56,14 @@ pub async fn serve(
     shutdown: shutdown::Shutdown,
 ) -> anyhow::Result<()> {
     let grace = Duration::from_secs(settings.server.shutdown_grace_seconds);
-    let router = http::router(Http::new(&settings, app.clone(), shutdown.clone()));
+    let http = Http::new(&settings, app.clone(), shutdown.clone());
+    let metrics = http.job_metrics();
+    let router = http::router(http);
     let workers = tokio::spawn({
         let (settings, shutdown) = (settings.clone(), shutdown.clone());
         async move {
             if settings.jobs.workers {
-                wiring::work(&settings, app, shutdown).await;
+                wiring::work(&settings, app, metrics, shutdown).await;
             }
         }
     });

@@ -2,8 +2,12 @@
 
 use super::Outcome;
 use crate::config::Settings;
+use crate::http::{self, Http};
 use crate::shutdown;
 use crate::wiring::{self, Migrate};
+use anyhow::Context;
+use std::future::IntoFuture;
+use tokio::net::TcpListener;
 
 /// Options of `tandem worker`.
 #[derive(Debug, clap::Args)]
@@ -11,6 +15,10 @@ pub(super) struct Args {
     /// Bring the tables up to date first; on SQLite this happens anyway
     #[arg(long)]
     migrate: bool,
+
+    /// Where to answer /healthz, /readyz and /metrics, for example 0.0.0.0:9100. None: nowhere
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
 }
 
 /// Runs workers until a signal.
@@ -20,6 +28,21 @@ pub(super) async fn run(settings: Settings, args: Args) -> anyhow::Result<Outcom
     let migrate = if args.migrate { Migrate::Always } else { Migrate::WhereSafe };
     let store = wiring::open(&settings, migrate).await?;
     let app = wiring::app(&settings, store).await?;
-    wiring::work(&settings, app, shutdown).await;
+    let http = Http::new(&settings, app.clone(), shutdown.clone());
+    let metrics = http.job_metrics();
+    let probes = match args.listen {
+        None => None,
+        Some(listen) => {
+            let bound = TcpListener::bind(listen.as_str()).await;
+            let listener = bound.with_context(|| format!("cannot listen on {listen} (--listen)"))?;
+            tracing::info!(address = %listener.local_addr()?, "answering probes");
+            Some(tokio::spawn(axum::serve(listener, http::probes(http)).into_future()))
+        }
+    };
+    wiring::work(&settings, app, metrics, shutdown).await;
+    // Until the last job has ended: somebody may want to know how that goes.
+    if let Some(probes) = probes {
+        probes.abort();
+    }
     Ok(Outcome::Done)
 }

@@ -5,9 +5,10 @@ mod graphql;
 pub mod guard;
 mod health;
 pub mod media;
+mod metrics;
 pub mod request;
 mod router;
 pub mod unsubscribe;
 mod websocket;
 
-pub use router::{Http, router};
+pub use router::{Http, probes, router};

@@ -2,7 +2,7 @@
 
 use super::error::HttpError;
 use super::request::{self, Frame};
-use super::{graphql, health, unsubscribe, websocket};
+use super::{graphql, health, metrics, unsubscribe, websocket};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
 use crate::wiring;
@@ -25,6 +25,7 @@ pub struct Http {
     pub(super) schema: TandemSchema,
     pub(super) limits: Arc<Limits>,
     pub(super) shutdown: Shutdown,
+    pub(super) metrics: metrics::Metrics,
     frame: Frame,
 }
 
@@ -50,28 +51,48 @@ impl Http {
             timeout: Duration::from_secs(server.request_timeout_seconds.get()),
         };
         let schema = tandem_api::schema(Some(app.clone()));
-        Self { app, schema, limits: Arc::new(limits), shutdown, frame }
+        let metrics = metrics::Metrics::default();
+        Self { app, schema, limits: Arc::new(limits), shutdown, metrics, frame }
+    }
+
+    /// What `/metrics` shows of jobs: for the workers of this process to count into.
+    pub fn job_metrics(&self) -> tandem_jobs::Metrics {
+        self.metrics.jobs.clone()
     }
 }
 
 /// All addresses of the process.
 pub fn router(http: Http) -> Router {
-    // Compressed answers beside secrets can be measured (BREACH); what is compressed here holds none.
-    let plain = Router::new()
-        .route("/", get(front))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .layer(CompressionLayer::new());
-    let frame = http.frame.clone();
-    Router::new()
+    let front = Router::new().route("/", get(front)).layer(CompressionLayer::new());
+    let routes = Router::new()
         .route("/graphql", any(graphql::handle))
         .route("/graphql/ws", get(websocket::handle))
-        .merge(plain)
-        .merge(unsubscribe::routes(http.app.clone()))
+        .merge(front)
+        .merge(unsubscribe::routes(http.app.clone()));
+    framed(http, routes)
+}
+
+/// The addresses of a process that only runs jobs: whether it lives and can work, and what it counts.
+pub fn probes(http: Http) -> Router {
+    framed(http, Router::new())
+}
+
+/// Routes with the probes beside them and the layers around all.
+fn framed(http: Http, routes: Router<Http>) -> Router {
+    // Compressed answers beside secrets can be measured (BREACH); what is compressed here holds none.
+    let probes = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::show))
+        .layer(CompressionLayer::new());
+    let (frame, counted) = (http.frame.clone(), http.metrics.clone());
+    routes
+        .merge(probes)
         .fallback(async || HttpError::not_found())
         .method_not_allowed_fallback(async || HttpError::method_not_allowed())
         .layer(DefaultBodyLimit::max(http.limits.max_body))
         .layer(middleware::from_fn_with_state(frame, request::frame))
+        .layer(middleware::from_fn_with_state(counted, metrics::count))
         .with_state(http)
 }
 

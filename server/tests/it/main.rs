@@ -6,6 +6,7 @@ mod auth;
 mod dispatch;
 mod graphql;
 mod health;
+mod metrics;
 mod plain;
 mod server;
 mod unsubscribe;

@@ -50,10 +50,12 @@ impl Server {
         Self::over(World::sqlite().await)
     }
 
-    pub fn over(world: World) -> Self {
+    pub fn over(mut world: World) -> Self {
         let (trigger, shutdown) = shutdown::channel();
         let settings = Settings::defaults().unwrap();
-        let router = router(Http::new(&settings, world.app.clone(), shutdown));
+        let http = Http::new(&settings, world.app.clone(), shutdown);
+        world.runner = world.runner.with_metrics(http.job_metrics());
+        let router = router(http);
         Self { world, trigger, router }
     }
 

@@ -61,7 +61,7 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
         Ok(released) => tracing::warn!(released, "jobs were given back unfinished"),
         Err(error) => tracing::error!(%error, "unfinished jobs could not be given back; their leases run out"),
     }
-    if let Err(error) = runner.app.store.forget_node(&runner.node, SILENCE, Now::Database).await {
+    if let Err(error) = runner.app.store.forget_node(&runner.node).await {
         tracing::warn!(%error, "this node could not sign off");
     }
 }
@@ -228,5 +228,6 @@ async fn round(runner: &Runner, store: &Store) -> Result<(), StoreError> {
     store.turn_schedules(Now::Database, schedule::turn).await?;
     let running = i32::try_from(runner.in_hand().len()).unwrap_or(i32::MAX);
     let concurrency = i32::try_from(runner.settings.concurrency).unwrap_or(i32::MAX);
-    store.report_node(&runner.node, env!("CARGO_PKG_VERSION"), concurrency, running, Now::Database).await
+    store.report_node(&runner.node, env!("CARGO_PKG_VERSION"), concurrency, running, Now::Database).await?;
+    store.forget_silent_nodes(SILENCE, Now::Database).await
 }

@@ -404,6 +404,22 @@ on_both_databases! {
         assert_eq!(world.app.store.finish_jobs(&leases(&claimed[..1])).await.unwrap().len(), 1, "the old lease is void");
     }
 
+    async fn a_node_that_stops_or_is_silent_for_long_is_forgotten(world: World) {
+        let store = &world.app.store;
+        let names = async || store.nodes().await.unwrap().into_iter().map(|node| node.name).collect::<Vec<_>>();
+        for name in ["lives", "stops", "dies"] {
+            store.report_node(name, "0", 16, 0, Now::At(world.now())).await.unwrap();
+        }
+        store.forget_node("stops").await.unwrap();
+        world.clock.advance(TimeDelta::minutes(59));
+        store.report_node("lives", "0", 16, 1, Now::At(world.now())).await.unwrap();
+        store.forget_silent_nodes(TimeDelta::hours(1), Now::At(world.now())).await.unwrap();
+        assert_eq!(names().await, ["dies", "lives"]);
+        world.clock.advance(TimeDelta::minutes(2));
+        store.forget_silent_nodes(TimeDelta::hours(1), Now::At(world.now())).await.unwrap();
+        assert_eq!(names().await, ["lives"]);
+    }
+
     async fn a_tick_runs_once_over_all_nodes_and_a_paused_schedule_stands_still(world: World) {
         let daily = define("daily", "0 3 * * *", "UTC", Missed::Once, &tandem_domain::decision::Job::Prune {}, world.now()).unwrap();
         let store = &world.app.store;

@@ -36,11 +36,19 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a node that stops, and nodes that have not reported for `silence`.
-    pub async fn forget_node(&self, name: &str, silence: TimeDelta, now: Now) -> Result<()> {
+    /// Forgets a node that stops.
+    pub async fn forget_node(&self, name: &str) -> Result<()> {
+        let sql = "DELETE FROM job_node WHERE name = $1";
+        let values = [name.into()];
+        self.writer().execute_raw(statement(self.writer().get_database_backend(), sql, values)).await?;
+        Ok(())
+    }
+
+    /// Forgets nodes that have not reported for `silence`.
+    pub async fn forget_silent_nodes(&self, silence: TimeDelta, now: Now) -> Result<()> {
         let backend = self.writer().get_database_backend();
-        let sql = format!("DELETE FROM job_node WHERE name = $1 OR seen_at < {} - $2", now.sql(backend));
-        let values = [name.into(), silence.num_milliseconds().into()];
+        let sql = format!("DELETE FROM job_node WHERE seen_at < {} - $1", now.sql(backend));
+        let values = [silence.num_milliseconds().into()];
         self.writer().execute_raw(statement(backend, sql, values)).await?;
         Ok(())
     }
