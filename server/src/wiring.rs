@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_app::email::port::{Mailbox, Mailer};
-use tandem_app::{App, Chance, Clock, Env, Ids, Links, Mail, QueueRules};
+use tandem_app::{App, Call, Chance, Clock, Env, Ids, Links, Mail, QueueRules, TaxonomyLibraryInstall};
 use tandem_connectors::smtp::{DkimSettings, SmtpSettings, TlsMode};
 use tandem_domain::lead::Patience;
 use tandem_domain::verification::{Checklist, Policy};
@@ -168,10 +168,30 @@ pub async fn open(settings: &Settings, migrate: Migrate) -> anyhow::Result<Store
     Ok(store)
 }
 
-/// The application over a store, with the real clock, ids and chance.
+/// The same for a command that works on what is there: an SQLite file that does not exist is most often a mistyped path or
+/// the wrong folder, and a new empty database would look like success.
+pub async fn open_existing(settings: &Settings) -> anyhow::Result<Store> {
+    let url = settings.database.url.reveal();
+    if let Some(path) = url.strip_prefix("sqlite://").map(|path| path.split('?').next().unwrap_or_default())
+        && !std::path::Path::new(path).exists()
+    {
+        bail!(
+            "there is no database at {path} (database.url): `tandem serve` and `tandem migrate up` make one; else check \
+             the path and the folder you are in"
+        );
+    }
+    open(settings, Migrate::WhereSafe).await
+}
+
+/// The application over a store, with the real clock, ids and chance. A new database gets the taxonomies that are shipped,
+/// without which no row with a tier, an industry or a territory could be taken.
 pub async fn app(settings: &Settings, store: Store) -> anyhow::Result<App> {
     let env = env(settings, &store).await?;
-    Ok(App::new(store, env))
+    let app = App::new(store, env);
+    if app.store.count("taxonomy_term").await? == 0 {
+        app.run(&Call::system("first start"), TaxonomyLibraryInstall).await?;
+    }
+    Ok(app)
 }
 
 /// The key that signs links: the configured one, or one made once and kept in the database, the same for all nodes.

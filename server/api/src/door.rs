@@ -1,4 +1,5 @@
-//! What no resolver shall see: the character U+0000, which PostgreSQL takes in no text and SQLite in all of them.
+//! What no resolver shall see: the character U+0000, which PostgreSQL takes in no text and SQLite in all of them; and a
+//! variable that must have a value and has none, which the library would read as a null.
 
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{Request, ServerError, Value};
@@ -17,6 +18,31 @@ pub(crate) fn refuse_nul(request: &mut Request) -> Option<ServerError> {
     let message = "a text holds the character U+0000, which cannot be stored; leave it out";
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", "NUL_CHARACTER");
+    Some(error)
+}
+
+/// Why a request is not executed, where a variable of a type with `!` has no value (GraphQL, October 2021, 6.1.2). Taken for
+/// null, it would erase a field or drop a filter.
+pub(crate) fn refuse_missing_variables(request: &mut Request) -> Option<ServerError> {
+    let operation = request.operation_name.clone();
+    let given = request.variables.clone();
+    // A document that cannot be parsed, and a name that is not in it, are refused for that by the schema.
+    let document = request.parsed_query().ok()?;
+    let definitions = document.operations.iter().find_map(|(name, one)| {
+        let wanted = operation.is_none() || name.map(async_graphql::Name::as_str) == operation.as_deref();
+        wanted.then_some(&one.node.variable_definitions)
+    })?;
+    let missing = definitions.iter().find(|one| {
+        let null = match given.get(&one.node.name.node) {
+            None => one.node.default_value.is_none(),
+            Some(value) => *value == Value::Null,
+        };
+        null && !one.node.var_type.node.nullable
+    })?;
+    let (name, kind) = (&missing.node.name.node, &missing.node.var_type.node);
+    let message = format!("the variable ${name} of the type {kind} must have a value");
+    let mut error = ServerError::new(message, Some(missing.pos));
+    error.extensions.get_or_insert_default().set("code", "VARIABLE_MISSING");
     Some(error)
 }
 

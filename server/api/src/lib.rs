@@ -102,7 +102,9 @@ pub fn sdl() -> String {
 pub async fn execute(schema: &TandemSchema, app: &App, caller: Caller, request: Request) -> Response {
     let request_id = caller.request_id.clone();
     let mut request = request.data(loaders::loader(app.store.clone())).data(caller);
-    let refused = door::refuse_nul(&mut request).or_else(|| cost::refuse_costly(&mut request));
+    let refused = door::refuse_nul(&mut request)
+        .or_else(|| door::refuse_missing_variables(&mut request))
+        .or_else(|| cost::refuse_costly(&mut request));
     let mut response = match refused {
         Some(error) => Response::from_errors(vec![error]),
         None => schema.execute(request).await,

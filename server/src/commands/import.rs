@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use crate::config::Settings;
-use crate::wiring::{self, Migrate};
+use crate::wiring;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ pub(super) async fn run(mut settings: Settings, args: Args) -> anyhow::Result<Ou
     let job = Job { mapping, ..Job::new(&args.file) }.dry(args.dry_run);
     // What a loss of power undoes, running the import again brings back.
     settings.database.sync_every_commit = false;
-    let app = wiring::app(&settings, wiring::open(&settings, Migrate::WhereSafe).await?).await?;
+    let app = wiring::app(&settings, wiring::open_existing(&settings).await?).await?;
     let call = Call::system(format!("import-{}", app.env.id::<uuid::Uuid>(app.env.now())));
     let bar = bar(&args.file)?;
     let done = match args.kind {

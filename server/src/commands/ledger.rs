@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use crate::config::Settings;
-use crate::wiring::{self, Migrate};
+use crate::wiring;
 use anyhow::Context;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -33,7 +33,7 @@ const CHUNK: u64 = 1_000;
 
 /// Runs the command.
 pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<Outcome> {
-    let store = wiring::open(settings, Migrate::WhereSafe).await?;
+    let store = wiring::open_existing(settings).await?;
     match command {
         Command::Verify { head } => {
             let verified = store.verify_ledger().await?;

@@ -87,6 +87,29 @@ on_both_databases! {
         assert_eq!(answer["data"]["taskCreate"]["userErrors"], json!([]), "{answer}");
     }
 
+    async fn a_variable_that_must_have_a_value_is_never_taken_for_null(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        let contact = global(world.contact("kim@example.com").await.id);
+        let before = trace(&world).await;
+        let change = "mutation($id: ID!, $title: String!) { contactChange(input: {contactId: $id, title: $title}) {
+            contact { title } userErrors { code } } }";
+        let read = "query($first: Int!) { contacts(first: $first) { nodes { id } } }";
+        let cases = [
+            (change, json!({"id": contact, "title": null}), "$title"),
+            (change, json!({"id": contact}), "$title"),
+            (read, json!({}), "$first"),
+        ];
+        for (document, variables, name) in cases {
+            let answer = ask(&world, &sdr, document, variables).await;
+            assert_eq!(answer["data"], Value::Null, "{answer}");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "VARIABLE_MISSING", "{answer}");
+            assert!(answer["errors"][0]["message"].as_str().unwrap().contains(name), "{answer}");
+            assert_eq!(trace(&world).await, before, "{document} left something behind");
+        }
+        let defaulted = "query($first: Int! = 5) { contacts(first: $first) { nodes { id } } }";
+        assert_eq!(ask(&world, &sdr, defaulted, json!({})).await["errors"], Value::Null);
+    }
+
     async fn an_idempotency_key_is_1_to_200_printable_characters(world: World) {
         let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;

@@ -4,7 +4,7 @@ mod show;
 
 use super::Outcome;
 use crate::config::Settings;
-use crate::wiring::{self, Migrate};
+use crate::wiring;
 use clap::ArgGroup;
 use tandem_app::{App, Call, JobQueueSave, JobScheduleSwitch, JobsCancel, JobsRedrive, JobsRunNow};
 use tandem_domain::edit::Edit;
@@ -283,7 +283,7 @@ fn edit(text: &str) -> Result<Edit<i32>, String> {
 
 /// Runs the command.
 pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result<Outcome> {
-    let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
+    let app = wiring::app(settings, wiring::open_existing(settings).await?).await?;
     // Whoever can run this command has the database anyway; the record says that Tandem's operator did it.
     let call = Call::system(format!("cli-{}", app.env.id::<uuid::Uuid>(app.env.now())));
     let store = &app.store;
