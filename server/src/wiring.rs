@@ -9,13 +9,13 @@ use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_app::email::port::{Mailbox, Mailer};
-use tandem_app::{App, Call, Chance, Clock, Env, Ids, Links, Mail, QueueRules, TaxonomyLibraryInstall};
+use tandem_app::{App, AppError, Call, Chance, Clock, Env, Ids, Links, Mail, QueueRules, TaxonomyLibraryInstall};
 use tandem_connectors::smtp::{DkimSettings, SmtpSettings, TlsMode};
 use tandem_domain::lead::Patience;
 use tandem_domain::verification::{Checklist, Policy};
 use tandem_domain::work_item::Lease;
 use tandem_jobs::{Metrics, Runner};
-use tandem_store::Store;
+use tandem_store::{Store, StoreError};
 use uuid::Uuid;
 
 /// The machine's clock.
@@ -189,7 +189,11 @@ pub async fn app(settings: &Settings, store: Store) -> anyhow::Result<App> {
     let env = env(settings, &store).await?;
     let app = App::new(store, env);
     if app.store.count("taxonomy_term").await? == 0 {
-        app.run(&Call::system("first start"), TaxonomyLibraryInstall).await?;
+        match app.run(&Call::system("first start"), TaxonomyLibraryInstall).await {
+            // Another process that starts at the same moment was first.
+            Ok(_) | Err(AppError::Store(StoreError::Duplicate { .. } | StoreError::Conflict)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(app)
 }

@@ -26,9 +26,17 @@ async fn the_program_serves_and_stops_cleanly_at_sigterm() {
 
     let verified = tandem(&database, &["ledger", "verify"]).await;
     assert_eq!(verified.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&verified.stdout).starts_with("the ledger holds: 2 entries"));
     let exported = tandem(&database, &["ledger", "export"]).await;
-    assert_eq!(exported.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 2);
+    let entries = exported.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    assert!(entries > 2, "the shipped taxonomies, the user and the token");
+    let verified = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.starts_with(&format!("the ledger holds: {entries} entries")), "{verified}");
+
+    let elsewhere = format!("sqlite://{}", folder.path().join("mistyped.db").display());
+    let refused = tandem(&elsewhere, &["ledger", "verify"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no database at"));
+    assert!(!folder.path().join("mistyped.db").exists());
 }
 
 #[tokio::test]
