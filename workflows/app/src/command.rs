@@ -152,7 +152,7 @@ impl App {
     }
 
     async fn attempt<C: Command>(&self, call: &Call, command: &C, input_hash: &str) -> Result<C::Output> {
-        let tx = self.store.begin(call.job.clone()).await?;
+        let tx = self.store.begin(call.job).await?;
         let call = &call.timed(&self.env);
         let stamp = call.stamp(&self.env);
         if let Some(output) = answer::<C>(&tx, &stamp, input_hash).await? {

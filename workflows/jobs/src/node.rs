@@ -46,13 +46,11 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
     claim(&runner, &room, &work, stop).await;
     let all = u32::try_from(concurrency).unwrap_or(u32::MAX);
-    let in_time = tokio::time::timeout(grace, room.acquire_many(all)).await.is_ok();
-    // The worker ends with the channel, and the closer with the worker: what is finished is written before the rest is
-    // given back.
+    let _ = tokio::time::timeout(grace, room.acquire_many(all)).await;
+    // Where every permit is back, no handler runs. apalis does not end with its backend: it waits to be told. The closer
+    // ends with the worker, so that what is finished is written before the rest is given back.
     drop(work);
-    if !in_time {
-        worker.abort();
-    }
+    worker.abort();
     let _ = worker.await;
     let _ = tokio::time::timeout(grace, closer).await;
     for task in background {

@@ -112,7 +112,7 @@ impl Command for JobsCancel {
     }
 }
 
-/// Brings archived jobs back, with all their attempts before them.
+/// Brings archived jobs back, with all their attempts before them: due now, or at their own moment where that lies ahead.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobsRedrive {
     /// Which.

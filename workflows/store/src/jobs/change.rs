@@ -15,7 +15,7 @@ pub enum JobChange {
     RunNow(Vec<i64>, DateTime<Utc>),
     /// Jobs are called off at this moment, for this reason. Whoever runs one finds the lease lost.
     Cancel(Vec<i64>, DateTime<Utc>, String),
-    /// Archived jobs come back, due at this moment.
+    /// Archived jobs come back, due at this moment, or at their own where that lies ahead.
     Redrive(Vec<i64>, DateTime<Utc>),
 }
 
