@@ -13,7 +13,7 @@ use tandem_domain::decision::Priority;
 use tandem_domain::edit::Edit;
 use tandem_domain::id::LeadId;
 use tandem_jobs::schedule::{Missed, define, turn};
-use tandem_jobs::{Disposition, Handler, Runner, Settings};
+use tandem_jobs::{Disposition, Handler, Runner, Settings, run_workers};
 use tandem_store::jobs::{ArchiveFilter, Claimed, JobFilter, Lease, Limits, NewJob, Now, OnDuplicate, Outcome, Unique};
 use tandem_store::{Page, Store, StoreError};
 use tandem_testkit::{World, on_both_databases};
@@ -474,6 +474,35 @@ on_both_databases! {
         assert_eq!(world.ledger_kinds().await, ["jobs.redriven"]);
     }
 
+    async fn a_timer_that_was_called_off_comes_back_for_its_own_moment(world: World) {
+        let due = world.now() + TimeDelta::hours(2);
+        world.app.store.add_jobs(&[job("timer", due)]).await.unwrap();
+        let cancel = tandem_app::JobsCancel { filter: JobFilter::default(), reason: "a mistake".to_owned(), limit: 1 };
+        world.app.run(&world.system(), cancel).await.unwrap();
+        let redrive = tandem_app::JobsRedrive { filter: ArchiveFilter::default(), limit: 1 };
+        world.app.run(&world.system(), redrive).await.unwrap();
+        assert!(claim(&world, "n", 9).await.is_empty());
+        world.clock.advance(TimeDelta::hours(2));
+        let claimed = claim(&world, "n", 9).await;
+        assert_eq!((names(&claimed), claimed[0].due_at), (vec!["timer"], due));
+    }
+
+    async fn a_node_stops_when_it_is_told_to_and_leaves_nothing_behind(world: World) {
+        world.app.store.add_jobs(&[job("a", world.now()), job("b", world.now())]).await.unwrap();
+        let script = Script::default();
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let grace = std::time::Duration::from_secs(20);
+        let node = tokio::spawn(run_workers(runner(&world, &script), stopped, grace));
+        let began = tokio::time::Instant::now();
+        while script.seen().len() < 2 && began.elapsed() < grace {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        stop.send(true).unwrap();
+        tokio::time::timeout(grace / 2, node).await.unwrap().unwrap();
+        assert!(world.job_kinds().await.is_empty(), "what was done is written before the node is gone");
+        assert!(world.app.store.nodes().await.unwrap().is_empty());
+    }
+
     async fn an_operator_calls_off_a_job_and_whoever_runs_it_finds_the_lease_lost(world: World) {
         world.app.store.add_jobs(&[job("running", world.now()), job("waiting", world.now() + TimeDelta::hours(1))]).await.unwrap();
         let running = claim(&world, "n", 9).await;
@@ -486,8 +515,10 @@ on_both_databases! {
         assert_eq!(world.ledger_kinds().await, ["jobs.cancelled"]);
     }
 
-    async fn an_operator_brings_a_job_forward(world: World) {
-        world.app.store.add_jobs(&[job("a", world.now() + TimeDelta::days(3))]).await.unwrap();
+    async fn an_operator_brings_forward_what_was_put_off_and_no_timer(world: World) {
+        world.app.store.add_jobs(&[job("a", world.now()), job("timer", world.now() + TimeDelta::days(3))]).await.unwrap();
+        let claimed = claim(&world, "n", 9).await;
+        world.app.store.retry_job(&claimed[0].lease, Now::At(world.now()), TimeDelta::hours(1), "no").await.unwrap();
         assert!(claim(&world, "n", 9).await.is_empty());
         let command = tandem_app::JobsRunNow { filter: JobFilter::default(), limit: 100 };
         assert_eq!(world.app.run(&world.system(), command).await.unwrap().jobs, 1);

@@ -143,7 +143,8 @@ impl JobMutation {
         JobsCancelPayload::of(done.await.map(|changed| changed.jobs))
     }
 
-    /// Brings jobs back from the archive, due at once, with all their attempts before them.
+    /// Brings jobs back from the archive with all their attempts before them: due at once, or at their own moment where
+    /// that lies ahead.
     async fn jobs_redrive(&self, ctx: &Context<'_>, input: JobsRedriveInput) -> Result<JobsRedrivePayload, ApiError> {
         let done = async {
             let command = JobsRedrive { filter: input.filter.read()?, limit: input.limit.into() };

@@ -77,7 +77,7 @@ impl Command for JobsRunNow {
         let (now, limit) = (call.now(env), at_most(self.limit)?);
         let waiting = JobFilter { state: Some(JobState::Waiting), ..self.filter.clone() };
         let ids = match self.filter.state {
-            None | Some(JobState::Waiting) => tx.choose_jobs(&waiting, now, limit).await?,
+            None | Some(JobState::Waiting) => tx.choose_put_off(&waiting, now, limit).await?,
             Some(JobState::Due | JobState::Running) => Vec::new(),
         };
         Ok(changed("jobs.brought_forward", &self.filter, ids, |ids| JobChange::RunNow(ids, now)))
@@ -112,7 +112,7 @@ impl Command for JobsCancel {
     }
 }
 
-/// Brings archived jobs back, with all their attempts before them.
+/// Brings archived jobs back, with all their attempts before them: due now, or at their own moment where that lies ahead.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobsRedrive {
     /// Which.

@@ -146,15 +146,17 @@ pub(super) async fn put_aside(
     Ok(moved)
 }
 
-/// Brings archived jobs back, due at `now`, with all their attempts before them.
+/// Brings archived jobs back with all their attempts before them: due at `now`, or at their own moment where that lies
+/// ahead, since a timer that comes too early finds nothing to do and is gone.
 pub(super) async fn redrive(connection: &impl ConnectionTrait, ids: &[i64], now: DateTime<Utc>) -> Result<()> {
     let backend = connection.get_database_backend();
     let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
     // With ids of their own: a worker that still holds a lease of the old job cannot touch the new one.
+    let due = "CASE WHEN due_at > $1 THEN due_at ELSE $1 END";
     let sql = format!(
         "INSERT INTO job (queue, lane, kind, payload, ordering_key, limit_key, trace, due_at, visible_at, fence, attempt, \
-         max_attempts, dead, last_error, request_id) SELECT queue, lane, kind, payload, ordering_key, limit_key, trace, $1, \
-         $1, 0, 0, max_attempts, {}, reason, request_id FROM job_archive WHERE id IN ({ids}) ORDER BY id",
+         max_attempts, dead, last_error, request_id) SELECT queue, lane, kind, payload, ordering_key, limit_key, trace, \
+         {due}, {due}, 0, 0, max_attempts, {}, reason, request_id FROM job_archive WHERE id IN ({ids}) ORDER BY id",
         if backend == DbBackend::Postgres { "false" } else { "0" }
     );
     connection.execute_raw(statement(backend, sql, [ms(now).into()])).await?;

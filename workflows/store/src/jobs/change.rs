@@ -11,11 +11,11 @@ use sea_orm::{ConnectionTrait, DbBackend};
 /// A change to jobs that were chosen before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobChange {
-    /// Jobs that wait may be claimed from this moment on.
+    /// Jobs that were put off may be claimed from this moment on.
     RunNow(Vec<i64>, DateTime<Utc>),
     /// Jobs are called off at this moment, for this reason. Whoever runs one finds the lease lost.
     Cancel(Vec<i64>, DateTime<Utc>, String),
-    /// Archived jobs come back, due at this moment.
+    /// Archived jobs come back, due at this moment, or at their own where that lies ahead.
     Redrive(Vec<i64>, DateTime<Utc>),
 }
 
@@ -74,6 +74,15 @@ impl Tx {
     pub async fn choose_jobs(&self, filter: &JobFilter, now: DateTime<Utc>, limit: u64) -> Result<Vec<i64>> {
         let mut values = Vec::new();
         let condition = filter.sql(&Now::At(now).sql(self.backend()), &mut values);
+        self.choose("job", &condition, values, limit).await
+    }
+
+    /// The ids of up to `limit` jobs that fell due and were put off, oldest first, locked. A timer whose moment lies ahead
+    /// is not among them: run too early, it would find nothing to do and be gone.
+    pub async fn choose_put_off(&self, filter: &JobFilter, now: DateTime<Utc>, limit: u64) -> Result<Vec<i64>> {
+        let mut values = Vec::new();
+        let condition = filter.sql(&Now::At(now).sql(self.backend()), &mut values);
+        let condition = format!("{condition} AND leased_by IS NULL AND due_at <= {}", ms(now));
         self.choose("job", &condition, values, limit).await
     }
 
