@@ -9,7 +9,8 @@ use tandem_testkit::{World, on_both_databases};
 /// The value of the sample that begins with this name and these labels.
 fn sample(text: &str, name: &str) -> f64 {
     let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-    line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
+    assert!(line.is_some(), "{name} is not in\n{text}");
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 fn job(kind: &str, world: &World, due: TimeDelta) -> NewJob {
