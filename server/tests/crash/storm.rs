@@ -15,7 +15,7 @@ use tandem_connectors::sink::{Sink, SinkOptions};
 use tandem_domain::ledger::sha256_hex;
 use tandem_domain::sequence::enrollment::StateKind;
 use tandem_store::Page;
-use tandem_store::jobs::ArchiveFilter;
+use tandem_store::jobs::{ArchiveFilter, JobFilter, Now};
 use tandem_testkit::World;
 use tokio::process::{Child, Command};
 
@@ -29,8 +29,8 @@ steps:
   - {id: done, kind: end}
 ";
 
-/// Nothing takes this long between two signs of progress, unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Nothing takes this long between two signs of progress, unless it is stuck: a job that failed six times waits a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What befalls a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,9 +159,21 @@ pub(crate) async fn pass(world: World, storm: Storm) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, progress).await.expect("nothing moves any more");
+        if tokio::time::timeout(PATIENCE, progress).await.is_err() {
+            stuck(&world).await;
+        }
     }
     check(&world, &sink, people).await;
+}
+
+/// Fails, saying what is where.
+async fn stuck(world: &World) {
+    let store = &world.app.store;
+    let jobs = store.job_page(&JobFilter::default(), Now::Database, &Page::first(20)).await.unwrap().items;
+    let emails = store.count_by("email", "state").await.unwrap();
+    let runs = store.enrollment_counts(None).await.unwrap();
+    assert!(jobs.is_empty(), "nothing moves any more: {runs:?}, {emails:?}, {jobs:#?}");
+    assert_eq!(left(world).await, 0, "nothing moves any more, and there is no job: {runs:?}, {emails:?}");
 }
 
 /// Waits until the mail server has seen so many messages, or nobody is left to write to.
