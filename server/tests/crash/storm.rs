@@ -189,7 +189,9 @@ async fn arrived(sink: &Sink, count: usize, world: &World) {
             () = all_through => {}
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect("nothing moves any more");
+    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        stuck(world).await;
+    }
 }
 
 async fn strike(worker: &mut Worker, blow: Blow, sink: &Sink) {
