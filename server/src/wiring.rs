@@ -2,6 +2,7 @@
 
 use crate::config::{Settings, SmtpTls};
 use crate::shutdown::Shutdown;
+use crate::telemetry::OtelTraces;
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -134,7 +135,7 @@ pub async fn env(settings: &Settings, store: &Store) -> anyhow::Result<Env> {
     let mail = Arc::new(mail(settings, store).await?);
     let queue = Arc::new(queue_rules(settings)?);
     let (clock, ids, chance) = (Arc::new(SystemClock), Arc::new(TimeOrderedIds), Arc::new(SystemChance));
-    Ok(Env { clock, ids, chance, mail, queue })
+    Ok(Env { clock, ids, chance, traces: Arc::new(OtelTraces), mail, queue })
 }
 
 /// When to bring the tables up to date.

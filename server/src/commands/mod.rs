@@ -80,6 +80,7 @@ impl Cli {
     /// Runs the command.
     pub async fn run(self) -> ExitCode {
         let ended = self.dispatch().await;
+        telemetry::stop().await;
         match ended {
             Ok(Outcome::Done) => ExitCode::SUCCESS,
             Ok(Outcome::Failed) => ExitCode::FAILURE,
@@ -97,24 +98,24 @@ impl Cli {
         match self.command {
             Command::Schema => schema::run(),
             Command::Doctor => doctor::run(load()).await,
-            Command::Demo(args) => demo::run(logged(load()?), args).await,
-            Command::Serve(args) => serve::run(logged(load()?), args).await,
-            Command::Worker(args) => worker::run(logged(load()?), args).await,
-            Command::Migrate(args) => migrate::run(&logged(load()?), args).await,
-            Command::Token(command) => token::run(&logged(load()?), command).await,
-            Command::Import(args) => import::run(logged(load()?), args).await,
+            Command::Demo(args) => demo::run(logged(load()?)?, args).await,
+            Command::Serve(args) => serve::run(logged(load()?)?, args).await,
+            Command::Worker(args) => worker::run(logged(load()?)?, args).await,
+            Command::Migrate(args) => migrate::run(&logged(load()?)?, args).await,
+            Command::Token(command) => token::run(&logged(load()?)?, command).await,
+            Command::Import(args) => import::run(logged(load()?)?, args).await,
             Command::Sequence(sequence::Command::Validate { file }) => sequence::validate(&file),
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
-            Command::Sequence(sequence::Command::Apply { file }) => sequence::apply(&logged(load()?), &file).await,
-            Command::Jobs(command) => jobs::run(&logged(load()?), command).await,
-            Command::Ledger(command) => ledger::run(&logged(load()?), command).await,
+            Command::Sequence(sequence::Command::Apply { file }) => sequence::apply(&logged(load()?)?, &file).await,
+            Command::Jobs(command) => jobs::run(&logged(load()?)?, command).await,
+            Command::Ledger(command) => ledger::run(&logged(load()?)?, command).await,
         }
     }
 }
 
-fn logged(settings: Settings) -> Settings {
-    telemetry::start(&settings.log);
-    settings
+fn logged(settings: Settings) -> anyhow::Result<Settings> {
+    telemetry::start(&settings)?;
+    Ok(settings)
 }
 
 /// The environment, as far as it is text.

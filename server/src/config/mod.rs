@@ -8,7 +8,7 @@ mod secret;
 mod sections;
 
 pub use secret::Secret;
-pub use sections::{Database, Jobs, Leads, Links, Log, LogFormat, Queue, Server, Settings, Smtp, SmtpTls};
+pub use sections::{Database, Jobs, Leads, Links, Log, LogFormat, Queue, Server, Settings, Smtp, SmtpTls, Traces};
 
 use layers::Layers;
 use std::ops::RangeInclusive;
@@ -192,6 +192,13 @@ impl Settings {
         }
         if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&self.log.filter) {
             return Err(ConfigError::invalid("log.filter", format!("is not a log filter: {error}")));
+        }
+        let collector = &self.traces.endpoint;
+        if !collector.is_empty() && !collector.starts_with("http://") && !collector.starts_with("https://") {
+            return Err(ConfigError::invalid("traces.endpoint", "must begin with http:// or https://, or be empty"));
+        }
+        if !(0.0..=1.0).contains(&self.traces.share) {
+            return Err(ConfigError::invalid("traces.share", "must be from 0 to 1"));
         }
         if !self.links.secret.is_empty() && self.links.secret.reveal().len() < 32 {
             return Err(ConfigError::invalid("links.secret", "must be at least 32 characters, or empty"));

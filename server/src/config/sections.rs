@@ -16,6 +16,8 @@ pub struct Settings {
     pub database: Database,
     /// The log.
     pub log: Log,
+    /// Traces.
+    pub traces: Traces,
     /// The workers.
     pub jobs: Jobs,
     /// Outgoing mail.
@@ -78,6 +80,18 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// `[traces]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector; empty: none.
+    pub endpoint: String,
+    /// From 0 to 1.
+    pub share: f64,
+    /// The name of this process.
+    pub service_name: String,
 }
 
 /// `[jobs]`

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tandem_app::email::port::Mailbox;
 use tandem_app::email::{Links, Mail};
-use tandem_app::{App, Env, SeededChance, SeededIds, VirtualClock};
+use tandem_app::{App, Env, NoTraces, SeededChance, SeededIds, VirtualClock};
 use tandem_connectors::sink::{Sink, SinkOptions};
 use tandem_connectors::smtp::{SmtpMailer, SmtpSettings, TlsMode};
 use tandem_domain::access::Role;
@@ -118,6 +118,7 @@ pub async fn play(stage: Stage) -> Result<Played> {
         clock: clock.clone(),
         ids: Arc::new(SeededIds::part(1, progress.starts)),
         chance: Arc::new(SeededChance::new(1)),
+        traces: Arc::new(NoTraces),
         mail: mail.clone(),
         queue: Arc::new(tandem_app::QueueRules::shipped()?),
     };

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_app::Traces;
 use tracing::Instrument;
 
 /// The header a request id comes and goes in.
@@ -23,6 +24,8 @@ pub struct RequestId(pub String);
 pub struct Frame {
     /// Makes a request id.
     pub make_id: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The traces that requests continue.
+    pub traces: Arc<dyn Traces>,
     /// How long a handler may take.
     pub timeout: Duration,
 }
@@ -49,7 +52,11 @@ pub async fn frame(State(frame): State<Frame>, mut request: Request, next: Next)
         request_id = %id,
         method = %request.method(),
         path = %loggable(request.uri().path()),
+        otel.kind = "server",
     );
+    if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
+        frame.traces.resume(&span, parent);
+    }
     async {
         let began = tokio::time::Instant::now();
         let handled = AssertUnwindSafe(tokio::time::timeout(frame.timeout, next.run(request))).catch_unwind().await;
@@ -89,10 +96,15 @@ mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::StatusCode;
     use axum::routing::get;
+    use tandem_app::NoTraces;
     use tower::ServiceExt;
 
     fn router() -> Router {
-        let frame_state = Frame { make_id: Arc::new(|| "made".to_owned()), timeout: Duration::from_secs(5) };
+        let frame_state = Frame {
+            make_id: Arc::new(|| "made".to_owned()),
+            traces: Arc::new(NoTraces),
+            timeout: Duration::from_secs(5),
+        };
         Router::new()
             .route("/good", get(async || "good"))
             .route("/panic", get(async || -> &'static str { panic!("the secret cause") }))

@@ -48,6 +48,7 @@ impl Http {
         };
         let frame = Frame {
             make_id: wiring::request_ids(&app.env),
+            traces: app.env.traces.clone(),
             timeout: Duration::from_secs(server.request_timeout_seconds.get()),
         };
         let schema = tandem_api::schema(Some(app.clone()));

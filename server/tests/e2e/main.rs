@@ -4,6 +4,7 @@
 
 mod demo;
 mod process;
+mod traces;
 
 use process::{Process, tandem};
 use serde_json::json;

@@ -31,7 +31,12 @@ pub async fn tandem(database: &str, arguments: &[&str]) -> Output {
 
 /// Starts a command whose log is JSON, and gives it with the lines of its log.
 pub fn logged(database: &str, arguments: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>) {
-    let mut child = command(database, arguments)
+    logged_by(command(database, arguments))
+}
+
+/// The same for a command of its own settings.
+pub fn logged_by(mut command: Command) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let mut child = command
         .env("TANDEM__LOG__FORMAT", "json")
         .env("TANDEM__SERVER__LISTEN", "127.0.0.1:0")
         .stdout(Stdio::piped())
@@ -65,11 +70,14 @@ pub struct Process {
 impl Process {
     /// Starts `tandem serve` on a free port and waits until it listens.
     pub async fn serve(database: &str, arguments: &[&str]) -> Self {
-        let mut child = command(database, &[&["serve"], arguments].concat())
-            .env("TANDEM__SERVER__LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command(database, &[&["serve"], arguments].concat());
+        command.env("TANDEM__SERVER__LISTEN", "127.0.0.1:0");
+        Self::start(command).await
+    }
+
+    /// Starts a server and waits until it listens.
+    pub async fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let address = listening(&mut child).await;
         Self { child, address }
     }
@@ -81,10 +89,15 @@ impl Process {
 
     /// The whole answer to a POST of JSON, head included.
     pub async fn post(&self, path: &str, token: &str, body: &str) -> String {
+        self.post_with(path, token, "", body).await
+    }
+
+    /// The same with more headers, each ended by CR LF.
+    pub async fn post_with(&self, path: &str, token: &str, headers: &str, body: &str) -> String {
         let length = body.len();
         self.exchange(&format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+             content-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         ))
         .await
     }

@@ -115,6 +115,7 @@ impl Call {
             recorded_at: self.clock(env),
             request_id: self.request_id.clone(),
             idempotency_key: self.idempotency_key.clone(),
+            trace: env.traces.current(),
         }
     }
 }
@@ -229,7 +230,7 @@ impl Batch<'_> {
     }
 
     /// A statement that failed spoils the transaction; a refusal was decided before anything was written.
-    fn note<T>(&mut self, result: Result<T>) -> Result<T> {
+    pub(crate) fn note<T>(&mut self, result: Result<T>) -> Result<T> {
         self.broken |= matches!(result, Err(AppError::Store(_)));
         result
     }

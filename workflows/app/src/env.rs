@@ -31,6 +31,27 @@ pub trait Chance: Send + Sync {
     }
 }
 
+/// Ties what this process does to traces that go through other processes, by the `traceparent` of W3C Trace Context.
+pub trait Traces: Send + Sync {
+    /// The trace context of the span that is current, for work that continues it later; none where nothing is traced.
+    fn current(&self) -> Option<String>;
+
+    /// Makes a span that was not entered yet a part of a trace. What is no trace context is ignored.
+    fn resume(&self, span: &tracing::Span, traceparent: &str);
+}
+
+/// Where nothing is traced.
+#[derive(Debug, Clone, Copy)]
+pub struct NoTraces;
+
+impl Traces for NoTraces {
+    fn current(&self) -> Option<String> {
+        None
+    }
+
+    fn resume(&self, _span: &tracing::Span, _traceparent: &str) {}
+}
+
 /// The ports and rules that commands use. Cheap to clone.
 #[derive(Clone)]
 pub struct Env {
@@ -40,6 +61,8 @@ pub struct Env {
     pub ids: Arc<dyn Ids>,
     /// Chance.
     pub chance: Arc<dyn Chance>,
+    /// The traces.
+    pub traces: Arc<dyn Traces>,
     /// E-mail: who sends, under which name, with which links.
     pub mail: Arc<Mail>,
     /// The rules of the SDR queue.

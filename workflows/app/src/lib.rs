@@ -43,7 +43,7 @@ pub use email::{
     EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Links, Mail, NoMailer, SuppressionAdd,
     SuppressionLift,
 };
-pub use env::{Chance, Clock, Env, Ids};
+pub use env::{Chance, Clock, Env, Ids, NoTraces, Traces};
 pub use error::{AppError, Result};
 pub use jobs::{JobQueueSave, JobScheduleSwitch, JobsCancel, JobsChanged, JobsRedrive, JobsRunNow};
 pub use leads::{

@@ -302,6 +302,15 @@ pub struct Planned {
     pub job: Job,
     /// Not before this moment.
     pub due: DateTime<Utc>,
+    /// What the limits per key of its queue count it under; none where they do not concern it.
+    pub limit_key: Option<String>,
+}
+
+impl Planned {
+    /// A job that no limit per key concerns.
+    pub const fn new(job: Job, due: DateTime<Utc>) -> Self {
+        Self { job, due, limit_key: None }
+    }
 }
 
 /// The next state, why, and what must follow. It always records at least one fact.
@@ -336,7 +345,13 @@ impl<T> Decision<T> {
 
     /// Adds a job that falls due at `due`.
     pub fn plan(mut self, job: Job, due: DateTime<Utc>) -> Self {
-        self.jobs.push(Planned { job, due });
+        self.jobs.push(Planned::new(job, due));
+        self
+    }
+
+    /// Adds a job that falls due at `due`, and that its queue's limits per key count under `key`.
+    pub fn plan_under(mut self, key: impl Into<String>, job: Job, due: DateTime<Utc>) -> Self {
+        self.jobs.push(Planned { limit_key: Some(key.into()), ..Planned::new(job, due) });
         self
     }
 

@@ -427,7 +427,7 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         settled_at: None,
     };
     let fact = email.fact("email.planned").with("enrollment", email.enrollment).with("message_id", &email.message_id);
-    Ok(Decision::new(email, fact).plan(Job::DeliverEmail { email: id }, now))
+    Ok(deliver(Decision::new(email, fact), now))
 }
 
 /// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait for an hour while
@@ -459,9 +459,19 @@ fn hold(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Email>
     if now - email.planned_at >= GIVE_UP_AFTER {
         return refuse(email, obstacle, now);
     }
-    let (id, again) = (email.id, now + TimeDelta::hours(1));
+    let again = now + TimeDelta::hours(1);
     let fact = email.fact("email.held").with("again_at", again);
-    Decision::new(email, fact).plan(Job::DeliverEmail { email: id }, again)
+    deliver(Decision::new(email, fact), again)
+}
+
+/// Plans the delivery. Limits per key of its queue are per domain of the recipient: what a mail provider counts.
+fn deliver(decision: Decision<Email>, due: DateTime<Utc>) -> Decision<Email> {
+    let job = Job::DeliverEmail { email: decision.next.id };
+    let address = suppression::normalise(suppression::SuppressionKind::Email, &decision.next.to.address);
+    match address.as_deref().map(|address| address.rsplit_once('@')) {
+        Ok(Some((_, domain))) => decision.plan_under(domain, job, due),
+        _ => decision.plan(job, due),
+    }
 }
 
 /// How long a mail server's "later" or silence is put up with (RFC 5321, 4.5.4.1: at least four to five days).
@@ -511,8 +521,7 @@ pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc
         Delivery::Deferred { response: error, .. } | Delivery::Unreached { error } => {
             let due = now + back_off(attempt, matches!(delivery, Delivery::Unreached { .. }));
             let decision = with(email, Some(error)).turn(EmailState::Deferred, "email.deferred");
-            let id = decision.next.id;
-            explain(decision, "again_at", due).plan(Job::DeliverEmail { email: id }, due)
+            deliver(explain(decision, "again_at", due), due)
         }
         Delivery::Unknown { error } => return Ok(lose_sight(with(email, Some(error)), now)),
     };
@@ -546,11 +555,9 @@ pub fn resolve(email: Email, resolution: Resolution, now: DateTime<Utc>) -> Resu
     let decision = match resolution {
         Resolution::Sent => Email { settled_at: Some(now), ..email }.turn(EmailState::Sent, "email.resolved"),
         Resolution::Resend => {
-            let id = email.id;
             // The five days begin again: the person asked for it now.
-            Email { settled_at: None, planned_at: now, ..email }
-                .turn(EmailState::Planned, "email.resolved")
-                .plan(Job::DeliverEmail { email: id }, now)
+            let again = Email { settled_at: None, planned_at: now, ..email };
+            deliver(again.turn(EmailState::Planned, "email.resolved"), now)
         }
     };
     Ok(explain(decision, "resolution", resolution))

@@ -27,6 +27,8 @@ pub struct Stamp {
     pub request_id: String,
     /// The idempotency key given with the request.
     pub idempotency_key: Option<String>,
+    /// The W3C trace context that jobs planned here continue. It is for operators, and no part of the record.
+    pub trace: Option<String>,
 }
 
 /// One entry, as it is stored, exported and verified. All moments are milliseconds since 1970.
@@ -230,6 +232,7 @@ mod tests {
             recorded_at: at,
             request_id: "r".into(),
             idempotency_key: None,
+            trace: None,
         };
         let mut previous = String::new();
         (1..=length)

@@ -325,7 +325,7 @@ fn a_lead_that_nobody_moves_ends_in_the_end() {
     let received = lead::receive(new_lead(), &policy.patience, at(0)).unwrap();
     let (mut lead, mut item, mut jobs) = (received.next, None, received.jobs);
     let mut fired = 0;
-    while let Some(Planned { job: Job::WakeLead { revision, .. }, due }) = jobs.pop() {
+    while let Some(Planned { job: Job::WakeLead { revision, .. }, due, .. }) = jobs.pop() {
         let decision = verification::fall_due(lead, item, item_id(), revision, &policy, due).unwrap().unwrap();
         (item, lead) = decision.next;
         jobs = decision.jobs;

@@ -1,10 +1,11 @@
 //! What the runner hands jobs to.
 
-use crate::{Disposition, handlers};
+use crate::{Disposition, handlers, trace};
 use futures_util::future::BoxFuture;
 use tandem_app::{App, AppError, Call};
 use tandem_domain::decision::Job;
 use tandem_store::jobs::Claimed;
+use tracing::{Instrument, Span};
 
 /// Runs jobs. Whatever it does in the database ends with the job's lease: see `docs/concepts/jobs.md`.
 pub trait Handler: Send + Sync + 'static {
@@ -26,7 +27,8 @@ pub trait Handler: Send + Sync + 'static {
         Box::pin(async move {
             let mut done = Vec::with_capacity(jobs.len());
             for job in jobs {
-                done.push(self.run(app, job).await?);
+                let span = trace::span(&*app.env.traces, job);
+                done.push(self.run(app, job).instrument(span).await?);
             }
             Ok(done)
         })
@@ -47,13 +49,9 @@ fn call(job: &Claimed) -> Call {
 impl Handler for Handlers {
     fn run<'a>(&'a self, app: &'a App, job: &'a Claimed) -> BoxFuture<'a, Result<Disposition, AppError>> {
         Box::pin(async move {
-            match serde_json::from_str::<Job>(&job.payload) {
-                Ok(known) => handlers::run(app, &call(job), known).await,
-                Err(error) => {
-                    // Written by a newer version: left to a node that knows it.
-                    tracing::info!(job = job.lease.job, kind = job.kind, %error, "this node does not know the job");
-                    Ok(Disposition::Snooze { after: UNKNOWN_KIND })
-                }
+            match known(job) {
+                Some(known) => handlers::run(app, &call(job), known).await,
+                None => Ok(Disposition::Snooze { after: UNKNOWN_KIND }),
             }
         })
     }
@@ -68,17 +66,41 @@ impl Handler for Handlers {
         jobs: &'a [Claimed],
     ) -> BoxFuture<'a, Result<Vec<Disposition>, AppError>> {
         Box::pin(async move {
-            let mut batch = app.batch().await?;
-            let mut done = Vec::with_capacity(jobs.len());
-            for job in jobs {
-                let Ok(known) = serde_json::from_str::<Job>(&job.payload) else {
-                    done.push(Disposition::Snooze { after: UNKNOWN_KIND });
-                    continue;
-                };
-                done.push(handlers::run_in_batch(&mut batch, &call(job), known).await?);
+            // Kept until it is known whether what happened in them was committed.
+            let spans: Vec<Span> = jobs.iter().map(|job| trace::span(&*app.env.traces, job)).collect();
+            let done = steps_together(app, jobs, &spans).await;
+            if done.is_err() {
+                spans.iter().for_each(trace::failed);
             }
-            batch.commit().await?;
-            Ok(done)
+            done
         })
     }
+}
+
+/// Reads a job, unless it was written by a newer version: then it is left to a node that knows it.
+fn known(job: &Claimed) -> Option<Job> {
+    serde_json::from_str(&job.payload)
+        .inspect_err(|error| {
+            tracing::info!(job = job.lease.job, kind = job.kind, %error, "this node does not know the job");
+        })
+        .ok()
+}
+
+async fn steps_together(app: &App, jobs: &[Claimed], spans: &[Span]) -> Result<Vec<Disposition>, AppError> {
+    let known: Vec<Option<Job>> = jobs.iter().map(known).collect();
+    let mut batch = app.batch().await?;
+    let enrollments = known.iter().filter_map(|job| match job {
+        Some(Job::AdvanceEnrollment { enrollment, .. }) => Some(*enrollment),
+        _ => None,
+    });
+    batch.enrollments_ahead(enrollments).await?;
+    let mut done = Vec::with_capacity(jobs.len());
+    for ((job, known), span) in jobs.iter().zip(known).zip(spans) {
+        done.push(match known {
+            Some(known) => handlers::run_in_batch(&mut batch, &call(job), known).instrument(span.clone()).await?,
+            None => Disposition::Snooze { after: UNKNOWN_KIND },
+        });
+    }
+    batch.commit().await?;
+    Ok(done)
 }

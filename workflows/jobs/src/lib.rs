@@ -13,6 +13,7 @@ mod metrics;
 mod node;
 mod runner;
 pub mod schedule;
+mod trace;
 
 pub use disposition::{Disposition, backoff};
 pub use handler::{Handler, Handlers};

@@ -3,6 +3,7 @@
 use crate::disposition::{Disposition, backoff};
 use crate::handler::{Handler, Handlers};
 use crate::metrics::Metrics;
+use crate::trace;
 use chrono::TimeDelta;
 use futures_util::FutureExt;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use tandem_app::{App, AppError};
 use tandem_store::StoreError;
 use tandem_store::jobs::{Claimed, Lease, Now, Outcome};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How the workers of this process behave.
 #[derive(Debug, Clone)]
@@ -127,6 +129,11 @@ impl Runner {
 
     /// Runs one attempt. The outcome is in the table, but for what is left; a failure is in the log.
     pub(crate) async fn attempt(&self, job: &Claimed, now: Now) -> Left {
+        let span = trace::span(&*self.app.env.traces, job);
+        self.attempt_alone(job, now).instrument(span).await
+    }
+
+    async fn attempt_alone(&self, job: &Claimed, now: Now) -> Left {
         let limit = self.settings.attempt;
         let handled = AssertUnwindSafe(self.handler.run(&self.app, job)).catch_unwind();
         let began = Instant::now();
@@ -135,6 +142,7 @@ impl Runner {
         let disposition = match outcome {
             Ok(Ok(Ok(disposition))) => disposition,
             Ok(Ok(Err(AppError::Store(StoreError::LeaseLost { .. })))) => {
+                trace::failed(&tracing::Span::current());
                 tracing::warn!(job = job.lease.job, job.kind, "a job's lease was lost; its work was rolled back");
                 self.metrics.lease_lost(&job.kind);
                 self.let_go(&job.lease);
@@ -183,6 +191,9 @@ impl Runner {
     async fn settle(&self, job: &Claimed, disposition: Disposition, failed: &'static str, now: Now) -> Left {
         let Claimed { lease, kind, attempt, max_attempts, request_id, .. } = job;
         let store = &self.app.store;
+        if matches!(disposition, Disposition::Retry { .. } | Disposition::Dead { .. }) {
+            trace::failed(&tracing::Span::current());
+        }
         let (outcome, settled) = match disposition {
             Disposition::Finished => ("finished", Ok(())),
             Disposition::Obsolete => {

@@ -192,7 +192,7 @@ impl Tx {
             .filter(Column::State.is_in(occupied))
             .group_by(Column::HolderId)
             .into_tuple()
-            .all(self.connection())
+            .all(self.connection().await?)
             .await?;
         let held: BTreeMap<Uuid, i64> = held.into_iter().collect();
         let count = |user: &User| held.get(&user.key()).map_or(0, |count| u32::try_from(*count).unwrap_or(u32::MAX));

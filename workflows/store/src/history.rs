@@ -19,7 +19,7 @@ impl Tx {
 
     /// Whether the ledger has an entry of this kind about a lead at this moment.
     pub async fn is_on_record(&self, lead: LeadId, kind: &str, at: DateTime<Utc>) -> Result<bool> {
-        let connection = self.connection();
+        let connection = self.connection().await?;
         let statement = Statement::from_sql_and_values(
             connection.get_database_backend(),
             "SELECT 1 AS found FROM ledger_entry WHERE lead_id = $1 AND kind = $2 AND at = $3 LIMIT 1",

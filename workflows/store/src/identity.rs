@@ -117,7 +117,7 @@ impl Tx {
                     .filter(key::Column::Kind.eq(kind))
                     .filter(key::Column::Value.is_in(values.iter().copied()))
                     .order_by_asc(key::Column::Value)
-                    .all(self.connection())
+                    .all(self.connection().await?)
                     .await?;
                 owners.extend(found.into_iter().map(|row| (Identity::new(row.kind, row.value), row.owner_id)));
             }
@@ -168,7 +168,7 @@ impl Tx {
             let owners = records.iter().map(Stored::key);
             let known = key::Entity::find().filter(key::Column::OwnerId.is_in(owners.clone()));
             let mut gone = Condition::any();
-            for row in known.all(self.connection()).await? {
+            for row in known.all(self.connection().await?).await? {
                 let key = Identity::new(row.kind, row.value);
                 if keys.get(&key) == Some(&row.owner_id) {
                     keys.remove(&key);
@@ -180,11 +180,11 @@ impl Tx {
                 }
             }
             if !gone.is_empty() {
-                key::Entity::delete_many().filter(gone).exec(self.connection()).await?;
+                key::Entity::delete_many().filter(gone).exec(self.connection().await?).await?;
             }
             let known = tag::Entity::find().filter(tag::Column::OwnerId.is_in(owners));
             let mut gone = Condition::any();
-            for row in known.all(self.connection()).await? {
+            for row in known.all(self.connection().await?).await? {
                 let tag = (row.owner_id, row.tag);
                 if !tags.remove(&tag) {
                     gone =
@@ -192,7 +192,7 @@ impl Tx {
                 }
             }
             if !gone.is_empty() {
-                tag::Entity::delete_many().filter(gone).exec(self.connection()).await?;
+                tag::Entity::delete_many().filter(gone).exec(self.connection().await?).await?;
             }
         }
         // In one order for everybody, so that two imports of the same file wait for each other and do not deadlock.
@@ -206,7 +206,7 @@ impl Tx {
             });
             let written = key::Entity::insert_many(rows)
                 .on_conflict(OnConflict::columns([key::Column::Kind, key::Column::Value]).do_nothing().to_owned())
-                .exec_without_returning(self.connection())
+                .exec_without_returning(self.connection().await?)
                 .await?;
             if usize::try_from(written).ok() != Some(keys.len()) {
                 return Err(StoreError::Conflict);
@@ -216,7 +216,7 @@ impl Tx {
         for tags in tags.chunks(CHUNK) {
             let rows =
                 tags.iter().map(|(owner, tag)| tag::ActiveModel { owner_id: Set(*owner), tag: Set(tag.clone()) });
-            tag::Entity::insert_many(rows).exec_without_returning(self.connection()).await?;
+            tag::Entity::insert_many(rows).exec_without_returning(self.connection().await?).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod account;
+mod ahead;
 mod bell;
 mod checkpoint;
 mod connect;

@@ -3,7 +3,8 @@
 use crate::page::{Page, PageOf};
 use crate::stored::stored;
 use crate::{Result, Store, Tx};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_domain::suppression::{Suppression, SuppressionKind, lookups};
 use uuid::Uuid;
 
@@ -11,7 +12,16 @@ stored!(Suppression, "Suppression", "suppression", |suppression| {
     kind: String = suppression.kind.to_string(),
     value: String = suppression.value.clone(),
     live: bool = suppression.is_live(),
-});
+}, save_parts = changed);
+
+/// Whoever asks again about an address asks the database.
+async fn changed(_: &Suppression, tx: &Tx) -> Result<()> {
+    tx.ahead().forget_suppressions();
+    Ok(())
+}
+
+/// How many names one statement asks for at most.
+const CHUNK: usize = 100;
 
 fn any_of(lookups: &[(SuppressionKind, String)]) -> Condition {
     use row::Column;
@@ -27,29 +37,56 @@ impl Tx {
     /// a shared lock on each of those names (SQLite has one writer). So what is begun on the strength of this answer
     /// is begun before the suppression, or not at all.
     pub async fn suppressions_of(&self, address: &str) -> Result<Vec<Suppression>> {
-        let mut names = lookups(address);
-        names.sort_unstable();
-        for (kind, value) in &names {
-            self.lock_name(*kind, value, "pg_advisory_xact_lock_shared").await?;
+        let held = self.ahead().suppressions_of(address);
+        match held {
+            Some(held) => Ok(held),
+            None => self.suppressions_of_any(&lookups(address)).await,
         }
-        self.read(row::Entity::find().filter(any_of(&names))).await
+    }
+
+    /// Reads what [`Tx::suppressions_of`] is going to be asked for.
+    pub async fn suppressions_ahead(&self, addresses: impl IntoIterator<Item = &str>) -> Result<()> {
+        let wanted: BTreeMap<&str, Vec<_>> = addresses.into_iter().map(|address| (address, lookups(address))).collect();
+        let found = self.suppressions_of_any(&wanted.values().flatten().cloned().collect::<Vec<_>>()).await?;
+        let mut ahead = self.ahead();
+        for (address, names) in wanted {
+            let covers =
+                |one: &&Suppression| names.iter().any(|(kind, value)| *kind == one.kind && *value == one.value);
+            ahead.put_suppressions(address.to_owned(), found.iter().filter(covers).cloned().collect());
+        }
+        Ok(())
+    }
+
+    async fn suppressions_of_any(&self, names: &[(SuppressionKind, String)]) -> Result<Vec<Suppression>> {
+        let names: BTreeSet<(SuppressionKind, String)> = names.iter().cloned().collect();
+        let names: Vec<(SuppressionKind, String)> = names.into_iter().collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.lock("pg_advisory_xact_lock_shared", &names).await?;
+        let mut found = Vec::new();
+        for names in names.chunks(CHUNK) {
+            found.extend(self.read(row::Entity::find().filter(any_of(names))).await?);
+        }
+        Ok(found)
     }
 
     /// The record of a normalised value, to be suppressed or lifted. It waits for whoever is just beginning an e-mail
     /// on the strength of its absence.
     pub async fn suppression_to_change(&self, kind: SuppressionKind, value: &str) -> Result<Option<Suppression>> {
-        self.lock_name(kind, value, "pg_advisory_xact_lock").await?;
-        Ok(self.select(row::Entity::find().filter(any_of(&[(kind, value.to_owned())]))).await?.pop())
+        let name = [(kind, value.to_owned())];
+        self.lock("pg_advisory_xact_lock", &name).await?;
+        Ok(self.select(row::Entity::find().filter(any_of(&name))).await?.pop())
     }
 
-    async fn lock_name(&self, kind: SuppressionKind, value: &str, function: &str) -> Result<()> {
-        if self.is_postgres() {
-            let name = format!("suppression:{kind}:{value}");
-            let sql = format!("SELECT {function}(hashtextextended($1, 0))");
-            let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()]);
-            self.connection().execute_raw(statement).await?;
-        }
-        Ok(())
+    /// Locks names, in one order for everybody.
+    async fn lock(&self, function: &str, names: &[(SuppressionKind, String)]) -> Result<()> {
+        let names: Vec<String> = names.iter().map(|(kind, value)| format!("{kind}:{value}")).collect();
+        let sql = format!(
+            "SELECT {function}(hashtextextended(name, 0)) FROM (SELECT DISTINCT name \
+             FROM jsonb_array_elements_text($1::jsonb) AS name ORDER BY name) AS names"
+        );
+        self.lock_names(&sql, "suppression", &names, []).await
     }
 }
 

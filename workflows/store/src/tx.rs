@@ -1,15 +1,15 @@
 //! The write transaction and its one end: `commit`.
 
+use crate::ahead::{Ahead, Versions};
 use crate::bell::Bell;
 use crate::idempotency::Answer;
 use crate::jobs::Lease;
 use crate::{Result, Save, StoreError, Stored, idempotency, jobs, ledger};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
-    QuerySelect, Select, Statement,
+    QuerySelect, Select, Statement, Value,
 };
 use serde::Serialize;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tandem_domain::decision::{Decision, Fact, Planned};
@@ -21,7 +21,8 @@ use uuid::Uuid;
 /// It remembers the version of every row it loaded: a row that somebody changed in between is not overwritten.
 pub struct Tx {
     inner: DatabaseTransaction,
-    seen: Mutex<HashMap<(&'static str, Uuid), i32>>,
+    seen: Mutex<Versions>,
+    pub(crate) ahead: Mutex<Ahead>,
     job: Option<Lease>,
     keeps_job: AtomicBool,
     rings: AtomicBool,
@@ -33,6 +34,7 @@ impl Tx {
         Self {
             inner,
             seen: Mutex::default(),
+            ahead: Mutex::default(),
             job,
             keeps_job: AtomicBool::default(),
             rings: AtomicBool::default(),
@@ -40,50 +42,83 @@ impl Tx {
         }
     }
 
-    pub(crate) fn connection(&self) -> &DatabaseTransaction {
+    /// The connection, for what sees everything that this transaction has written.
+    pub(crate) async fn connection(&self) -> Result<&DatabaseTransaction> {
+        self.write_what_is_behind().await?;
+        Ok(&self.inner)
+    }
+
+    /// The connection as it is.
+    pub(crate) const fn inner(&self) -> &DatabaseTransaction {
         &self.inner
     }
 
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
     pub(crate) fn is_postgres(&self) -> bool {
-        self.inner.get_database_backend() == DbBackend::Postgres
+        self.backend() == DbBackend::Postgres
     }
 
     /// Loads an aggregate to change it: PostgreSQL locks its row until the end of the transaction.
     pub async fn get<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>> {
-        Ok(self.select(T::Row::find().filter(T::id_column().eq(id.into()))).await?.pop())
+        let id = id.into();
+        let held = self.ahead().find(id, true);
+        match held {
+            Some(held) => Ok(Some(held)),
+            None => Ok(self.select(T::Row::find().filter(T::id_column().eq(id))).await?.pop()),
+        }
     }
 
     /// Loads what a query selects to change it, in the query's order, locking the rows on PostgreSQL.
     pub(crate) async fn select<T: Stored>(&self, query: Select<T::Row>) -> Result<Vec<T>> {
         let query = if self.is_postgres() { query.lock_exclusive() } else { query };
-        let rows = query.all(&self.inner).await?;
+        let rows = query.all(self.connection().await?).await?;
         rows.into_iter().map(|row| self.keep(row)).collect()
     }
 
     /// Loads what a query selects without locking it, e.g. definitions that the decision only reads.
     pub(crate) async fn read<T: Stored>(&self, query: Select<T::Row>) -> Result<Vec<T>> {
-        let rows = query.all(&self.inner).await?;
+        let rows = query.all(self.connection().await?).await?;
         rows.into_iter().map(|row| self.keep(row)).collect()
     }
 
     /// Loads an aggregate that the decision only reads.
     pub async fn peek<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>> {
-        Ok(self.read(T::Row::find().filter(T::id_column().eq(id.into()))).await?.pop())
+        let id = id.into();
+        let held = self.ahead().find(id, false);
+        match held {
+            Some(held) => Ok(Some(held)),
+            None => Ok(self.read(T::Row::find().filter(T::id_column().eq(id))).await?.pop()),
+        }
     }
 
     /// Makes transactions that name the same things go one after the other, until their ends: for what no row and no
     /// index stands for yet. Things of one `kind` share 256 turns, so that no number of names fills the lock table.
     pub async fn take_turns(&self, kind: &str, names: &[String]) -> Result<()> {
+        // Taken in one order by everybody, so that no two wait for each other.
+        let sql = "SELECT pg_advisory_xact_lock(hashtext($2), turn) FROM (SELECT DISTINCT abs(hashtext(name) % 256) AS turn \
+                   FROM jsonb_array_elements_text($1::jsonb) AS name ORDER BY turn) AS turns";
+        self.lock_names(sql, kind, names, [kind.into()]).await
+    }
+
+    /// Takes advisory locks on PostgreSQL by a statement whose `$1` is the JSON array of `kind:name`.
+    pub(crate) async fn lock_names(
+        &self,
+        sql: &str,
+        kind: &str,
+        names: &[String],
+        more: impl IntoIterator<Item = Value>,
+    ) -> Result<()> {
         // SQLite has one writer.
         if names.is_empty() || !self.is_postgres() {
             return Ok(());
         }
         let names: Vec<String> = names.iter().map(|name| format!("{kind}:{name}")).collect();
         let names = serde_json::to_string(&names).map_err(|source| StoreError::Decode { kind: "names", source })?;
-        // Taken in one order by everybody, so that no two wait for each other.
-        let sql = "SELECT pg_advisory_xact_lock(hashtext($1), turn) FROM (SELECT DISTINCT abs(hashtext(name) % 256) AS turn \
-                   FROM jsonb_array_elements_text($2::jsonb) AS name ORDER BY turn) AS turns";
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [kind.into(), names.into()]);
+        let statement =
+            Statement::from_sql_and_values(DbBackend::Postgres, sql, std::iter::once(names.into()).chain(more));
         self.inner.query_all_raw(statement).await?;
         Ok(())
     }
@@ -92,21 +127,27 @@ impl Tx {
     pub(crate) fn keep<T: Stored>(&self, row: <T::Row as EntityTrait>::Model) -> Result<T> {
         let (value, version) = T::parts(row)?;
         self.versions().insert((T::KIND, value.key()), version);
+        self.ahead().refresh(&value);
         Ok(value)
     }
 
-    fn versions(&self) -> std::sync::MutexGuard<'_, HashMap<(&'static str, Uuid), i32>> {
+    pub(crate) fn versions(&self) -> std::sync::MutexGuard<'_, Versions> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes one aggregate: an insert if this transaction has not seen it, else an update of the version seen.
     pub(crate) async fn write<T: Stored>(&self, value: &T) -> Result<()> {
+        if self.ahead().write_behind(value) {
+            return Ok(());
+        }
         let id = (T::KIND, value.key());
         let seen = self.versions().get(&id).copied();
         let next = seen.map_or(0, |version| version.wrapping_add(1));
         let row = value.row(next)?;
         match seen {
             None => {
+                // A row of the same table that is still to be written may be about to free a unique value.
+                self.write_behind_of(Some(T::KIND)).await?;
                 T::Row::insert(row)
                     .exec_without_returning(&self.inner)
                     .await
@@ -128,6 +169,7 @@ impl Tx {
             }
         }
         self.versions().insert(id, next);
+        self.ahead().refresh(value);
         Ok(())
     }
 
@@ -148,6 +190,7 @@ impl Tx {
         for value in seen {
             self.write(value).await?;
         }
+        self.write_behind_of(Some(T::KIND)).await?;
         for values in new.chunks(200) {
             let rows = values.iter().map(|value| value.row(0)).collect::<Result<Vec<_>>>()?;
             T::Row::insert_many(rows)
@@ -179,6 +222,7 @@ impl Tx {
     ) -> Result<T> {
         let Decision { next, facts, jobs } = decision;
         next.save(&self).await?;
+        self.write_what_is_behind().await?;
         if let Some((name, input_hash)) = command {
             idempotency::remember(&self.inner, stamp, name, input_hash, &next).await?;
         }
@@ -203,14 +247,6 @@ impl Tx {
         Batch { tx: self, facts: Vec::new(), jobs: Vec::new(), leases: Vec::new() }
     }
 
-    /// Ends a transaction that turned out to have nothing to change, finishing the leased job.
-    pub async fn finish_job(self) -> Result<()> {
-        if let Some(lease) = &self.job {
-            jobs::finish(&self.inner, std::slice::from_ref(lease)).await?;
-        }
-        Ok(self.inner.commit().await?)
-    }
-
     /// Undoes everything at once, where a drop would undo it soon.
     pub(crate) async fn undo(self) -> Result<()> {
         Ok(self.inner.rollback().await?)
@@ -218,6 +254,7 @@ impl Tx {
 
     /// Ends a transaction of the job table itself, announcing what it added.
     pub(crate) async fn end_with_jobs(self, added: bool) -> Result<()> {
+        self.write_what_is_behind().await?;
         self.inner.commit().await?;
         if added {
             self.bell.ring();
@@ -228,7 +265,7 @@ impl Tx {
 
 /// A transaction that takes several decisions, each under its own stamp: all of them land together, or none.
 ///
-/// Rows are written as they come, so that a later decision sees the earlier ones. Jobs and ledger wait for the end:
+/// A later decision sees what the earlier ones wrote. Jobs and ledger wait for the end:
 /// the head of the chain is one row, and other writers are not kept waiting for it longer than need be.
 pub struct Batch {
     tx: Tx,
@@ -268,6 +305,7 @@ impl Batch {
     /// Commits everything that was put.
     pub async fn commit(self) -> Result<()> {
         let Self { tx, facts, jobs, leases } = self;
+        tx.write_what_is_behind().await?;
         let planned = jobs.iter().map(|(stamp, job)| jobs::planned(stamp, job)).collect::<Result<Vec<_>>>()?;
         jobs::add(&tx.inner, &planned).await?;
         jobs::finish(&tx.inner, &leases).await?;

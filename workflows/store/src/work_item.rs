@@ -137,7 +137,7 @@ impl Tx {
         if self.is_postgres() {
             query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         }
-        let row = query.one(self.connection()).await?;
+        let row = query.one(self.connection().await?).await?;
         row.map(|row| self.keep::<WorkItem>(row)).transpose()
     }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tandem_app::{
-    Actor, App, Call, ContactCreate, Env, Links, Mail, QueueRules, SeededChance, SeededIds, UserCreate, VirtualClock,
+    Actor, App, Call, ContactCreate, Env, Links, Mail, NoTraces, QueueRules, SeededChance, SeededIds, UserCreate,
+    VirtualClock,
 };
 use tandem_domain::access::{Role, Side, User};
 use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
@@ -126,6 +127,7 @@ impl World {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(7)),
             chance: Arc::new(SeededChance::new(7)),
+            traces: Arc::new(NoTraces),
             mail: Arc::new(mail),
             queue: Arc::new(QueueRules::shipped().unwrap()),
         };

@@ -12,7 +12,7 @@ use tandem_domain::edit::Edit;
 /// Which jobs to bring forward.
 #[derive(InputObject)]
 pub struct JobsRunNowInput {
-    /// Which jobs; of these, those that are due or run are left alone.
+    /// Which jobs; of these, those that were put off after they fell due.
     filter: JobFilterInput,
     /// How many at most, oldest first; 1 to 10,000.
     #[graphql(default = 100)]
@@ -124,7 +124,8 @@ pub struct JobMutation;
 
 #[Object]
 impl JobMutation {
-    /// Lets jobs that wait be claimed at once.
+    /// Lets jobs that were put off after they fell due be claimed at once. Timers keep their moment: run early, they would
+    /// find nothing to do.
     async fn jobs_run_now(&self, ctx: &Context<'_>, input: JobsRunNowInput) -> Result<JobsRunNowPayload, ApiError> {
         let done = async {
             let command = JobsRunNow { filter: input.filter.read()?, limit: input.limit.into() };

@@ -60,7 +60,8 @@ fn at_most(limit: u64) -> Result<u64> {
     if (1..=MOST_JOBS).contains(&limit) { Ok(limit) } else { Err(Refusal::TooMany.into()) }
 }
 
-/// Lets jobs that wait be claimed at once. Those that are due or run are left alone.
+/// Lets jobs that were put off after they fell due be claimed at once. Timers keep their moment: run early, they would
+/// find nothing to do.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobsRunNow {
     /// Which.

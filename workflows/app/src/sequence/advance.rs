@@ -3,9 +3,10 @@
 use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
 use crate::email::plan_email;
-use crate::{AppError, Call, Command, Env, Result};
+use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tandem_domain::account::Account;
 use tandem_domain::contact::{self, Contact, ContactPatch};
 use tandem_domain::custom_field::{self, Entity};
 use tandem_domain::decision::{Decision, Fact, Job};
@@ -21,6 +22,7 @@ use tandem_domain::sequence::steps::set_field::PlannedField;
 use tandem_domain::sequence::{Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
 use tandem_domain::work_item::{NewTask, WorkItem, make_task};
 use tandem_store::Tx;
+use uuid::Uuid;
 
 /// How many enrolments one job resumes.
 const RESUMED_AT_ONCE: u64 = 200;
@@ -28,6 +30,33 @@ const RESUMED_AT_ONCE: u64 = 200;
 /// The enrolment after its steps, and what came of their effect or of its end: an e-mail, tasks, a contact or a lead that
 /// changed.
 pub type Advanced = (Enrollment, Option<Email>, Vec<WorkItem>, Option<Contact>, Option<Lead>);
+
+impl Batch<'_> {
+    /// Reads what advancing these enrolments will ask for, in a few statements for all of them.
+    ///
+    /// Locks are taken in the order in which [`EnrollmentAdvance`] takes them alone.
+    pub async fn enrollments_ahead(&mut self, enrollments: impl IntoIterator<Item = EnrollmentId>) -> Result<()> {
+        let read = read_ahead(self.tx(), enrollments.into_iter().map(Uuid::from).collect()).await;
+        self.note(read)
+    }
+}
+
+async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
+    let enrollments: Vec<Enrollment> = tx.get_ahead(enrollments).await?;
+    let sequences: Vec<Sequence> =
+        tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.sequence.into())).await?;
+    let paused = sequences.iter().filter(|sequence| sequence.state == SequenceState::Paused);
+    tx.get_ahead::<Sequence>(paused.map(|sequence| sequence.id.into())).await?;
+    tx.peek_ahead::<SequenceVersion>(enrollments.iter().map(|enrollment| enrollment.version.into())).await?;
+    let contacts: Vec<Contact> = tx.get_ahead(enrollments.iter().map(|enrollment| enrollment.contact.into())).await?;
+    let leads = enrollments.iter().filter_map(|enrollment| enrollment.lead).map(Uuid::from);
+    let leads: Vec<Lead> = tx.get_ahead(leads).await?;
+    let accounts = leads.iter().filter_map(|lead| lead.account);
+    let accounts = accounts.chain(contacts.iter().filter_map(|contact| contact.account));
+    tx.peek_ahead::<Account>(accounts.map(Uuid::from)).await?;
+    tx.suppressions_ahead(contacts.iter().filter_map(|contact| contact.email.as_deref())).await?;
+    Ok(())
+}
 
 /// Takes the next steps of an enrolment. Tandem's own: the job of a due time runs it.
 #[derive(Debug, Clone, Serialize)]

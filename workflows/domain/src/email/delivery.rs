@@ -40,6 +40,17 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    /// Its name, for logs and traces.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Deferred { .. } => "deferred",
+            Self::Rejected { .. } => "rejected",
+            Self::Unreached { .. } => "unreached",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
     /// Whether the mailbox itself is gone, so that nothing may be sent there again: the recipient was refused, and
     /// the enhanced status (RFC 3463) speaks about the address; without one, the classic 550 counts. A refusal for
     /// policy, authentication or a block list (5.7.x) is about us, and says nothing about the mailbox.

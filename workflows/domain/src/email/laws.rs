@@ -60,6 +60,7 @@ fn a_planned_email_falls_due_at_once_and_its_message_id_comes_from_its_id() {
     let decision = plan(draft(1, "a@example.com"), clear(), at(0)).unwrap();
     assert_eq!(decision.jobs.len(), 1);
     assert_eq!(decision.jobs[0].job, Job::DeliverEmail { email: decision.next.id });
+    assert_eq!(decision.jobs[0].limit_key.as_deref(), Some("example.com"));
     assert_eq!(decision.next.message_id, "00000000000000000000000000000001@sender.example");
 }
 
@@ -134,6 +135,7 @@ fn each_outcome_leads_to_its_state_and_its_job() {
         assert_eq!((decision.next.state, decision.next.outlook()), (state, outlook));
         let waits = outlook == Outlook::Wait;
         assert_eq!(decision.jobs.iter().any(|job| matches!(job.job, Job::DeliverEmail { .. })), waits);
+        assert!(decision.jobs.iter().all(|job| job.limit_key.as_deref() == Some("example.com")));
     }
 }
 

@@ -326,7 +326,7 @@ impl Handoff {
     fn due(mut self, facts: Vec<Fact>, due: Option<DateTime<Utc>>) -> Decision<Self> {
         self.due_at = due;
         self.revision = self.revision.saturating_add(1);
-        let jobs = due.and_then(|due| Some(Planned { job: self.timer()?, due })).into_iter().collect();
+        let jobs = due.and_then(|due| Some(Planned::new(self.timer()?, due))).into_iter().collect();
         Decision { next: self, facts, jobs }
     }
 

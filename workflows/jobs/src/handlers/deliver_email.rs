@@ -5,6 +5,7 @@ use tandem_app::{App, AppError, Call, EmailBegin, EmailSettle};
 use tandem_domain::email::EmailState;
 use tandem_domain::id::EmailId;
 use tandem_store::StoreError;
+use tracing::Instrument;
 
 /// The three beats. A crash between the first and the third leaves the e-mail SENDING; the next run of this job finds
 /// it so and calls it UNKNOWN.
@@ -18,7 +19,16 @@ pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Dispos
         return Ok(Disposition::Finished);
     }
     let mail = &app.env.mail;
-    let delivery = mail.mailer.send(mail.outgoing(&begun)).await;
+    let span = tracing::info_span!(
+        "send e-mail",
+        otel.kind = "client",
+        outcome = tracing::field::Empty,
+        email = %email,
+        attempt = begun.attempts
+    );
+    let delivery = mail.mailer.send(mail.outgoing(&begun)).instrument(span.clone()).await;
+    span.record("outcome", delivery.name());
+    drop(span);
     let settle = EmailSettle { email, attempt: begun.attempts, delivery };
     match app.run(call, settle.clone()).await {
         Ok(_) => Ok(Disposition::Finished),

@@ -6,7 +6,7 @@ use super::views::JobFilter;
 use super::{Now, schedule, statement};
 use crate::{Result, Save, Tx, ms};
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::ConnectionTrait;
 
 /// A change to jobs that were chosen before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ fn list(ids: &[i64]) -> String {
 
 impl Save for JobChange {
     async fn save(&self, tx: &Tx) -> Result<()> {
-        let connection = tx.connection();
+        let connection = tx.connection().await?;
         match self {
             Self::RunNow(ids, _) | Self::Cancel(ids, ..) | Self::Redrive(ids, _) if ids.is_empty() => {}
             Self::RunNow(ids, at) => {
@@ -46,7 +46,7 @@ impl Save for JobChange {
 
 impl Save for Queue {
     async fn save(&self, tx: &Tx) -> Result<()> {
-        queues::save(tx.connection(), self).await?;
+        queues::save(tx.connection().await?, self).await?;
         tx.ring_at_commit();
         Ok(())
     }
@@ -65,7 +65,7 @@ pub struct ScheduleSwitch {
 
 impl Save for ScheduleSwitch {
     async fn save(&self, tx: &Tx) -> Result<()> {
-        schedule::switch(tx.connection(), &self.name, self.paused, self.next_at).await
+        schedule::switch(tx.connection().await?, &self.name, self.paused, self.next_at).await
     }
 }
 
@@ -96,7 +96,7 @@ impl Tx {
     async fn choose(&self, table: &str, condition: &str, values: Vec<sea_orm::Value>, limit: u64) -> Result<Vec<i64>> {
         let lock = if self.is_postgres() { " FOR UPDATE" } else { "" };
         let sql = format!("SELECT id FROM {table} WHERE {condition} ORDER BY id LIMIT {limit}{lock}");
-        let rows = self.connection().query_all_raw(statement(self.backend(), sql, values)).await?;
+        let rows = self.connection().await?.query_all_raw(statement(self.backend(), sql, values)).await?;
         rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
     }
 
@@ -104,7 +104,7 @@ impl Tx {
     pub async fn job_queue(&self, name: &str) -> Result<Option<Queue>> {
         let lock = if self.is_postgres() { " FOR UPDATE" } else { "" };
         let sql = format!("SELECT * FROM job_queue WHERE name = $1{lock}");
-        let row = self.connection().query_one_raw(statement(self.backend(), sql, [name.into()])).await?;
+        let row = self.connection().await?.query_one_raw(statement(self.backend(), sql, [name.into()])).await?;
         row.as_ref().map(queues::read).transpose()
     }
 
@@ -112,11 +112,7 @@ impl Tx {
     pub async fn job_schedule(&self, name: &str) -> Result<Option<schedule::Schedule>> {
         let lock = if self.is_postgres() { " FOR UPDATE" } else { "" };
         let sql = format!("SELECT * FROM job_schedule WHERE name = $1{lock}");
-        let row = self.connection().query_one_raw(statement(self.backend(), sql, [name.into()])).await?;
+        let row = self.connection().await?.query_one_raw(statement(self.backend(), sql, [name.into()])).await?;
         row.as_ref().map(schedule::read).transpose()
-    }
-
-    fn backend(&self) -> DbBackend {
-        self.connection().get_database_backend()
     }
 }

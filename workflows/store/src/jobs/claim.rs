@@ -168,7 +168,7 @@ impl Store {
     async fn claim_within_limits(&self, queue: &str, ask: Ask<'_>) -> Result<Vec<Claimed>> {
         let Some(limits) = self.queue_limits(queue).await? else { return Ok(Vec::new()) };
         let tx = self.begin(None).await?;
-        let claimed = claim_under_lock(tx.connection(), queue, ask, limits).await;
+        let claimed = claim_under_lock(tx.connection().await?, queue, ask, limits).await;
         // Ended here and not when it is dropped, which would keep the queue's row locked for a moment longer.
         match claimed {
             Ok(claimed) => tx.end_with_jobs(false).await.map(|()| claimed),

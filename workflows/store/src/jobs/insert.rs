@@ -82,12 +82,14 @@ impl NewJob {
 
 /// The row of a job that a decision planned.
 pub(crate) fn planned(stamp: &Stamp, planned: &Planned) -> Result<NewJob> {
-    let Planned { job, due } = planned;
+    let Planned { job, due, limit_key } = planned;
     let payload = serde_json::to_string(job).map_err(|source| StoreError::Decode { kind: "job", source })?;
     Ok(NewJob {
         priority: job.priority(),
         ordering_key: job.ordering_key(),
+        limit_key: limit_key.clone(),
         request_id: stamp.request_id.clone(),
+        trace: stamp.trace.clone(),
         ..NewJob::new(job.queue(), job.kind(), payload, *due)
     })
 }
@@ -190,8 +192,8 @@ impl Store {
     /// Adds jobs that belong to no decision, in one transaction. Gives how many were added or replaced.
     pub async fn add_jobs(&self, jobs: &[NewJob]) -> Result<u64> {
         let tx = self.begin(None).await?;
-        self.know_queues(tx.connection(), jobs).await?;
-        let added = add(tx.connection(), jobs).await?;
+        self.know_queues(tx.connection().await?, jobs).await?;
+        let added = add(tx.connection().await?, jobs).await?;
         tx.end_with_jobs(added > 0).await?;
         Ok(added)
     }

@@ -102,7 +102,7 @@ impl Store {
     /// `name@tick` keeps a tick from running twice even so. Gives how many jobs were added.
     pub async fn turn_schedules(&self, now: Now, due: impl Fn(&Schedule, DateTime<Utc>) -> Due + Send) -> Result<u64> {
         let tx = self.begin(None).await?;
-        let connection = tx.connection();
+        let connection = tx.connection().await?;
         let backend = connection.get_database_backend();
         let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
         let now = now.sql(backend);

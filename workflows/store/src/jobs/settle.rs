@@ -114,7 +114,7 @@ impl Store {
     pub async fn archive_job(&self, lease: &Lease, now: Now, outcome: Outcome, reason: &str) -> Result<()> {
         let tx = self.begin(None).await?;
         let condition = format!("id = {} AND fence = {}", lease.job, lease.fence);
-        let moved = archive::put_aside(tx.connection(), now, outcome, &shorten(reason), &condition).await?;
+        let moved = archive::put_aside(tx.connection().await?, now, outcome, &shorten(reason), &condition).await?;
         if moved != 1 {
             return Err(StoreError::LeaseLost { job: lease.job });
         }
