@@ -14,6 +14,7 @@ mod m0008_email;
 mod m0009_sequence;
 mod m0012_history;
 mod m0013_runner;
+mod m0014_steps;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_sequence::Migration),
             Box::new(m0012_history::Migration),
             Box::new(m0013_runner::Migration),
+            Box::new(m0014_steps::Migration),
         ]
     }
 }

@@ -253,6 +253,7 @@ impl Job {
     /// The queue it waits in: what an operator pauses or limits as a whole.
     pub const fn queue(&self) -> &'static str {
         match self {
+            Self::AdvanceEnrollment { .. } => "steps",
             Self::DeliverEmail { .. } => "mail",
             Self::ResumeEnrollments { .. } | Self::SweepLeads {} | Self::Prune {} => "bulk",
             _ => "default",

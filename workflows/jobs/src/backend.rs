@@ -20,7 +20,7 @@ use tandem_store::jobs::{Claimed, Lease, Now};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tower::layer::util::Identity;
 
-/// Leased jobs on their way to a handler, one or many of a kind, with the permits that bound how many run at once.
+/// Leased jobs on their way to a handler, one or many, with the permits that bound how many run at once.
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<Claimed>,
     pub(crate) permits: Vec<OwnedSemaphorePermit>,
@@ -83,11 +83,7 @@ struct Desk {
 async fn handle(work: Work, desk: Data<Desk>) -> Result<(), BoxDynError> {
     let taken = work.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(Batch { jobs, permits }) = taken else { return Ok(()) };
-    let left = match &jobs[..] {
-        [job] => vec![desk.runner.attempt(job, Now::Database).await],
-        jobs => desk.runner.attempt_together(jobs, Now::Database).await,
-    };
-    for left in left {
+    for left in desk.runner.attempt_many(jobs, Now::Database).await {
         if let Left::Finish(lease) = left {
             // The other end lives until the last permit is back.
             let _ = desk.done.send(lease).await;

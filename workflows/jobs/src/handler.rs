@@ -12,13 +12,18 @@ pub trait Handler: Send + Sync + 'static {
     /// Runs one job. It may be called again for a job that it was called for before: a process may end at any point.
     fn run<'a>(&'a self, app: &'a App, job: &'a Claimed) -> BoxFuture<'a, Result<Disposition, AppError>>;
 
+    /// Whether the jobs of this queue are mostly of kinds that gain from being run together: then many are claimed at once.
+    fn batches(&self, _queue: &str) -> bool {
+        false
+    }
+
     /// Whether jobs of this kind gain from being run many at a time.
     fn together(&self, _kind: &str) -> bool {
         false
     }
 
-    /// Runs jobs of one kind in one transaction, giving what became of each. After an error nothing of it happened, and
-    /// each is run by itself.
+    /// Runs jobs of one kind in one transaction, giving what became of each. After an error nothing of it happened; they
+    /// are tried again in halves, and in the end each by itself.
     fn run_together<'a>(
         &'a self,
         app: &'a App,
@@ -54,6 +59,10 @@ impl Handler for Handlers {
                 None => Ok(Disposition::Snooze { after: UNKNOWN_KIND }),
             }
         })
+    }
+
+    fn batches(&self, queue: &str) -> bool {
+        queue == "steps"
     }
 
     fn together(&self, kind: &str) -> bool {

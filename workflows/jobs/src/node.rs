@@ -10,7 +10,6 @@ use crate::runner::Runner;
 use crate::{maintenance, schedule};
 use apalis_core::task::Task;
 use chrono::TimeDelta;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_store::jobs::{Claimed, Lease, Now, Ready};
@@ -19,8 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// How many finished jobs one statement deletes at most.
 const CLOSED_AT_ONCE: usize = 512;
-/// How many jobs of one kind run in one transaction at most.
-const TOGETHER: usize = 64;
+/// How many jobs run in one transaction at most, and how many jobs' room they take: a transaction keeps a connection and,
+/// for its last moments, everybody else from the ledger's head, so that few of them at once are the fastest.
+const TOGETHER: usize = 256;
+const ROOM_OF_MANY: usize = 8;
 /// How often a node reports itself and looks at the schedules, at least.
 const ROUND: Duration = Duration::from_secs(10);
 /// A node that has not reported for this long is forgotten.
@@ -147,38 +148,19 @@ async fn look(
         if permits.is_empty() {
             break;
         }
-        let claimed =
-            store.claim_jobs(&ready.queue, &runner.node, Now::Database, runner.lease(), permits.len() as u64).await?;
+        let (together, room) = if runner.handler.batches(&ready.queue) { (TOGETHER, ROOM_OF_MANY) } else { (1, 1) };
+        let most = together * (permits.len() / room).max(1);
+        let claimed = store.claim_jobs(&ready.queue, &runner.node, Now::Database, runner.lease(), most as u64).await?;
         found |= !claimed.is_empty();
         runner.take(&claimed);
-        for jobs in together(runner, claimed) {
-            let permits = permits.split_off(permits.len().saturating_sub(jobs.len()));
+        for jobs in claimed.chunks(together).map(<[Claimed]>::to_vec) {
+            let permits = permits.split_off(permits.len().saturating_sub(room));
             if work.send(backend::task(Batch { jobs, permits })).await.is_err() {
                 return Ok(Found::Nothing(Duration::MAX));
             }
         }
     }
     Ok(if found { Found::Jobs } else { Found::HeldBack })
-}
-
-/// Jobs that gain from it are put together by kind, the others stay alone.
-fn together(runner: &Runner, claimed: Vec<Claimed>) -> Vec<Vec<Claimed>> {
-    let mut batches: Vec<Vec<Claimed>> = Vec::new();
-    let mut open: HashMap<String, usize> = HashMap::new();
-    for job in claimed {
-        if !runner.handler.together(&job.kind) {
-            batches.push(vec![job]);
-            continue;
-        }
-        match open.get(&job.kind).copied().and_then(|place| batches.get_mut(place)) {
-            Some(batch) if batch.len() < TOGETHER => batch.push(job),
-            _ => {
-                open.insert(job.kind.clone(), batches.len());
-                batches.push(vec![job]);
-            }
-        }
-    }
-    batches
 }
 
 /// Renews what is in hand, for as long as the process lives.

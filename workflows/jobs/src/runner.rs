@@ -6,7 +6,8 @@ use crate::metrics::Metrics;
 use crate::trace;
 use chrono::TimeDelta;
 use futures_util::FutureExt;
-use std::collections::HashMap;
+use futures_util::future::BoxFuture;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -162,29 +163,54 @@ impl Runner {
         self.settle(job, disposition, "retry", now).await
     }
 
-    /// Runs jobs of one kind in one transaction; where that fails, each by itself.
-    pub(crate) async fn attempt_together(&self, jobs: &[Claimed], now: Now) -> Vec<Left> {
-        let limit = self.settings.attempt;
-        let handled = AssertUnwindSafe(self.handler.run_together(&self.app, jobs)).catch_unwind();
-        let mut left = Vec::with_capacity(jobs.len());
-        let began = Instant::now();
-        match tokio::time::timeout(limit, handled).await {
-            Ok(Ok(Ok(dispositions))) if dispositions.len() == jobs.len() => {
-                self.metrics.ran(jobs.first().map_or("", |job| &job.kind), began.elapsed(), jobs.len());
-                for (job, disposition) in jobs.iter().zip(dispositions) {
-                    left.push(self.settle(job, disposition, "retry", now).await);
-                }
+    /// Runs jobs, those of a kind that gains from it together.
+    pub(crate) async fn attempt_many(&self, jobs: Vec<Claimed>, now: Now) -> Vec<Left> {
+        let mut by_kind: BTreeMap<String, Vec<Claimed>> = BTreeMap::new();
+        for job in jobs {
+            by_kind.entry(job.kind.clone()).or_default().push(job);
+        }
+        let mut left = Vec::new();
+        for (kind, jobs) in &by_kind {
+            if self.handler.together(kind) {
+                left.extend(self.attempt_together(jobs, now).await);
+                continue;
             }
-            outcome => {
-                if let Ok(Ok(Err(error))) = outcome {
-                    tracing::debug!(jobs = jobs.len(), %error, "jobs that failed together are run one by one");
-                }
-                for job in jobs {
-                    left.push(self.attempt(job, now).await);
-                }
+            for job in jobs {
+                left.push(self.attempt(job, now).await);
             }
         }
         left
+    }
+
+    /// Runs jobs of one kind in one transaction. Where that fails they are tried in halves, down to one by itself: so one
+    /// that never goes well costs the others little.
+    fn attempt_together<'a>(&'a self, jobs: &'a [Claimed], now: Now) -> BoxFuture<'a, Vec<Left>> {
+        Box::pin(async move {
+            if let [job] = jobs {
+                return vec![self.attempt(job, now).await];
+            }
+            let limit = self.settings.attempt;
+            let handled = AssertUnwindSafe(self.handler.run_together(&self.app, jobs)).catch_unwind();
+            let mut left = Vec::with_capacity(jobs.len());
+            let began = Instant::now();
+            match tokio::time::timeout(limit, handled).await {
+                Ok(Ok(Ok(dispositions))) if dispositions.len() == jobs.len() => {
+                    self.metrics.ran(jobs.first().map_or("", |job| &job.kind), began.elapsed(), jobs.len());
+                    for (job, disposition) in jobs.iter().zip(dispositions) {
+                        left.push(self.settle(job, disposition, "retry", now).await);
+                    }
+                }
+                outcome => {
+                    if let Ok(Ok(Err(error))) = outcome {
+                        tracing::debug!(jobs = jobs.len(), %error, "jobs that failed together are run in halves");
+                    }
+                    let (first, second) = jobs.split_at(jobs.len() / 2);
+                    left.extend(self.attempt_together(first, now).await);
+                    left.extend(self.attempt_together(second, now).await);
+                }
+            }
+            left
+        })
     }
 
     /// Writes what becomes of a job. `failed` is how the metrics call an attempt that is tried again.

@@ -62,10 +62,18 @@ fn statement<I: IntoIterator<Item = Value>>(backend: DbBackend, sql: impl Into<S
     Statement::from_sql_and_values(backend, sql, values)
 }
 
-/// SQL for the rows of a JSON array of leases bound as `$1`: one text for any number of leases, so that one plan serves.
-fn leases_sql(backend: DbBackend) -> &'static str {
+/// SQL for the condition that a job is under one of the leases in the JSON array bound as `$1`: one text for any number of
+/// leases, so that one plan serves. The ids come first and alone: then the plan goes by the primary key, whatever the
+/// database believes about the size of the table.
+fn leased_sql(backend: DbBackend) -> &'static str {
     match backend {
-        DbBackend::Postgres => "jsonb_to_recordset($1::jsonb) AS l(job bigint, fence integer)",
-        _ => "(SELECT value ->> 'job' AS job, value ->> 'fence' AS fence FROM json_each($1)) AS l",
+        DbBackend::Postgres => {
+            "id = ANY(ARRAY(SELECT l.job FROM jsonb_to_recordset($1::jsonb) AS l(job bigint))) \
+             AND (id, fence) IN (SELECT l.job, l.fence FROM jsonb_to_recordset($1::jsonb) AS l(job bigint, fence integer))"
+        }
+        _ => {
+            "id IN (SELECT value ->> 'job' FROM json_each($1)) \
+             AND (id, fence) IN (SELECT value ->> 'job', value ->> 'fence' FROM json_each($1))"
+        }
     }
 }

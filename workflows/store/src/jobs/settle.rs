@@ -1,7 +1,7 @@
 //! What becomes of a leased job. Every way is fenced: zero rows mean that the lease was lost, and that nothing happened.
 
 use super::archive::{self, Outcome};
-use super::{Lease, Now, leases_sql, shorten, statement};
+use super::{Lease, Now, leased_sql, shorten, statement};
 use crate::{Result, Store, StoreError};
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, DbBackend};
@@ -31,16 +31,7 @@ async fn delete(connection: &impl ConnectionTrait, leases: &[Lease]) -> Result<s
         return Ok(std::collections::HashSet::new());
     }
     let backend = connection.get_database_backend();
-    let sql = match backend {
-        DbBackend::Postgres => format!(
-            "DELETE FROM job USING {} WHERE job.id = l.job AND job.fence = l.fence RETURNING job.id",
-            leases_sql(backend)
-        ),
-        _ => format!(
-            "DELETE FROM job WHERE (id, fence) IN (SELECT l.job, l.fence FROM {}) RETURNING id",
-            leases_sql(backend)
-        ),
-    };
+    let sql = format!("DELETE FROM job WHERE {} RETURNING id", leased_sql(backend));
     let rows = connection.query_all_raw(statement(backend, sql, [leases_json(leases)?.into()])).await?;
     rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
 }
@@ -64,12 +55,11 @@ impl Store {
             return Ok(0);
         }
         let backend = self.writer().get_database_backend();
-        let lock = if backend == DbBackend::Postgres { " FOR UPDATE OF j SKIP LOCKED" } else { "" };
+        let lock = if backend == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
         let sql = format!(
-            "UPDATE job SET visible_at = {} + $2 WHERE id IN (SELECT j.id FROM job j JOIN {} \
-             ON j.id = l.job AND j.fence = l.fence WHERE j.leased_by IS NOT NULL{lock})",
+            "UPDATE job SET visible_at = {} + $2 WHERE id IN (SELECT id FROM job WHERE {} AND leased_by IS NOT NULL{lock})",
             now.sql(backend),
-            leases_sql(backend)
+            leased_sql(backend)
         );
         let values = [leases_json(leases)?.into(), lease.num_milliseconds().into()];
         Ok(self.writer().execute_raw(statement(backend, sql, values)).await?.rows_affected())
@@ -129,8 +119,8 @@ impl Store {
         let backend = self.writer().get_database_backend();
         let sql = format!(
             "UPDATE job SET visible_at = due_at, leased_by = NULL, attempt = attempt - 1 WHERE leased_by IS NOT NULL \
-             AND (id, fence) IN (SELECT l.job, l.fence FROM {})",
-            leases_sql(backend)
+             AND {}",
+            leased_sql(backend)
         );
         let values = [leases_json(leases)?.into()];
         let released = self.writer().execute_raw(statement(backend, sql, values)).await?.rows_affected();
