@@ -38,10 +38,11 @@ crash *ARGS:
 
 # Workers under load, killed, frozen and cut off a thousand times, on both databases; takes very long.
 storm *ARGS:
-    TANDEM_CRASH_BLOWS=1000 TANDEM_CRASH_PEOPLE=3000 cargo test -p tandem-server --test crash worker -- --nocapture --test-threads 1 {{ ARGS }}
+    TANDEM_CRASH_BLOWS=1000 TANDEM_CRASH_PEOPLE=8000 TANDEM_CRASH_CONCURRENCY=4 cargo test -p tandem-server --test crash worker -- --nocapture --test-threads 1 {{ ARGS }}
 
 # How fast jobs run, beside a bare loop on the same database in the same run.
 bench *ARGS:
+    cargo bench -p tandem-domain --bench pure
     cargo bench -p tandem-testkit --bench jobs -- {{ ARGS }}
 
 # Everything that the build server runs.

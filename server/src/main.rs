@@ -1,8 +1,12 @@
 //! The program `tandem`.
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
 use tandem_server::commands::Cli;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // First of all: rustls must know its cryptography before anything opens a connection. It fails only when it was

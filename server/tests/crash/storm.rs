@@ -94,7 +94,8 @@ fn spawn(url: &str, sink: &Sink) -> Child {
         .env("TANDEM__LOG__FILTER", std::env::var("TANDEM_CRASH_LOG").unwrap_or_else(|_| "off".to_owned()));
     command.env("TANDEM__SMTP__HOST", "127.0.0.1").env("TANDEM__SMTP__PORT", sink.address().port().to_string());
     command.env("TANDEM__SMTP__TLS", "none").env("TANDEM__SMTP__FROM", "tandem@example.com");
-    command.env("TANDEM__JOBS__LEASE_SECONDS", "2").env("TANDEM__JOBS__CONCURRENCY", "32");
+    let concurrency = setting("CONCURRENCY", 32).to_string();
+    command.env("TANDEM__JOBS__LEASE_SECONDS", "2").env("TANDEM__JOBS__CONCURRENCY", concurrency);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap()
 }
 

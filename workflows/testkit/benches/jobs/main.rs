@@ -14,11 +14,16 @@ mod peer;
 mod steps;
 
 use chrono::TimeDelta;
+use mimalloc::MiMalloc;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
 use std::time::{Duration, Instant};
 use tandem_jobs::{Runner, Settings, run_workers};
 use tandem_testkit::{Cluster, World};
 use tokio::sync::{Notify, watch};
+
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const BATCH: usize = 256;
 

@@ -5,7 +5,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tandem_app::{App, AppError, EnrollmentCreate, SequencePublish};
+use tandem_app::{App, AppError, ContactCreate, EnrollmentCreate, SequencePublish};
+use tandem_domain::contact::{ConsentGiven, ConsentState, ContactPatch};
+use tandem_domain::edit::Edit;
 use tandem_jobs::{Disposition, Handler, Handlers, Runner};
 use tandem_store::jobs::Claimed;
 use tandem_testkit::World;
@@ -33,6 +35,10 @@ impl Handler for Counted {
             done
         }
         .boxed()
+    }
+
+    fn batches(&self, queue: &str) -> bool {
+        Handlers.batches(queue)
     }
 
     fn together(&self, kind: &str) -> bool {
@@ -68,19 +74,21 @@ steps:
 pub async fn steps(world: &World, people: usize) -> f64 {
     let publish = SequencePublish { source: STEPS.to_owned() };
     let sequence = world.app.run(&world.system(), publish).await.unwrap().0;
-    let mut contacts = Vec::with_capacity(people);
-    for n in 0..people {
-        contacts.push(world.contact(&format!("person{n}@example.com")).await.id);
-    }
-    for contacts in contacts.chunks(200) {
+    for part in 0..people.div_ceil(200) {
         let mut batch = world.app.batch().await.unwrap();
-        for contact in contacts {
-            let enroll = EnrollmentCreate {
-                sequence: sequence.id,
-                contact: Some(*contact),
-                lead: None,
-                vars: serde_json::Map::new(),
+        for n in part * 200..people.min((part + 1) * 200) {
+            let patch = ContactPatch {
+                email: Edit::Set(format!("person{n}@example.com")),
+                consent: Some(ConsentGiven {
+                    state: ConsentState::Granted,
+                    source: Some("bench".to_owned()),
+                    at: None,
+                }),
+                ..ContactPatch::default()
             };
+            let create = ContactCreate { contact: patch, default_region: None };
+            let contact = Some(batch.run(&world.system(), &create).await.unwrap().record.id);
+            let enroll = EnrollmentCreate { sequence: sequence.id, contact, lead: None, vars: serde_json::Map::new() };
             batch.run(&world.system(), &enroll).await.unwrap();
         }
         batch.commit().await.unwrap();
