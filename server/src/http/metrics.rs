@@ -3,11 +3,13 @@
 //! Every process answers for itself what it counted; the gauges are read from the database and so are the same from
 //! each.
 
+use super::health::PATIENCE;
 use super::router::Http;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::TimeDelta;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,6 +27,8 @@ use tokio::time::Instant;
 
 /// How long what was read from the job table is shown again: reading it counts every job, and anybody may ask.
 const FRESH: Duration = Duration::from_secs(5);
+/// A node that has not reported for this long is not counted any more; it reports every ten seconds.
+const SILENT: TimeDelta = TimeDelta::seconds(30);
 /// How long a request may take: from a cached page to the time limit.
 const DURATIONS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -77,6 +81,7 @@ struct Table {
     jobs: Family<InState, Gauge>,
     oldest_due: Family<OfQueue, Gauge<f64, AtomicU64>>,
     dead: Gauge,
+    nodes: Gauge,
 }
 
 impl Table {
@@ -91,6 +96,8 @@ impl Table {
             table.oldest_due.get_or_create_owned(&OfQueue { queue: depth.queue }).set(late);
         }
         table.dead.set(store.dead_jobs().await?);
+        let living = store.nodes().await?.into_iter().filter(|node| now - node.seen_at < SILENT).count();
+        table.nodes.set(i64::try_from(living).unwrap_or(i64::MAX));
         Ok(table)
     }
 
@@ -99,6 +106,7 @@ impl Table {
         let help = "For how long the job that is due and waits longest has been due";
         registry.register_with_unit("jobs_oldest_due", help, Unit::Seconds, self.oldest_due);
         registry.register("jobs_dead", "Jobs that were given up and are still in the archive", self.dead);
+        registry.register("job_nodes", "Processes that run jobs and reported within the last half minute", self.nodes);
     }
 }
 
@@ -129,12 +137,13 @@ impl Metrics {
         );
         let up = Gauge::<i64>::default();
         // A database that is down is what somebody may be looking for here: the rest is shown all the same.
-        match self.table(store).await {
-            Ok(table) => {
+        match tokio::time::timeout(PATIENCE, self.table(store)).await {
+            Ok(Ok(table)) => {
                 up.set(1);
                 table.register(&mut registry);
             }
-            Err(error) => tracing::warn!(%error, "the job table could not be read for /metrics"),
+            Ok(Err(error)) => tracing::warn!(%error, "the job table could not be read for /metrics"),
+            Err(_) => tracing::warn!(patience = ?PATIENCE, "the job table could not be read in time for /metrics"),
         }
         registry.register("database_up", "Whether the job table could be read", up);
         let mut out = String::new();

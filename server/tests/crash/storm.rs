@@ -153,8 +153,11 @@ pub(crate) async fn pass(world: World, storm: Storm) {
         let worker = lot(n, "worker", workers);
         strike(&mut team[worker], *blow, &sink).await;
     }
-    while left(&world).await > 0 {
+    loop {
         let before = (left(&world).await, sink.count());
+        if before.0 == 0 {
+            break;
+        }
         let progress = async {
             while (left(&world).await, sink.count()) == before {
                 tokio::time::sleep(Duration::from_millis(20)).await;

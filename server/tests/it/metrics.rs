@@ -89,6 +89,32 @@ async fn both_text_formats_are_spoken() {
     );
 }
 
+on_both_databases! {
+    async fn a_database_that_does_not_answer_is_said_to_be_down(world: World) {
+        let server = Server::over(world);
+        if !server.world.url.starts_with("postgres") {
+            // Readers of SQLite wait for nobody.
+            return;
+        }
+        let held = server.world.hold("LOCK TABLE job IN ACCESS EXCLUSIVE MODE").await;
+        let answer = server.get("/metrics").await;
+        assert_eq!((answer.status, sample(&answer.text, "tandem_database_up")), (StatusCode::OK, 0.0));
+        let ready = server.get("/readyz").await;
+        assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(ready.json()["queue"]["status"], "failed", "{}", ready.text);
+        drop(held);
+    }
+
+    async fn nodes_are_counted_while_they_report(world: World) {
+        let server = Server::over(world);
+        let store = &server.world.app.store;
+        let now = store.database_time().await.unwrap();
+        store.report_node("living", "1", 16, 0, Now::Database).await.unwrap();
+        store.report_node("silent", "1", 16, 3, Now::At(now - TimeDelta::minutes(1))).await.unwrap();
+        assert_eq!(sample(&server.get("/metrics").await.text, "tandem_job_nodes"), 1.0);
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_is_down_does_not_silence_the_process() {
     let server = Server::sqlite().await;

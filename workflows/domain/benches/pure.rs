@@ -64,7 +64,8 @@ fn pure(criterion: &mut Criterion) {
         meeting_booked: false,
         sequence: SequenceState::Active,
     };
-    let by = By { sequence: SequenceId(Uuid::from_u128(1)), version: SequenceVersionId(Uuid::from_u128(2)), user: None };
+    let by =
+        By { sequence: SequenceId(Uuid::from_u128(1)), version: SequenceVersionId(Uuid::from_u128(2)), user: None };
     let (sequence, version) = publish(None, SEQUENCE, by, now()).unwrap().next;
     let candidate = Candidate {
         id: EnrollmentId(Uuid::from_u128(3)),
