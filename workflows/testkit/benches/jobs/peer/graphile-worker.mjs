@@ -41,7 +41,10 @@ async function measure(url, jobs, processes) {
   const client = new pg.Client(url);
   await client.connect();
   await client.query(
-    `SELECT graphile_worker.add_job('nothing', json_build_object('n', n)) FROM generate_series(1, $1::int) AS n`,
+    `SELECT count(*) FROM graphile_worker.add_jobs((
+       SELECT array_agg(json_populate_record(NULL::graphile_worker.job_spec,
+                json_build_object('identifier', 'nothing', 'payload', json_build_object('n', n))))
+       FROM generate_series(1, $1::int) AS n))`,
     [jobs],
   );
   await client.query("VACUUM ANALYZE graphile_worker._private_jobs");
