@@ -12,8 +12,17 @@ const SCHEDULES: [(&str, &str, Missed, Job); 2] = [
 
 /// Makes the schedules what they should be. A failure is for the log: the next start tries again.
 pub(crate) async fn keep_schedules(app: &App) {
+    // The database's clock turns schedules, so it also says where they begin: to a node whose own clock is behind, every
+    // schedule would seem to have missed its tick.
+    let now = match app.store.database_time().await {
+        Ok(now) => now,
+        Err(error) => {
+            tracing::error!(%error, "the schedules could not be kept");
+            return;
+        }
+    };
     for (name, cron, missed, job) in SCHEDULES {
-        let schedule = match define(name, cron, "UTC", missed, &job, app.env.now()) {
+        let schedule = match define(name, cron, "UTC", missed, &job, now) {
             Ok(schedule) => schedule,
             Err(error) => {
                 tracing::error!(name, %error, "a schedule cannot be read");

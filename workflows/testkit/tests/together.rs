@@ -284,6 +284,7 @@ on_both_databases! {
         alone.sort();
         assert_eq!(alone, ["0", "1", "2", "3", "4"]);
         assert_eq!(*stubborn.together.lock().unwrap(), [5, 2, 3, 2], "in halves");
-        assert!(world.job_kinds().await.is_empty());
+        // A node has schedules of its own, whose tick may have come.
+        assert!(!world.job_kinds().await.contains(&"any".to_owned()));
     }
 }
