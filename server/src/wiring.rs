@@ -16,6 +16,7 @@ use tandem_domain::lead::Patience;
 use tandem_domain::verification::{Checklist, Policy};
 use tandem_domain::work_item::Lease;
 use tandem_jobs::{Metrics, Runner};
+use tandem_store::jobs::Now;
 use tandem_store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -223,18 +224,43 @@ pub fn request_ids(env: &Env) -> Arc<dyn Fn() -> String + Send + Sync> {
     })
 }
 
-/// Runs the workers of this process until the shutdown, and then until what is in hand is finished or given back.
-pub async fn work(settings: &Settings, app: App, metrics: Metrics, shutdown: Shutdown) {
+/// The name of a process that runs jobs: its machine, what it was started as and its number; and a part of its own, since
+/// another one's leases must not be taken for ours, and in a container every process is the first.
+fn node_name(app: &App, role: &str) -> String {
+    let machine = whoami::hostname().unwrap_or_else(|_| "unnamed".to_owned());
+    let own = app.env.id::<Uuid>(app.env.now()).simple().to_string();
+    format!("{machine}-{role}-{}-{}", std::process::id(), &own[own.len() - 8..])
+}
+
+/// Says so where another process already runs jobs on this SQLite file: nothing breaks, but they are not told of each
+/// other's jobs. One that was killed a moment ago looks the same, so that this is no error.
+async fn warn_of_others(app: &App) {
+    let nodes = app.store.nodes(Now::Database).await.unwrap_or_default();
+    for other in nodes.iter().filter(|node| !node.lost()) {
+        tracing::warn!(
+            other = other.name,
+            "another process runs jobs on this SQLite file, or was killed within the last half minute; for several \
+             processes take PostgreSQL"
+        );
+    }
+}
+
+/// Runs the workers of this process, started as `role`, until the shutdown, and then until what is in hand is finished or
+/// given back.
+pub async fn work(settings: &Settings, app: App, role: &str, metrics: Metrics, shutdown: Shutdown) {
     let workers = tandem_jobs::Settings {
         concurrency: settings.jobs.concurrency.get(),
         lease_seconds: settings.jobs.lease_seconds.get(),
         poll_ms: settings.jobs.poll_ms.get(),
         attempt: Duration::from_secs(settings.jobs.attempt_seconds.get().into()),
     };
-    // A name of its own for every process: another one's leases must not be taken for ours.
-    let node = format!("{}-{}", std::process::id(), app.env.id::<Uuid>(app.env.now()));
+    let node = node_name(&app, role);
+    if app.store.is_sqlite() {
+        warn_of_others(&app).await;
+    }
     let grace = Duration::from_secs(settings.server.shutdown_grace_seconds);
-    tracing::info!(node, concurrency = workers.concurrency, "workers started");
+    let database = if app.store.is_sqlite() { "SQLite" } else { "PostgreSQL" };
+    tracing::info!(node, database, concurrency = workers.concurrency, "workers started");
     let runner = Runner::new(app, node, workers).with_metrics(metrics);
     tandem_jobs::run_workers(runner, shutdown.receiver(), grace).await;
     tracing::info!("workers stopped");

@@ -5,6 +5,7 @@ use crate::config::{ConfigError, Settings};
 use crate::wiring;
 use chrono::TimeDelta;
 use std::time::Duration;
+use tandem_domain::email::EmailState;
 use tandem_store::jobs::Now;
 use tandem_store::{Store, StoreError};
 
@@ -106,8 +107,13 @@ async fn clock(store: &Store) -> Found {
 }
 
 async fn queue(store: &Store) -> Found {
-    let look = async { Ok::<_, StoreError>((store.job_lag(Now::Database).await?, store.dead_jobs().await?)) };
-    let (lag, dead) = match look.await {
+    let look = async {
+        let unknown = store.email_counts(&[EmailState::Unknown]).await?.values().sum::<i64>();
+        let paused = store.queues().await?.into_iter().filter(|queue| queue.paused).map(|queue| queue.name);
+        let (lag, dead) = (store.job_lag(Now::Database).await?, store.dead_jobs().await?);
+        Ok::<_, StoreError>((lag, dead, unknown, paused.collect::<Vec<_>>()))
+    };
+    let (lag, dead, unknown, paused) = match look.await {
         Ok(found) => found,
         Err(error) => return bad(error, "run `tandem migrate up`"),
     };
@@ -115,7 +121,21 @@ async fn queue(store: &Store) -> Found {
     if lag > QUEUE_LAG {
         bad(what, "is a worker running? `tandem serve` has workers unless jobs.workers is false; else `tandem worker`")
     } else if dead > 0 {
-        bad(what, "jobs that failed too often wait for a person: see `tandem jobs dead`, then `tandem jobs redrive`")
+        bad(
+            what,
+            "they failed too often and wait for a person: `tandem jobs dead` says why; when that is mended, \
+             `tandem jobs redrive --all` brings them back",
+        )
+    } else if let Some(first) = paused.first() {
+        bad(
+            format!("paused: {}", paused.join(", ")),
+            format!("nothing of it starts; `tandem jobs resume {first}` when it may go on"),
+        )
+    } else if unknown > 0 {
+        bad(
+            format!("{unknown} e-mails of unknown fate"),
+            "they were on their way when a worker died or a line broke, and wait for a person: `tandem emails list`",
+        )
     } else {
         Found::Good(what)
     }

@@ -2,10 +2,12 @@
 
 mod demo;
 mod doctor;
+mod emails;
 mod import;
 mod jobs;
 mod ledger;
 mod migrate;
+mod print;
 mod schema;
 mod sequence;
 mod serve;
@@ -63,6 +65,9 @@ enum Command {
     /// See and steer jobs, queues, schedules and nodes
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// See e-mails that wait or are of unknown fate, and say what became of them
+    #[command(subcommand)]
+    Emails(emails::Command),
     /// Check configuration, database, clock, mail server and queue
     Doctor,
 }
@@ -108,6 +113,7 @@ impl Cli {
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
             Command::Sequence(sequence::Command::Apply { file }) => sequence::apply(&logged(load()?)?, &file).await,
             Command::Jobs(command) => jobs::run(&logged(load()?)?, command).await,
+            Command::Emails(command) => emails::run(&logged(load()?)?, command).await,
             Command::Ledger(command) => ledger::run(&logged(load()?)?, command).await,
         }
     }

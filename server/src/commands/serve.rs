@@ -63,7 +63,7 @@ pub async fn serve(
         let (settings, shutdown) = (settings.clone(), shutdown.clone());
         async move {
             if settings.jobs.workers {
-                wiring::work(&settings, app, metrics, shutdown).await;
+                wiring::work(&settings, app, "serve", metrics, shutdown).await;
             }
         }
     });

@@ -7,6 +7,7 @@ use crate::shutdown;
 use crate::wiring::{self, Migrate};
 use anyhow::Context;
 use std::future::IntoFuture;
+use std::io::Write;
 use tokio::net::TcpListener;
 
 /// Options of `tandem worker`.
@@ -35,11 +36,13 @@ pub(super) async fn run(settings: Settings, args: Args) -> anyhow::Result<Outcom
         Some(listen) => {
             let bound = TcpListener::bind(listen.as_str()).await;
             let listener = bound.with_context(|| format!("cannot listen on {listen} (--listen)"))?;
-            tracing::info!(address = %listener.local_addr()?, "answering probes");
+            // Standard output, like the address of `tandem serve`: what somebody who started this waits for.
+            writeln!(std::io::stdout(), "answering probes on http://{}", listener.local_addr()?)
+                .context("cannot write to standard output")?;
             Some(tokio::spawn(axum::serve(listener, http::probes(http)).into_future()))
         }
     };
-    wiring::work(&settings, app, metrics, shutdown).await;
+    wiring::work(&settings, app, "worker", metrics, shutdown).await;
     // Until the last job has ended: somebody may want to know how that goes.
     if let Some(probes) = probes {
         probes.abort();

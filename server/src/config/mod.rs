@@ -206,6 +206,14 @@ impl Settings {
         if !self.smtp.host.is_empty() && self.smtp.from.is_empty() {
             return Err(ConfigError::invalid("smtp.from", "is needed when smtp.host is set"));
         }
+        let longest = self.smtp.longest_delivery_seconds();
+        if !self.smtp.host.is_empty() && u64::from(self.jobs.attempt_seconds.get()) <= longest {
+            let why = format!(
+                "must be longer than the {longest} s that an e-mail may take by smtp.connect_timeout_seconds, \
+                 smtp.command_timeout_seconds and smtp.message_timeout_seconds: one that is cut off is of unknown fate"
+            );
+            return Err(ConfigError::invalid("jobs.attempt_seconds", why));
+        }
         if self.smtp.dkim_selector.is_empty() != self.smtp.dkim_key.is_empty() {
             return Err(ConfigError::invalid("smtp.dkim_selector", "and smtp.dkim_key are set together or not at all"));
         }

@@ -150,6 +150,16 @@ pub struct Smtp {
     pub dkim_key: Secret,
 }
 
+impl Smtp {
+    /// The longest that one attempt at an e-mail may take, in seconds: a command over a connection that has gone stale,
+    /// then a connection, MAIL, RCPT, DATA and the message, and the wait for a turn before all that.
+    pub(super) fn longest_delivery_seconds(&self) -> u64 {
+        let turn = tandem_jobs::TURN_PATIENCE.as_secs();
+        let (connect, command) = (self.connect_timeout_seconds.get(), self.command_timeout_seconds.get());
+        turn + connect + 4 * command + self.message_timeout_seconds.get()
+    }
+}
+
 /// How the connection to the mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -119,6 +119,17 @@ fn every_duration_has_an_end_and_the_refusal_names_key_and_range() {
 }
 
 #[test]
+fn an_attempt_is_longer_than_an_email_may_take() {
+    let text = |attempt: u32| {
+        format!("[smtp]\nhost = \"mail.example\"\nfrom = \"a@example.com\"\n[jobs]\nattempt_seconds = {attempt}\n")
+    };
+    let message = from_file(&text(885)).unwrap_err().to_string();
+    assert!(message.starts_with("the setting `jobs.attempt_seconds` must be longer than the 885 s"), "{message}");
+    assert!(from_file(&text(886)).is_ok());
+    assert!(from_file("[jobs]\nattempt_seconds = 1\n").is_ok(), "nothing is sent");
+}
+
+#[test]
 fn a_secret_is_read_from_its_file_and_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");

@@ -9,7 +9,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chrono::TimeDelta;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,6 +19,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use tandem_domain::email::EmailState;
 use tandem_store::jobs::Now;
 use tandem_store::{Store, StoreError};
 use tokio::sync::Mutex;
@@ -27,8 +27,6 @@ use tokio::time::Instant;
 
 /// How long what was read from the job table is shown again: reading it counts every job, and anybody may ask.
 const FRESH: Duration = Duration::from_secs(5);
-/// A node that has not reported for this long is not counted any more; it reports every ten seconds.
-const SILENT: TimeDelta = TimeDelta::seconds(30);
 /// How long a request may take: from a cached page to the time limit.
 const DURATIONS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -53,6 +51,11 @@ struct InState {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfQueue {
     queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InEmailState {
+    state: &'static str,
 }
 
 /// What this process counts. Cheap to clone; every clone counts into the same numbers.
@@ -82,7 +85,11 @@ struct Table {
     oldest_due: Family<OfQueue, Gauge<f64, AtomicU64>>,
     dead: Gauge,
     nodes: Gauge,
+    emails: Family<InEmailState, Gauge>,
 }
+
+/// The states of e-mails that still have to come to an end.
+const OPEN: [EmailState; 4] = [EmailState::Planned, EmailState::Sending, EmailState::Deferred, EmailState::Unknown];
 
 impl Table {
     async fn read(store: &Store) -> Result<Self, StoreError> {
@@ -96,8 +103,13 @@ impl Table {
             table.oldest_due.get_or_create_owned(&OfQueue { queue: depth.queue }).set(late);
         }
         table.dead.set(store.dead_jobs().await?);
-        let living = store.nodes().await?.into_iter().filter(|node| now - node.seen_at < SILENT).count();
+        let living = store.nodes(Now::Database).await?.iter().filter(|node| !node.lost()).count();
         table.nodes.set(i64::try_from(living).unwrap_or(i64::MAX));
+        let emails = store.email_counts(&OPEN).await?;
+        for state in OPEN {
+            let count = emails.get(&state).copied().unwrap_or_default();
+            table.emails.get_or_create_owned(&InEmailState { state: state.as_str() }).set(count);
+        }
         Ok(table)
     }
 
@@ -106,6 +118,8 @@ impl Table {
         let help = "For how long the job that is due and waits longest has been due";
         registry.register_with_unit("jobs_oldest_due", help, Unit::Seconds, self.oldest_due);
         registry.register("jobs_dead", "Jobs that were given up and are still in the archive", self.dead);
+        let help = "E-mails that have not come to an end, by state; UNKNOWN ones wait for a person";
+        registry.register("emails", help, self.emails);
         registry.register("job_nodes", "Processes that run jobs and reported within the last half minute", self.nodes);
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use futures_util::FutureExt as _;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -41,6 +42,16 @@ async fn plain() -> (Sink, SmtpMailer) {
 
 fn no(code: u16) -> (u16, String) {
     (code, "no".to_owned())
+}
+
+#[tokio::test]
+async fn there_are_as_many_turns_as_connections() {
+    let mailer = SmtpMailer::new(SmtpSettings { max_connections: 2, ..SmtpSettings::default() }).unwrap();
+    let (_first, second) = (mailer.turn().await, mailer.turn().await);
+    let mut third = mailer.turn();
+    assert!((&mut third).now_or_never().is_none());
+    drop(second);
+    third.await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod trace;
 
 pub use disposition::{Disposition, backoff};
 pub use handler::{Handler, Handlers};
+pub use handlers::TURN_PATIENCE;
 pub use metrics::Metrics;
 pub use node::run_workers;
 pub use runner::{Runner, Settings};

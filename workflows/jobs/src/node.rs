@@ -26,6 +26,8 @@ const ROOM_OF_MANY: usize = 8;
 const ROUND: Duration = Duration::from_secs(10);
 /// A node that has not reported for this long is forgotten.
 const SILENCE: TimeDelta = TimeDelta::hours(1);
+/// How many rounds pass between two looks for such nodes.
+const ROUNDS_OF_SILENCE: u32 = 30;
 /// How long to wait before looking again where jobs are due and none may start: their limits or their keys hold them back.
 /// Doubled each time in a row.
 const HELD_BACK: Duration = Duration::from_millis(50);
@@ -193,23 +195,38 @@ async fn close(runner: Runner, mut finished: mpsc::Receiver<Lease>) {
     }
 }
 
-/// Turns schedules and reports the node.
+/// Reports the node and turns schedules.
 async fn turn(runner: Runner) {
     let store = &runner.app.store;
-    loop {
-        if let Err(error) = round(&runner, store).await {
-            tracing::warn!(%error, "schedules could not be turned");
+    for round in 0_u32.. {
+        if let Err(error) = report(&runner, store, round).await {
+            tracing::warn!(%error, "this node could not report itself");
         }
-        let next = store.next_tick().await.ok().flatten().map(|tick| tick - runner.app.env.now());
+        let next = turn_due(store).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "schedules could not be turned");
+            None
+        });
         let wait = next.and_then(|wait| wait.to_std().ok()).unwrap_or(ROUND);
         tokio::time::sleep(wait.clamp(Duration::from_millis(200), ROUND)).await;
     }
 }
 
-async fn round(runner: &Runner, store: &Store) -> Result<(), StoreError> {
+/// Turns the schedules whose tick has come; gives how long it is until the next one.
+async fn turn_due(store: &Store) -> Result<Option<TimeDelta>, StoreError> {
+    let wait = store.until_tick(Now::Database).await?;
+    if wait.is_none_or(|wait| wait > TimeDelta::zero()) {
+        return Ok(wait);
+    }
     store.turn_schedules(Now::Database, schedule::turn).await?;
+    store.until_tick(Now::Database).await
+}
+
+async fn report(runner: &Runner, store: &Store, round: u32) -> Result<(), StoreError> {
     let running = i32::try_from(runner.in_hand().len()).unwrap_or(i32::MAX);
     let concurrency = i32::try_from(runner.settings.concurrency).unwrap_or(i32::MAX);
     store.report_node(&runner.node, env!("CARGO_PKG_VERSION"), concurrency, running, Now::Database).await?;
-    store.forget_silent_nodes(SILENCE, Now::Database).await
+    if round % ROUNDS_OF_SILENCE == 0 {
+        store.forget_silent_nodes(SILENCE, Now::Database).await?;
+    }
+    Ok(())
 }

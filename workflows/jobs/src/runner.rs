@@ -32,7 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { concurrency: 16, lease_seconds: 30, poll_ms: 2_000, attempt: Duration::from_secs(300) }
+        Self { concurrency: 16, lease_seconds: 30, poll_ms: 5_000, attempt: Duration::from_secs(900) }
     }
 }
 

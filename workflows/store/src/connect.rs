@@ -14,6 +14,10 @@ use tandem_migrations::{Migrator, MigratorTrait};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+/// A connection that was idle for longer is asked whether it still works before it is used. One that was in use a moment
+/// ago is not: that would be a round trip more for every transaction.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
@@ -45,7 +49,11 @@ impl Store {
     /// Connects. An SQLite file is made where there is none; the tables come with [`Store::migrate`].
     pub async fn connect(settings: &Settings) -> Result<Self> {
         let mut options = ConnectOptions::new(&settings.url);
-        options.sqlx_logging(false).connect_timeout(Duration::from_secs(10)).acquire_timeout(Duration::from_secs(30));
+        options
+            .sqlx_logging(false)
+            .connect_timeout(Duration::from_secs(10))
+            .acquire_timeout(Duration::from_secs(30))
+            .test_before_acquire_if_idle_for(FRESH);
         if settings.url.starts_with("postgres://") || settings.url.starts_with("postgresql://") {
             options.max_connections(settings.max_connections.max(2));
             let pool = Database::connect(options).await?;

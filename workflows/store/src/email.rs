@@ -52,13 +52,14 @@ impl Store {
         self.page(query, page).await
     }
 
-    /// How many e-mails are in each state; a state without any is left out.
-    pub async fn email_counts(&self) -> Result<BTreeMap<EmailState, i64>> {
+    /// How many e-mails are in each of these states; a state without any is left out.
+    pub async fn email_counts(&self, states: &[EmailState]) -> Result<BTreeMap<EmailState, i64>> {
         use row::{Column, Entity};
         let rows: Vec<(String, i64)> = Entity::find()
             .select_only()
             .column(Column::State)
             .column_as(Column::Id.count(), "count")
+            .filter(Column::State.is_in(states.iter().map(|state| state.as_str())))
             .group_by(Column::State)
             .into_tuple()
             .all(self.reader())

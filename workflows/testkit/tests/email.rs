@@ -4,6 +4,7 @@
 
 use chrono::TimeDelta;
 use std::sync::Arc;
+use std::time::Duration;
 use tandem_app::email::port::{Delivery, Mailbox};
 use tandem_app::{
     App, Call, ContactChange, ContactSetConsent, EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe,
@@ -75,6 +76,16 @@ on_both_databases! {
         assert!(out.unsubscribe.unwrap().url.starts_with("https://tandem.example/u/"));
         assert_eq!(world.ledger_kinds().await[1..], ["email.planned", "email.begun", "email.sent"]);
         assert!(world.job_kinds().await.is_empty());
+    }
+
+    async fn an_email_that_waits_for_its_turn_is_not_begun(world: World) {
+        let email = planned(&world, "ann@example.org").await;
+        world.mailer.fill();
+        let settings = Settings { attempt: Duration::from_millis(50), ..Settings::default() };
+        assert_eq!(Runner::new(world.app.clone(), "n", settings).run_due().await.unwrap(), 1);
+        let waits = now(&world, email.id).await;
+        assert_eq!((waits.state, waits.attempts), (EmailState::Planned, 0));
+        assert_eq!(world.ledger_kinds().await.last().map(String::as_str), Some("email.planned"));
     }
 
     async fn later_is_tried_later_with_the_same_message_id(world: World) {

@@ -15,7 +15,9 @@ use tandem_domain::edit::Edit;
 use tandem_domain::id::LeadId;
 use tandem_jobs::schedule::{Missed, define, turn};
 use tandem_jobs::{Disposition, Handler, Runner, Settings, run_workers};
-use tandem_store::jobs::{ArchiveFilter, Claimed, JobFilter, Lease, Limits, NewJob, Now, OnDuplicate, Outcome, Unique};
+use tandem_store::jobs::{
+    ArchiveFilter, Claimed, JobFilter, Lease, Limits, NewJob, Node, Now, OnDuplicate, Outcome, Unique,
+};
 use tandem_store::{Page, Store, StoreError};
 use tandem_testkit::{World, on_both_databases};
 use tokio::sync::Notify;
@@ -431,7 +433,7 @@ on_both_databases! {
 
     async fn a_node_that_stops_or_is_silent_for_long_is_forgotten(world: World) {
         let store = &world.app.store;
-        let names = async || store.nodes().await.unwrap().into_iter().map(|node| node.name).collect::<Vec<_>>();
+        let names = async || store.nodes(Now::At(world.now())).await.unwrap().into_iter().map(|node| node.name).collect::<Vec<_>>();
         for name in ["lives", "stops", "dies"] {
             store.report_node(name, "0", 16, 0, Now::At(world.now())).await.unwrap();
         }
@@ -440,6 +442,8 @@ on_both_databases! {
         store.report_node("lives", "0", 16, 1, Now::At(world.now())).await.unwrap();
         store.forget_silent_nodes(TimeDelta::hours(1), Now::At(world.now())).await.unwrap();
         assert_eq!(names().await, ["dies", "lives"]);
+        let lost = store.nodes(Now::At(world.now())).await.unwrap().iter().map(Node::lost).collect::<Vec<_>>();
+        assert_eq!(lost, [true, false]);
         world.clock.advance(TimeDelta::minutes(2));
         store.forget_silent_nodes(TimeDelta::hours(1), Now::At(world.now())).await.unwrap();
         assert_eq!(names().await, ["lives"]);
@@ -450,8 +454,11 @@ on_both_databases! {
         let store = &world.app.store;
         store.keep_schedule(&daily).await.unwrap();
         store.keep_schedule(&daily).await.unwrap();
+        let until = async || store.until_tick(Now::At(world.now())).await.unwrap();
+        assert_eq!(until().await, Some(daily.next_at - world.now()));
         assert_eq!(store.turn_schedules(Now::At(world.now()), turn).await.unwrap(), 0);
         world.clock.advance(TimeDelta::days(1));
+        assert!(until().await < Some(TimeDelta::zero()), "it has to be turned");
         let now = Now::At(world.now());
         let nodes = (0..4).map(|_| {
             let store = store.clone();
@@ -465,6 +472,7 @@ on_both_databases! {
         let switch = |paused| tandem_app::JobScheduleSwitch { name: "daily".to_owned(), paused };
         world.app.run(&world.system(), switch(true)).await.unwrap();
         world.clock.advance(TimeDelta::days(3));
+        assert_eq!(until().await, None, "nothing to turn");
         assert_eq!(store.turn_schedules(Now::At(world.now()), turn).await.unwrap(), 0);
         world.app.run(&world.system(), switch(false)).await.unwrap();
         let resumed = store.schedules().await.unwrap();
@@ -524,7 +532,7 @@ on_both_databases! {
         // A node has schedules of its own, whose tick may have come.
         let left = world.job_kinds().await;
         assert!(!left.iter().any(|kind| ["a", "b"].contains(&kind.as_str())), "{left:?}: what was done is written first");
-        assert!(world.app.store.nodes().await.unwrap().is_empty());
+        assert!(world.app.store.nodes(Now::Database).await.unwrap().is_empty());
     }
 
     async fn an_operator_calls_off_a_job_and_whoever_runs_it_finds_the_lease_lost(world: World) {

@@ -123,6 +123,6 @@ impl JobQuery {
     /// The processes that run jobs, by name, as they last reported. SALES_OPS and ADMIN only.
     async fn job_nodes(&self, ctx: &Context<'_>) -> Result<Vec<JobNodeReport>, ApiError> {
         ctx.actor().may_operate()?;
-        Ok(ctx.app().store.nodes().await?.into_iter().map(Into::into).collect())
+        Ok(ctx.app().store.nodes(Now::Database).await?.into_iter().map(Into::into).collect())
     }
 }

@@ -135,6 +135,10 @@ impl JobNode {
     async fn ordering_key(&self) -> Option<&str> {
         self.0.ordering_key.as_deref()
     }
+    /// Jobs with the same key share the limits per key of their queue; for a delivery it is the recipient's domain.
+    async fn limit_key(&self) -> Option<&str> {
+        self.0.limit_key.as_deref()
+    }
     /// The name of the node that runs it; null for one that does not run.
     async fn node(&self) -> Option<&str> {
         self.0.leased_by.as_deref()
@@ -320,11 +324,14 @@ pub struct JobNodeReport {
     started_at: DateTime<Utc>,
     /// When it last reported, which it does every ten seconds. One that was silent for an hour is forgotten.
     seen_at: DateTime<Utc>,
+    /// Whether it was silent for half a minute, by the clock of the database: most likely it is dead or cut off.
+    lost: bool,
 }
 
 impl From<Node> for JobNodeReport {
     fn from(node: Node) -> Self {
-        let Node { name, version, concurrency, running, started_at, seen_at } = node;
-        Self { name, version, concurrency, running, started_at, seen_at }
+        let lost = node.lost();
+        let Node { name, version, concurrency, running, started_at, seen_at, .. } = node;
+        Self { name, version, concurrency, running, started_at, seen_at, lost }
     }
 }

@@ -300,7 +300,7 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
             show::queues(&store.queues().await?, &store.job_depths(Now::Database).await?, print.json)
         }
         Command::Schedules(print) => show::schedules(&store.schedules().await?, print.json),
-        Command::Nodes(print) => show::nodes(&store.nodes().await?, store.database_time().await?, print.json),
+        Command::Nodes(print) => show::nodes(&store.nodes(Now::Database).await?, print.json),
         Command::Pause(Queue { name, print }) => {
             save(&app, &call, JobQueueSave { name, paused: Some(true), ..JobQueueSave::default() }, print).await
         }
@@ -328,7 +328,7 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         }
         Command::Redrive(Redrive { which, all: _, limit, print }) => {
             let changed = app.run(&call, JobsRedrive { filter: which.filter(), limit }).await?;
-            show::changed("brought back", changed.jobs, limit, print.json)
+            show::changed(show::BROUGHT_BACK, changed.jobs, limit, print.json)
         }
         Command::PauseSchedule(schedule) => switch(&app, &call, schedule, true).await,
         Command::ResumeSchedule(schedule) => switch(&app, &call, schedule, false).await,

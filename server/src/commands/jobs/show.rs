@@ -1,97 +1,14 @@
 //! Tables for people, JSON for programs.
 
 use crate::commands::Outcome;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use crate::commands::print::{list, or_dash, plain, put, put_json, short, table, time};
 use serde_json::{Value, json};
-use std::io::Write;
 use tandem_store::PageOf;
 use tandem_store::jobs::{Archived, Depth, JobState, Limits, Node, Queue, Schedule, Waiting};
 
-/// How much of an error a table shows.
-const SHOWN: usize = 60;
-
-/// Writes to standard output. Whoever reads may stop early (`| head`); that is no failure.
-fn put(text: &str) -> anyhow::Result<Outcome> {
-    match std::io::stdout().write_all(format!("{}\n", text.trim_end()).as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Outcome::Done),
-    }
-}
-
-fn put_json(value: &Value) -> anyhow::Result<Outcome> {
-    put(&serde_json::to_string_pretty(value)?)
-}
-
-/// A text without what would move the cursor of a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn short(text: &str) -> String {
-    let text = plain(text);
-    if text.chars().count() <= SHOWN { text } else { text.chars().take(SHOWN - 1).chain(['…']).collect() }
-}
-
-fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn or_dash(text: Option<impl ToString>) -> String {
-    text.map_or_else(|| "-".to_owned(), |text| text.to_string())
-}
-
-/// Columns as wide as their widest cell.
-fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
-}
-
-/// Everything of one thing, a line a field.
-fn details(fields: &Value) -> String {
-    let mut text = String::new();
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        let shown = match value {
-            Value::Null => "-".to_owned(),
-            Value::String(value) => plain(value),
-            value => value.to_string(),
-        };
-        text.push_str(&format!("{name:<12} {shown}\n"));
-    }
-    text
-}
-
-/// A list: JSON, every field of those that were named, or a table.
-fn list<T, const N: usize>(
-    page: PageOf<T>,
-    named: bool,
-    as_json: bool,
-    fields: impl Fn(&T) -> Value,
-    head: [&str; N],
-    row: impl Fn(&T) -> [String; N],
-) -> anyhow::Result<Outcome> {
-    let values = || page.items.iter().map(&fields).collect::<Vec<_>>();
-    let done = if as_json {
-        put_json(&Value::Array(values()))
-    } else if page.items.is_empty() {
-        put("no jobs")
-    } else if named {
-        put(&values().iter().map(details).collect::<Vec<_>>().join("\n"))
-    } else {
-        put(&table(head, page.items.iter().map(row)))
-    };
-    if page.has_next {
-        eprintln!("there are more; --limit shows more of them");
-    }
-    done
-}
+/// What is said of numbers that the table does not hold.
+const GONE: &str = "no such jobs: they are done, or `tandem jobs dead --id` shows them; one that was brought back has a new \
+                    number";
 
 /// A payload that is not JSON was written by hand; it is shown as it is.
 fn input(payload: &str) -> Value {
@@ -108,7 +25,7 @@ pub(super) fn jobs(page: PageOf<Waiting>, named: bool, as_json: bool) -> anyhow:
         json!({
             "id": job.id, "queue": job.queue, "kind": job.kind, "state": job.state, "dueAt": time(job.due_at),
             "claimableAt": time(job.visible_at), "attempt": job.attempt, "maxAttempts": job.max_attempts,
-            "uniqueKey": job.unique_key, "orderingKey": job.ordering_key, "node": job.leased_by,
+            "uniqueKey": job.unique_key, "orderingKey": job.ordering_key, "limitKey": job.limit_key, "node": job.leased_by,
             "lastError": job.last_error, "requestId": job.request_id, "input": input(&job.payload),
         })
     };
@@ -126,7 +43,8 @@ pub(super) fn jobs(page: PageOf<Waiting>, named: bool, as_json: bool) -> anyhow:
         ]
     };
     let head = ["ID", "QUEUE", "KIND", "STATE", "DUE", "CLAIMABLE", "ATTEMPT", "NODE", "LAST ERROR"];
-    list(page, named, as_json, fields, head, row)
+    let none = if named { GONE } else { "no jobs" };
+    list(page, named, as_json, none, fields, head, row)
 }
 
 pub(super) fn archived(page: PageOf<Archived>, named: bool, as_json: bool) -> anyhow::Result<Outcome> {
@@ -148,7 +66,15 @@ pub(super) fn archived(page: PageOf<Archived>, named: bool, as_json: bool) -> an
             short(&job.reason),
         ]
     };
-    list(page, named, as_json, fields, ["ID", "QUEUE", "KIND", "OUTCOME", "ATTEMPTS", "ENDED", "REASON"], row)
+    list(
+        page,
+        named,
+        as_json,
+        "no jobs",
+        fields,
+        ["ID", "QUEUE", "KIND", "OUTCOME", "ATTEMPTS", "ENDED", "REASON"],
+        row,
+    )
 }
 
 pub(super) fn queues(queues: &[Queue], depths: &[Depth], as_json: bool) -> anyhow::Result<Outcome> {
@@ -224,12 +150,13 @@ pub(super) fn schedules(schedules: &[Schedule], as_json: bool) -> anyhow::Result
     put(&table(["SCHEDULE", "CRON", "ZONE", "PAUSED", "NEXT", "LAST", "MISSED"], rows))
 }
 
-pub(super) fn nodes(nodes: &[Node], now: DateTime<Utc>, as_json: bool) -> anyhow::Result<Outcome> {
+pub(super) fn nodes(nodes: &[Node], as_json: bool) -> anyhow::Result<Outcome> {
     if as_json {
         let value = nodes.iter().map(|node| {
             json!({
                 "name": node.name, "version": node.version, "concurrency": node.concurrency, "running": node.running,
                 "startedAt": time(node.started_at), "seenAt": time(node.seen_at),
+                "lost": node.lost(),
             })
         });
         return put_json(&value.collect());
@@ -238,17 +165,19 @@ pub(super) fn nodes(nodes: &[Node], now: DateTime<Utc>, as_json: bool) -> anyhow
         return put("no node runs jobs: start `tandem serve` or `tandem worker`");
     }
     let rows = nodes.iter().map(|node| {
-        let silent = (now - node.seen_at).max(TimeDelta::zero());
         [
             plain(&node.name),
             plain(&node.version),
             format!("{}/{}", node.running, node.concurrency),
             time(node.started_at),
-            format!("{} s ago", silent.num_seconds()),
+            format!("{} s ago{}", node.silent.num_seconds(), if node.lost() { ", lost" } else { "" }),
         ]
     });
     put(&table(["NODE", "VERSION", "RUNNING", "STARTED", "SEEN"], rows))
 }
+
+/// What is said of jobs that were redriven. They get new numbers, so that no lease of before is good for them.
+pub(super) const BROUGHT_BACK: &str = "brought back";
 
 /// How many jobs a command changed.
 pub(super) fn changed(done: &str, jobs: u64, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
@@ -256,22 +185,6 @@ pub(super) fn changed(done: &str, jobs: u64, limit: u64, as_json: bool) -> anyho
         return put_json(&json!({ "jobs": jobs }));
     }
     let more = if jobs == limit { "; there may be more: run it again, or with a larger --limit" } else { "" };
-    put(&format!("{jobs} {} {done}{more}", if jobs == 1 { "job" } else { "jobs" }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["1".to_owned(), "é".to_owned()], ["1000".to_owned(), String::new()]];
-        assert_eq!(table(["ID", "B"], rows), "ID    B\n1     é\n1000\n");
-    }
-
-    #[test]
-    fn what_others_wrote_cannot_steer_the_terminal() {
-        assert_eq!(short("a\u{1b}[2Jb\nc"), "a [2Jb c");
-        assert_eq!(short(&"x".repeat(100)).chars().count(), SHOWN);
-    }
+    let numbers = if done == BROUGHT_BACK && jobs > 0 { ", under new numbers" } else { "" };
+    put(&format!("{jobs} {} {done}{numbers}{more}", if jobs == 1 { "job" } else { "jobs" }))
 }

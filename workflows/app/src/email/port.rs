@@ -38,9 +38,26 @@ pub struct OutgoingEmail {
 /// A future that a port gives back.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A turn at the mail server, until it is dropped.
+#[derive(Default)]
+pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Option<Box<dyn Send>>);
+
+impl Turn {
+    /// A turn that lasts as long as `place` is held.
+    pub fn holding(place: impl Send + 'static) -> Self {
+        Self(Some(Box::new(place)))
+    }
+}
+
 /// Sends e-mail. It never fails: whatever happens is one of the outcomes, and the difference between "certainly not
 /// sent" and "perhaps sent" is the implementation's to keep.
 pub trait Mailer: Send + Sync {
+    /// Waits for a turn at the mail server. Who begins an e-mail holds a turn: what a killed process had begun is then no
+    /// more than it could send at once. By default there is always room.
+    fn turn(&self) -> PortFuture<'_, Turn> {
+        Box::pin(std::future::ready(Turn::default()))
+    }
+
     /// Tries once.
     fn send(&self, message: OutgoingEmail) -> PortFuture<'_, Delivery>;
 

@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tandem_app::NoMailer;
-use tandem_app::email::port::{Delivery, Mailer, OutgoingEmail, PortFuture};
+use tandem_app::email::port::{Delivery, Mailer, OutgoingEmail, PortFuture, Turn};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// The mailer that the settings ask for: SMTP, or, without a host, one that leaves every e-mail waiting.
@@ -35,6 +36,8 @@ pub fn mailer(settings: SmtpSettings) -> Result<Arc<dyn Mailer>, SettingsError> 
 #[derive(Debug)]
 pub struct SmtpMailer {
     pool: Pool,
+    /// As many as connections. Beside the pool's own slots, since whoever holds a turn asks for a connection later.
+    turns: Arc<Semaphore>,
     signer: Option<Signer>,
     command: Duration,
     message: Duration,
@@ -76,7 +79,8 @@ impl SmtpMailer {
         let signer = settings.dkim.as_ref().map(Signer::new).transpose()?;
         let command = Duration::from_secs(settings.command_timeout_seconds.max(1));
         let message = Duration::from_secs(settings.message_timeout_seconds.max(1));
-        Ok(Self { pool: Pool::new(settings)?, signer, command, message })
+        let turns = Arc::new(Semaphore::new(settings.connections()));
+        Ok(Self { pool: Pool::new(settings)?, turns, signer, command, message })
     }
 
     async fn say(
@@ -187,6 +191,10 @@ impl SmtpMailer {
 }
 
 impl Mailer for SmtpMailer {
+    fn turn(&self) -> PortFuture<'_, Turn> {
+        Box::pin(async move { Turn::holding(Arc::clone(&self.turns).acquire_owned().await) })
+    }
+
     fn send(&self, message: OutgoingEmail) -> PortFuture<'_, Delivery> {
         Box::pin(async move {
             match message::prepare(&message, self.signer.as_ref()) {

@@ -56,7 +56,7 @@ impl Pool {
             (None, None) => None,
             _ => return Err(SettingsError::HalfALogin),
         };
-        let slots = Arc::new(Semaphore::new(settings.max_connections.clamp(1, 1000)));
+        let slots = Arc::new(Semaphore::new(settings.connections()));
         Ok(Self { settings, tls, login, idle: Mutex::new(Vec::new()), slots })
     }
 

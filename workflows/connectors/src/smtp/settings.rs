@@ -123,6 +123,11 @@ impl std::fmt::Debug for SmtpSettings {
 }
 
 impl SmtpSettings {
+    /// How many connections may be open at the same time: 1 to 1,000.
+    pub(super) fn connections(&self) -> usize {
+        self.max_connections.clamp(1, 1_000)
+    }
+
     /// The port that is used.
     pub const fn port(&self) -> u16 {
         match (self.port, self.tls) {

@@ -1,15 +1,26 @@
 //! Delivers an e-mail: begin, send, settle.
 
 use crate::Disposition;
+use chrono::TimeDelta;
+use std::time::Duration;
 use tandem_app::{App, AppError, Call, EmailBegin, EmailSettle};
 use tandem_domain::email::EmailState;
 use tandem_domain::id::EmailId;
 use tandem_store::StoreError;
+use tokio::time::timeout;
 use tracing::Instrument;
 
-/// The three beats. A crash between the first and the third leaves the e-mail SENDING; the next run of this job finds
+/// How long a delivery waits for its turn at the mail server before it lets other jobs have its place in this process.
+pub const TURN_PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: TimeDelta = TimeDelta::seconds(2);
+
+/// The three beats, in a turn at the mail server: an e-mail that has to wait for one is not begun yet. A crash between the first and the third leaves the e-mail SENDING; the next run of this job finds
 /// it so and calls it UNKNOWN.
 pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Disposition, AppError> {
+    let mail = &app.env.mail;
+    let Ok(_turn) = timeout(TURN_PATIENCE, mail.mailer.turn()).await else {
+        return Ok(Disposition::Snooze { after: AGAIN });
+    };
     let (begun, _) = match app.run(call, EmailBegin { email }).await {
         Ok(begun) => begun,
         Err(AppError::Refused { .. } | AppError::NotFound { .. }) => return Ok(Disposition::Obsolete),
@@ -18,7 +29,6 @@ pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Dispos
     if begun.state != EmailState::Sending {
         return Ok(Disposition::Finished);
     }
-    let mail = &app.env.mail;
     let span = tracing::info_span!(
         "send e-mail",
         otel.kind = "client",

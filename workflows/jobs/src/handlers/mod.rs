@@ -12,6 +12,8 @@ mod sweep_leads;
 mod wake_lead;
 mod wake_work_item;
 
+pub use deliver_email::TURN_PATIENCE;
+
 use crate::Disposition;
 use tandem_app::{
     App, AppError, Batch, Call, Command, EnrollmentAdvance, HandoffCheckSla, HandoffExpireOffer, HandoffMatch,

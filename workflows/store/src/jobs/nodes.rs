@@ -20,6 +20,15 @@ pub struct Node {
     pub started_at: DateTime<Utc>,
     /// When it last reported.
     pub seen_at: DateTime<Utc>,
+    /// For how long it has not, by the clock it reports by.
+    pub silent: TimeDelta,
+}
+
+impl Node {
+    /// Whether it has been silent for half a minute, though it reports every ten seconds: it died, or is cut off.
+    pub fn lost(&self) -> bool {
+        self.silent > TimeDelta::seconds(30)
+    }
 }
 
 impl Store {
@@ -54,9 +63,10 @@ impl Store {
     }
 
     /// The nodes, by name.
-    pub async fn nodes(&self) -> Result<Vec<Node>> {
-        let sql = "SELECT * FROM job_node ORDER BY name";
-        let rows = self.reader().query_all_raw(statement(self.reader().get_database_backend(), sql, [])).await?;
+    pub async fn nodes(&self, now: Now) -> Result<Vec<Node>> {
+        let backend = self.reader().get_database_backend();
+        let sql = format!("SELECT job_node.*, {} - seen_at AS silent FROM job_node ORDER BY name", now.sql(backend));
+        let rows = self.reader().query_all_raw(statement(backend, sql, [])).await?;
         rows.iter()
             .map(|row| {
                 Ok(Node {
@@ -66,6 +76,7 @@ impl Store {
                     running: row.try_get("", "running")?,
                     started_at: moment(row.try_get("", "started_at")?),
                     seen_at: moment(row.try_get("", "seen_at")?),
+                    silent: TimeDelta::milliseconds(row.try_get("", "silent")?).max(TimeDelta::zero()),
                 })
             })
             .collect()

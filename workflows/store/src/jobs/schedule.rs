@@ -2,7 +2,7 @@
 
 use super::{NewJob, Now, OnDuplicate, Unique, insert, moment, statement};
 use crate::{Result, Store, ms};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 
 /// A schedule.
@@ -89,12 +89,13 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// When the next schedule that is not paused ticks.
-    pub async fn next_tick(&self) -> Result<Option<DateTime<Utc>>> {
-        let sql = "SELECT MIN(next_at) AS at FROM job_schedule WHERE NOT paused";
-        let row = self.writer().query_one_raw(statement(self.writer().get_database_backend(), sql, [])).await?;
-        let at: Option<i64> = row.map(|row| row.try_get("", "at")).transpose()?.flatten();
-        Ok(at.map(moment))
+    /// How long it is until the next schedule that is not paused ticks: nothing, or less, where one has to be turned.
+    pub async fn until_tick(&self, now: Now) -> Result<Option<TimeDelta>> {
+        let backend = self.reader().get_database_backend();
+        let sql = format!("SELECT MIN(next_at) - {} AS wait FROM job_schedule WHERE NOT paused", now.sql(backend));
+        let row = self.reader().query_one_raw(statement(backend, sql, [])).await?;
+        let wait: Option<i64> = row.map(|row| row.try_get("", "wait")).transpose()?.flatten();
+        Ok(wait.map(TimeDelta::milliseconds))
     }
 
     /// Turns every schedule whose tick has come: `due` says what that leads to, and its jobs and the next tick are

@@ -59,6 +59,8 @@ pub struct Waiting {
     pub unique_key: Option<String>,
     /// The ordering key.
     pub ordering_key: Option<String>,
+    /// The limit key.
+    pub limit_key: Option<String>,
     /// The node that has it.
     pub leased_by: Option<String>,
     /// Why the last attempt failed.
@@ -129,6 +131,7 @@ fn read(row: &QueryResult) -> Result<Waiting> {
         max_attempts: row.try_get("", "max_attempts")?,
         unique_key: row.try_get("", "unique_key")?,
         ordering_key: row.try_get("", "ordering_key")?,
+        limit_key: row.try_get("", "limit_key")?,
         leased_by: leased_by.filter(|_| state == JobState::Running),
         last_error: row.try_get("", "last_error")?,
         request_id: row.try_get("", "request_id")?,

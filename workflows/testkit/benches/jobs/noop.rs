@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tandem_app::{App, AppError};
-use tandem_jobs::{Disposition, Handler, Runner};
+use tandem_jobs::{Disposition, Handler, Runner, Settings, run_workers};
 use tandem_store::jobs::{Claimed, NewJob};
 use tandem_testkit::World;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Does nothing, and counts; remembers how late each job was started.
 #[derive(Clone)]
@@ -127,11 +127,9 @@ pub async fn idle(world: &World) -> Lateness {
     Nothing::new(world, new.len()).await.run(world, 1).await
 }
 
-/// How many transactions a second an idle node costs PostgreSQL, over a minute.
+/// How many transactions a second an idle node costs PostgreSQL, over a minute, when its start is over.
 pub async fn quiet(world: &World) -> f64 {
-    let minute = 60;
-    let due = world.app.store.database_time().await.unwrap() + TimeDelta::seconds(minute);
-    world.app.store.add_jobs(&[NewJob::new("default", "nothing", "{}", due)]).await.unwrap();
+    let (minute, settled) = (60, Duration::from_secs(15));
     let connection = Database::connect(&world.url).await.unwrap();
     let count = async || {
         let sql = "SELECT xact_commit + xact_rollback AS n FROM pg_stat_database WHERE datname = current_database()";
@@ -139,11 +137,17 @@ pub async fn quiet(world: &World) -> f64 {
         let row = connection.query_one_raw(statement).await.unwrap().unwrap();
         row.try_get::<i64>("", "n").unwrap()
     };
-    let before = count().await;
-    Nothing::new(world, 1).await.run(world, 1).await;
+    let (stop, stopped) = watch::channel(false);
+    let runner = Runner::new(world.app.clone(), "node", Settings::default());
+    let node = tokio::spawn(run_workers(runner, stopped, Duration::from_secs(30)));
     // What a connection did is counted when it has been idle for a moment.
-    tokio::time::sleep(Duration::from_secs(11)).await;
+    tokio::time::sleep(settled).await;
+    let before = count().await;
+    tokio::time::sleep(Duration::from_secs(minute)).await;
+    let done = count().await - before;
+    stop.send(true).unwrap();
+    node.await.unwrap();
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let a_second = (count().await - before) as f64 / minute as f64;
+    let a_second = done as f64 / minute as f64;
     a_second
 }
