@@ -4,9 +4,9 @@
 //! A row that is held and locked is what this transaction would read: its own writes go through here, and before anything
 //! else is read from the database, what is behind is written. A row that is held unlocked is as it was when it was read.
 
-use crate::{Result, StoreError, Stored, Tx};
+use crate::{Result, StoreError, Stored, Tx, bulk};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Iterable, Statement};
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::PoisonError;
@@ -61,10 +61,10 @@ impl<T: Stored> Shelf for HashMap<Uuid, Held<T>> {
             .action_and_where(is_next)
             .to_owned();
         let upsert = |rows: &[T::ActiveRow]| {
-            let statement = T::Row::insert_many(rows.iter().cloned()).on_conflict(update.clone()).build(backend);
-            Behind { kind: T::KIND, rows: rows.len(), statement }
+            let statement = bulk::insert(backend, rows, Some(update.clone()))?;
+            Ok(Behind { kind: T::KIND, rows: rows.len(), statement })
         };
-        Ok(rows.chunks(CHUNK).map(upsert).collect())
+        rows.chunks(CHUNK).map(upsert).collect()
     }
 }
 

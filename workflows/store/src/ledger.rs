@@ -1,7 +1,7 @@
 //! The ledger's table: appended to inside every commit, read in pages, verified and exported as a stream.
 
 use crate::page::{Page, PageOf};
-use crate::{Result, Store};
+use crate::{Result, Store, bulk};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, QueryOrder, QuerySelect, Statement};
 use tandem_domain::decision::Fact;
@@ -166,7 +166,7 @@ pub(crate) async fn append(
         previous = hash;
     }
     for rows in rows.chunks(500) {
-        row::Entity::insert_many(rows.iter().cloned()).exec_without_returning(connection).await?;
+        connection.execute_raw(bulk::insert(connection.get_database_backend(), rows, None)?).await?;
     }
     let statement = Statement::from_sql_and_values(
         connection.get_database_backend(),

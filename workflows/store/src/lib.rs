@@ -7,6 +7,7 @@ mod access;
 pub mod account;
 mod ahead;
 mod bell;
+mod bulk;
 mod checkpoint;
 mod connect;
 pub mod dispatch;

@@ -4,7 +4,7 @@ use crate::ahead::{Ahead, Versions};
 use crate::bell::Bell;
 use crate::idempotency::Answer;
 use crate::jobs::Lease;
-use crate::{Result, Save, StoreError, Stored, idempotency, jobs, ledger};
+use crate::{Result, Save, StoreError, Stored, bulk, idempotency, jobs, ledger};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
     QuerySelect, Select, Statement, Value,
@@ -193,10 +193,8 @@ impl Tx {
         self.write_behind_of(Some(T::KIND)).await?;
         for values in new.chunks(200) {
             let rows = values.iter().map(|value| value.row(0)).collect::<Result<Vec<_>>>()?;
-            T::Row::insert_many(rows)
-                .exec_without_returning(&self.inner)
-                .await
-                .map_err(|error| StoreError::writing(error, T::KIND))?;
+            let written = self.inner.execute_raw(bulk::insert(self.backend(), &rows, None)?).await;
+            written.map_err(|error| StoreError::writing(error, T::KIND))?;
             self.versions().extend(values.iter().map(|value| ((T::KIND, value.key()), 0)));
         }
         Ok(())
