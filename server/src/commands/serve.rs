@@ -58,7 +58,7 @@ pub async fn serve(
     let grace = Duration::from_secs(settings.server.shutdown_grace_seconds);
     let http = Http::new(&settings, app.clone(), shutdown.clone());
     let metrics = http.job_metrics();
-    let router = http::router(http);
+    let router = http::router(http.clone());
     let workers = tokio::spawn({
         let (settings, shutdown) = (settings.clone(), shutdown.clone());
         async move {
@@ -82,6 +82,8 @@ pub async fn serve(
         () = overdue => tracing::warn!("requests were cut off at the end of the grace period"),
     }
     workers.await.context("the workers failed")?;
+    // Operations over a socket end with it; what was committed by then stays.
+    let _ = tokio::time::timeout(grace, http.sockets_closed()).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -44,6 +44,10 @@ pub struct Server {
     pub graphql_timeout_seconds: NonZeroU64,
     /// Seconds.
     pub request_timeout_seconds: NonZeroU64,
+    /// Of one token.
+    pub requests_per_second: NonZeroU32,
+    /// Of one token.
+    pub request_burst: NonZeroU32,
     /// Bytes.
     pub max_body_bytes: NonZeroUsize,
     /// Seconds.

@@ -4,6 +4,7 @@
 use super::error::HttpError;
 use super::guard;
 use super::media::Media;
+use super::rate;
 use super::request::RequestId;
 use super::router::Http;
 use async_graphql::http::GraphiQLSource;
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use std::time::Duration;
 use tandem_api::Caller;
 use tandem_app::{Actor, App, AppError};
 
@@ -23,7 +25,7 @@ const MAX_URL: usize = 16 * 1024;
 
 /// Why a request is not executed.
 #[derive(Debug)]
-struct Fault {
+pub(super) struct Fault {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -37,12 +39,17 @@ impl Fault {
         Self { status, code, message: message.into(), header: None, well_formed: false }
     }
 
+    /// What is wrong and what to do, for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message)
     }
 
-    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 
@@ -72,12 +79,15 @@ async fn answer(http: &Http, request: Request, id: &str) -> Result<GraphqlRespon
     let by_get = request.method() == Method::GET;
     if !by_get && request.method() != Method::POST {
         let message = "use POST, or GET for queries";
-        return Err(
-            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(header::ALLOW, "GET, POST")
-        );
+        return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+            .with(header::ALLOW, HeaderValue::from_static("GET, POST")));
     }
     let actor = match bearer(request.headers())? {
-        Some(secret) => Some(authenticate(&http.app, &secret).await?),
+        Some(secret) => {
+            let actor = authenticate(&http.app, &secret).await?;
+            http.rate.take(&secret).map_err(too_often)?;
+            Some(actor)
+        }
         None => None,
     };
     let params = if by_get { from_query(request.uri().query())? } else { from_body(http, request).await? };
@@ -86,9 +96,8 @@ async fn answer(http: &Http, request: Request, id: &str) -> Result<GraphqlRespon
     match checked.kind {
         OperationType::Mutation if by_get => {
             let message = "a mutation needs POST";
-            return Err(
-                Fault::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(header::ALLOW, "POST")
-            );
+            return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+                .with(header::ALLOW, HeaderValue::from_static("POST")));
         }
         OperationType::Subscription => {
             let message = "subscriptions run over the WebSocket at /graphql/ws";
@@ -121,12 +130,18 @@ async fn anonymous(http: &Http, params: Params, introspective: bool, id: &str) -
         return Ok(response);
     }
     let message = "this needs a token: send `Authorization: Bearer <token>`";
-    Err(Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).with(header::WWW_AUTHENTICATE, "Bearer"))
+    Err(Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message)
+        .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
 }
 
 /// Whether an operation ran, well or not; otherwise its document or variables were refused.
-fn is_executed(response: &GraphqlResponse) -> bool {
+pub(super) fn is_executed(response: &GraphqlResponse) -> bool {
     response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
+}
+
+fn too_often(wait: Duration) -> Fault {
+    Fault::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", rate::message(wait))
+        .with(header::RETRY_AFTER, rate::seconds(wait))
 }
 
 /// The secret of `Authorization: Bearer`. Another scheme, or no secret, is a mistake, not an anonymous request.
@@ -135,7 +150,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     let secret = value.to_str().ok().and_then(secret_of);
     secret.map(|secret| Some(secret.to_owned())).ok_or_else(|| {
         let message = "the header must be `Authorization: Bearer <token>`";
-        Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).with(header::WWW_AUTHENTICATE, "Bearer")
+        Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message)
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     })
 }
 
@@ -149,7 +165,7 @@ pub(super) fn secret_of(authorization: &str) -> Option<&str> {
 async fn authenticate(app: &App, secret: &str) -> Result<Actor, Fault> {
     let unauthenticated = |message: String| {
         Fault::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message)
-            .with(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
     };
     match app.authenticate(secret).await {
         Ok(Some(actor)) => Ok(actor),
@@ -164,7 +180,7 @@ async fn authenticate(app: &App, secret: &str) -> Result<Actor, Fault> {
 
 /// The parameters of a request, whichever way they came.
 #[derive(Debug, Default)]
-struct Params {
+pub(super) struct Params {
     query: String,
     operation: Option<String>,
     variables: Json,
@@ -172,9 +188,10 @@ struct Params {
 }
 
 impl Params {
-    fn from_json(body: Json) -> Result<Self, Fault> {
+    /// Reads them from the body of a request.
+    pub(super) fn from_json(body: Json) -> Result<Self, Fault> {
         let Json::Object(mut body) = body else {
-            return Err(Fault::bad_request("the body must be one JSON object; batches are not supported"));
+            return Err(Fault::bad_request("the request must be one JSON object; batches are not supported"));
         };
         let mut take = |name: &str| body.remove(name).filter(|value| !value.is_null());
         let query = match take("query") {
@@ -195,7 +212,18 @@ impl Params {
         Ok(Self { query, operation, variables: object("variables")?, extensions: object("extensions")? })
     }
 
-    fn into_request(self) -> GraphqlRequest {
+    /// The document.
+    pub(super) fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// Which operation of the document, where it is named.
+    pub(super) fn operation(&self) -> Option<&str> {
+        self.operation.as_deref()
+    }
+
+    /// The request that the library takes.
+    pub(super) fn into_request(self) -> GraphqlRequest {
         let mut request = GraphqlRequest::new(self.query).variables(Variables::from_json(self.variables));
         if let Some(operation) = self.operation {
             request = request.operation_name(operation);
@@ -271,10 +299,15 @@ fn reply(media: Media, response: &GraphqlResponse) -> Response {
         let status = if media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
         return finish(media, status, json!({ "errors": response.errors }).to_string());
     }
-    // Written as it stands: its order is that of the document, which a JSON map would lose.
-    let Ok(mut body) = serde_json::to_string(&Shown { data: &response.data, errors: &response.errors }) else {
-        return HttpError::internal().into_response();
-    };
+    match body(response) {
+        Some(body) => finish(media, StatusCode::OK, body),
+        None => HttpError::internal().into_response(),
+    }
+}
+
+/// An executed response as JSON. Written as it stands: its order is that of the document, which a JSON map would lose.
+pub(super) fn body(response: &GraphqlResponse) -> Option<String> {
+    let mut body = serde_json::to_string(&Shown { data: &response.data, errors: &response.errors }).ok()?;
     if !response.extensions.is_empty()
         && let Ok(extensions) = serde_json::to_string(&response.extensions)
     {
@@ -283,7 +316,7 @@ fn reply(media: Media, response: &GraphqlResponse) -> Response {
         body.push_str(&extensions);
         body.push('}');
     }
-    finish(media, StatusCode::OK, body)
+    Some(body)
 }
 
 /// The body of an answer to an operation that ran.

@@ -6,6 +6,7 @@ pub mod guard;
 mod health;
 pub mod media;
 mod metrics;
+mod rate;
 pub mod request;
 mod router;
 pub mod unsubscribe;

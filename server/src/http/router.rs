@@ -1,7 +1,9 @@
 //! Which address leads where, and the layers around all of them.
 
 use super::error::HttpError;
+use super::rate::Rate;
 use super::request::{self, Frame};
+use super::websocket::Sockets;
 use super::{graphql, health, metrics, unsubscribe, websocket};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
@@ -24,6 +26,8 @@ pub struct Http {
     pub(super) app: App,
     pub(super) schema: TandemSchema,
     pub(super) limits: Arc<Limits>,
+    pub(super) rate: Arc<Rate>,
+    pub(super) sockets: Sockets,
     pub(super) shutdown: Shutdown,
     pub(super) metrics: metrics::Metrics,
     frame: Frame,
@@ -53,7 +57,14 @@ impl Http {
         };
         let schema = tandem_api::schema(Some(app.clone()));
         let metrics = metrics::Metrics::default();
-        Self { app, schema, limits: Arc::new(limits), shutdown, metrics, frame }
+        let rate = Arc::new(Rate::new(server.requests_per_second, server.request_burst));
+        let sockets = Sockets::default();
+        Self { app, schema, limits: Arc::new(limits), rate, sockets, shutdown, metrics, frame }
+    }
+
+    /// Waits until every WebSocket has been closed, which begins with the shutdown.
+    pub async fn sockets_closed(&self) {
+        self.sockets.closed().await;
     }
 
     /// What `/metrics` shows of jobs: for the workers of this process to count into.

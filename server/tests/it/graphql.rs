@@ -2,7 +2,10 @@ use crate::server::{Server, post};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::json;
+use std::num::NonZeroU32;
 use tandem_domain::access::Role;
+use tandem_server::config::Settings;
+use tandem_testkit::World;
 
 #[tokio::test]
 async fn a_query_is_answered_by_post_and_by_get() {
@@ -104,6 +107,28 @@ async fn a_text_with_a_nul_and_nested_pages_are_bad_requests() {
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, code), "{}", answer.text);
         assert!(answer.json().get("data").is_none(), "{}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn a_token_that_asks_too_often_is_told_how_long_to_wait_and_others_are_served() {
+    let mut settings = Settings::defaults().unwrap();
+    (settings.server.requests_per_second, settings.server.request_burst) = (NonZeroU32::MIN, NonZeroU32::MIN);
+    let server = Server::with(settings, World::sqlite().await);
+    let (ada, ben) = (server.token("ada", Role::Admin, None).await.1, server.token("ben", Role::Admin, None).await.1);
+    let (ada, ben) = (ada.secret.unwrap(), ben.secret.unwrap());
+    assert_eq!(server.query(Some(&ada), "{ viewer { name } }").await.status, StatusCode::OK);
+    let mut tries = 0;
+    let refused = loop {
+        let answer = server.query(Some(&ada), "{ viewer { name } }").await;
+        tries += 1;
+        // On a machine that takes longer than a second for a request there is nothing to refuse.
+        if answer.status != StatusCode::OK || tries == 100 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"));
+    assert_eq!(refused.header(header::RETRY_AFTER), "1");
+    assert_eq!(server.query(Some(&ben), "{ viewer { name } }").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -50,9 +50,12 @@ impl Server {
         Self::over(World::sqlite().await)
     }
 
-    pub fn over(mut world: World) -> Self {
+    pub fn over(world: World) -> Self {
+        Self::with(Settings::defaults().unwrap(), world)
+    }
+
+    pub fn with(settings: Settings, mut world: World) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        let settings = Settings::defaults().unwrap();
         let http = Http::new(&settings, world.app.clone(), shutdown);
         world.runner = world.runner.with_metrics(http.job_metrics());
         let router = router(http);

@@ -41,11 +41,8 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let (done, finished) = mpsc::channel(concurrency.max(CLOSED_AT_ONCE));
     maintenance::keep_schedules(&runner.app).await;
     let store = runner.app.store.clone();
-    let background = [
-        tokio::spawn(keep(runner.clone())),
-        tokio::spawn(turn(runner.clone())),
-        tokio::spawn(async move { store.hear_of_jobs().await }),
-    ];
+    let turner = tokio::spawn(turn(runner.clone(), stop.clone()));
+    let background = [tokio::spawn(keep(runner.clone())), tokio::spawn(async move { store.hear_of_jobs().await })];
     let closer = tokio::spawn(close(runner.clone(), finished));
     let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
     claim(&runner, &room, &work, stop).await;
@@ -59,6 +56,8 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     for task in background {
         task.abort();
     }
+    // Not aborted: its last report would arrive after the node has signed off.
+    let _ = tokio::time::timeout(grace, turner).await;
     match runner.app.store.release_jobs(&runner.in_hand()).await {
         Ok(0) => {}
         Ok(released) => tracing::warn!(released, "jobs were given back unfinished"),
@@ -195,8 +194,8 @@ async fn close(runner: Runner, mut finished: mpsc::Receiver<Lease>) {
     }
 }
 
-/// Reports the node and turns schedules.
-async fn turn(runner: Runner) {
+/// Reports the node and turns schedules until `stop` turns true.
+async fn turn(runner: Runner, mut stop: watch::Receiver<bool>) {
     let store = &runner.app.store;
     for round in 0_u32.. {
         if let Err(error) = report(&runner, store, round).await {
@@ -207,7 +206,11 @@ async fn turn(runner: Runner) {
             None
         });
         let wait = next.and_then(|wait| wait.to_std().ok()).unwrap_or(ROUND);
-        tokio::time::sleep(wait.clamp(Duration::from_millis(200), ROUND)).await;
+        let pause = wait.clamp(Duration::from_millis(200), ROUND);
+        // An error means that whoever could ask to stop is gone, which asks the same.
+        if tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
     }
 }
 

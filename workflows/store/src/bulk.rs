@@ -12,7 +12,7 @@ const ROWS: &str = "new";
 ///
 /// PostgreSQL reads and plans a statement by its parameters: with twenty for each of hundreds of rows that costs more than
 /// writing them, and every number of rows is another statement. So it gets one parameter, which the table's own row type
-/// takes apart. SQLite reads its parameters where they are.
+/// takes apart. SQLite reads its parameters where they are. A column that is not set is null, whatever its default.
 pub(crate) fn insert<R>(backend: DbBackend, rows: &[R], conflict: Option<OnConflict>) -> Result<Statement>
 where
     R: ActiveModelTrait,
@@ -27,7 +27,7 @@ where
     let table = <R::Entity as Default>::default();
     let columns = || <R::Entity as EntityTrait>::Column::iter();
     let row_type = Expr::cust(format!("NULL::\"{}\"", table.table_name()));
-    let taken_apart = Func::cust("json_populate_recordset").arg(row_type).arg(Expr::val(json(rows)).cast_as("json"));
+    let taken_apart = Func::cust("json_populate_recordset").arg(row_type).arg(Expr::val(json(rows)?).cast_as("json"));
     let mut select = Query::select();
     select.from_function(taken_apart, ROWS);
     for column in columns() {
@@ -45,14 +45,30 @@ where
     Ok(backend.build(&insert))
 }
 
-/// The rows as JSON: what is not set is left out, and so is null.
-fn json<R: ActiveModelTrait>(rows: &[R]) -> String {
-    let row = |row: &R| -> Map<String, Value> {
-        let value = |column: <R::Entity as EntityTrait>::Column| {
-            let value = row.get(column).into_value()?;
-            Some((column.unquoted().to_owned(), sea_orm::sea_query::sea_value_to_json_value(&value)))
-        };
-        <R::Entity as EntityTrait>::Column::iter().filter_map(value).collect()
+/// The rows as JSON.
+fn json<R: ActiveModelTrait>(rows: &[R]) -> Result<String> {
+    let row = |row: &R| -> Result<Value> {
+        let mut object = Map::new();
+        for column in <R::Entity as EntityTrait>::Column::iter() {
+            if let Some(value) = row.get(column).into_value() {
+                object.insert(column.unquoted().to_owned(), plain(value)?);
+            }
+        }
+        Ok(Value::Object(object))
     };
-    Value::Array(rows.iter().map(|one| Value::Object(row(one))).collect()).to_string()
+    Ok(Value::Array(rows.iter().map(row).collect::<Result<_>>()?).to_string())
+}
+
+/// A value in the form that PostgreSQL reads out of JSON. Only of these kinds of column is that form sure.
+fn plain(value: sea_orm::Value) -> Result<Value> {
+    use sea_orm::Value as Column;
+    Ok(match value {
+        Column::Bool(value) => value.into(),
+        Column::Int(value) => value.into(),
+        Column::BigInt(value) => value.into(),
+        Column::String(value) => value.into(),
+        Column::Uuid(value) => value.map(|value| value.to_string()).into(),
+        Column::Json(value) => value.map_or(Value::Null, |value| *value),
+        other => return Err(DbErr::Custom(format!("{other:?} has no sure form in JSON")).into()),
+    })
 }

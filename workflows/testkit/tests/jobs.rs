@@ -83,9 +83,12 @@ impl Script {
 
     /// Waits until these kinds have been asked for; others may have been too.
     async fn asked_for(&self, kinds: &[&str]) {
-        while !kinds.iter().all(|kind| self.seen().iter().any(|(seen, _)| seen == kind)) {
-            self.asked.notified().await;
-        }
+        let asked = async {
+            while !kinds.iter().all(|kind| self.seen().iter().any(|(seen, _)| seen == kind)) {
+                self.asked.notified().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
     }
 }
 

@@ -14,8 +14,8 @@ use tracing::Instrument;
 pub const TURN_PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: TimeDelta = TimeDelta::seconds(2);
 
-/// The three beats, in a turn at the mail server: an e-mail that has to wait for one is not begun yet. A crash between the first and the third leaves the e-mail SENDING; the next run of this job finds
-/// it so and calls it UNKNOWN.
+/// The three beats, in a turn at the mail server: an e-mail that has to wait for one is not begun yet. A crash between the
+/// first and the third leaves the e-mail SENDING; the next run of this job finds it so and calls it UNKNOWN.
 pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Disposition, AppError> {
     let mail = &app.env.mail;
     let Ok(_turn) = timeout(TURN_PATIENCE, mail.mailer.turn()).await else {

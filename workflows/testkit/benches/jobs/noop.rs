@@ -106,7 +106,7 @@ pub async fn fill(world: &World, jobs: usize, due: DateTime<Utc>) {
 /// Jobs that all fall due at one moment, while nodes wait for them: how many a second from then on, and how late each was
 /// started.
 pub async fn burst(world: &World, jobs: usize, nodes: usize) -> (f64, Lateness) {
-    let time_to_fill = TimeDelta::milliseconds(3_000 + i64::try_from(jobs).unwrap() / 5);
+    let time_to_fill = TimeDelta::milliseconds(3_000 + i64::try_from(jobs).unwrap() / 2);
     let due = world.app.store.database_time().await.unwrap() + time_to_fill;
     fill(world, jobs, due).await;
     let connection = Database::connect(&world.url).await.unwrap();
