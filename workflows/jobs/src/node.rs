@@ -228,7 +228,7 @@ async fn report(runner: &Runner, store: &Store, round: u32) -> Result<(), StoreE
     let running = i32::try_from(runner.in_hand().len()).unwrap_or(i32::MAX);
     let concurrency = i32::try_from(runner.settings.concurrency).unwrap_or(i32::MAX);
     store.report_node(&runner.node, env!("CARGO_PKG_VERSION"), concurrency, running, Now::Database).await?;
-    if round % ROUNDS_OF_SILENCE == 0 {
+    if round.is_multiple_of(ROUNDS_OF_SILENCE) {
         store.forget_silent_nodes(SILENCE, Now::Database).await?;
     }
     Ok(())
