@@ -41,7 +41,8 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let (done, finished) = mpsc::channel(concurrency.max(CLOSED_AT_ONCE));
     maintenance::keep_schedules(&runner.app).await;
     let store = runner.app.store.clone();
-    let turner = tokio::spawn(turn(runner.clone(), stop.clone()));
+    let (sign_off, signing_off) = watch::channel(false);
+    let turner = tokio::spawn(turn(runner.clone(), signing_off));
     let background = [tokio::spawn(keep(runner.clone())), tokio::spawn(async move { store.hear_of_jobs().await })];
     let closer = tokio::spawn(close(runner.clone(), finished));
     let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
@@ -56,7 +57,8 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     for task in background {
         task.abort();
     }
-    // Not aborted: its last report would arrive after the node has signed off.
+    // It reports while the last jobs run, and is not aborted: a report on its way would arrive after the node has signed off.
+    sign_off.send_replace(true);
     let _ = tokio::time::timeout(grace, turner).await;
     match runner.app.store.release_jobs(&runner.in_hand()).await {
         Ok(0) => {}
@@ -194,8 +196,8 @@ async fn close(runner: Runner, mut finished: mpsc::Receiver<Lease>) {
     }
 }
 
-/// Reports the node and turns schedules until `stop` turns true.
-async fn turn(runner: Runner, mut stop: watch::Receiver<bool>) {
+/// Reports the node and turns schedules until it signs off.
+async fn turn(runner: Runner, mut signing_off: watch::Receiver<bool>) {
     let store = &runner.app.store;
     for round in 0_u32.. {
         if let Err(error) = report(&runner, store, round).await {
@@ -207,8 +209,8 @@ async fn turn(runner: Runner, mut stop: watch::Receiver<bool>) {
         });
         let wait = next.and_then(|wait| wait.to_std().ok()).unwrap_or(ROUND);
         let pause = wait.clamp(Duration::from_millis(200), ROUND);
-        // An error means that whoever could ask to stop is gone, which asks the same.
-        if tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await.is_ok() {
+        // An error means that whoever could say so is gone, which says the same.
+        if tokio::time::timeout(pause, signing_off.wait_for(|signing_off| *signing_off)).await.is_ok() {
             return;
         }
     }

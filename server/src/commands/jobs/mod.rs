@@ -328,7 +328,8 @@ pub(super) async fn run(settings: &Settings, command: Command) -> anyhow::Result
         }
         Command::Redrive(Redrive { which, all: _, limit, print }) => {
             let changed = app.run(&call, JobsRedrive { filter: which.filter(), limit }).await?;
-            show::changed(show::BROUGHT_BACK, changed.jobs, limit, print.json)
+            // No lease of before may be good for them.
+            show::changed("brought back under new numbers", changed.jobs, limit, print.json)
         }
         Command::PauseSchedule(schedule) => switch(&app, &call, schedule, true).await,
         Command::ResumeSchedule(schedule) => switch(&app, &call, schedule, false).await,

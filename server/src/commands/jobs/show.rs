@@ -176,15 +176,11 @@ pub(super) fn nodes(nodes: &[Node], as_json: bool) -> anyhow::Result<Outcome> {
     put(&table(["NODE", "VERSION", "RUNNING", "STARTED", "SEEN"], rows))
 }
 
-/// What is said of jobs that were redriven. They get new numbers, so that no lease of before is good for them.
-pub(super) const BROUGHT_BACK: &str = "brought back";
-
 /// How many jobs a command changed.
 pub(super) fn changed(done: &str, jobs: u64, limit: u64, as_json: bool) -> anyhow::Result<Outcome> {
     if as_json {
         return put_json(&json!({ "jobs": jobs }));
     }
     let more = if jobs == limit { "; there may be more: run it again, or with a larger --limit" } else { "" };
-    let numbers = if done == BROUGHT_BACK && jobs > 0 { ", under new numbers" } else { "" };
-    put(&format!("{jobs} {} {done}{numbers}{more}", if jobs == 1 { "job" } else { "jobs" }))
+    put(&format!("{jobs} {} {done}{more}", if jobs == 1 { "job" } else { "jobs" }))
 }
