@@ -5,7 +5,7 @@ use super::lots::{draw, pick};
 use super::people::by;
 use anyhow::{Context, Result};
 use tandem_app::target_list::Change;
-use tandem_app::{Call, ChangeRequestPropose, ChangeRequestReject, ListMembershipSuspend, TargetListCreate};
+use tandem_app::{AppError, Call, ChangeRequestPropose, ChangeRequestReject, ListMembershipSuspend, TargetListCreate};
 use tandem_domain::access::User;
 use tandem_domain::account::Account;
 use tandem_domain::id::ListId;
@@ -114,8 +114,11 @@ impl Play {
                 note: "A contract is under review.".to_owned(),
                 until: None,
             };
-            self.app.run(&call, suspend).await?;
-            return Ok(());
+            return match self.app.run(&call, suspend).await {
+                // Before an interruption the key was used for another account, which has been suspended since.
+                Ok(_) | Err(AppError::IdempotencyConflict) => Ok(()),
+                Err(error) => Err(error).context("suspending"),
+            };
         }
         Ok(())
     }

@@ -45,8 +45,27 @@ struct Progress {
     start_ms: i64,
     /// How many hours are over.
     hours: i64,
+    /// How many parts of the hour at hand are over.
+    #[serde(default)]
+    parts: usize,
     /// How often it was started: ids of one start never meet those of another.
     starts: u32,
+}
+
+/// The parts of an hour, in their order. A part that is over is not repeated, since it would find what a later one did an
+/// hour too early: a lead that a manager gave back would be verified again in the same hour.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Lists,
+    Leads,
+    Sdrs,
+    Sales,
+    Returns,
+    Evening,
+}
+
+impl Part {
+    const ALL: [Self; 6] = [Self::Lists, Self::Leads, Self::Sdrs, Self::Sales, Self::Returns, Self::Evening];
 }
 
 /// A month being played.
@@ -93,7 +112,7 @@ pub async fn play(stage: Stage) -> Result<Played> {
     let Stage { store, start, base_url, link_secret, mail_log, progress: tell } = stage;
     let mut progress = match store.checkpoint(CHECKPOINT).await? {
         Some(saved) => serde_json::from_str(&saved).context("the demo's checkpoint cannot be read")?,
-        None => Progress { start_ms: start.timestamp_millis(), hours: 0, starts: 0 },
+        None => Progress { start_ms: start.timestamp_millis(), hours: 0, parts: 0, starts: 0 },
     };
     progress.starts += 1;
     save(&store, &progress).await?;
@@ -137,8 +156,14 @@ pub async fn play(stage: Stage) -> Result<Played> {
     }
     while progress.hours < HOURS {
         play.clock.set(start + TimeDelta::hours(progress.hours));
-        play.hour(progress.hours).await.with_context(|| format!("in hour {} of the month", progress.hours))?;
+        for (number, part) in Part::ALL.iter().enumerate().skip(progress.parts) {
+            let hour = progress.hours;
+            play.part(*part, hour).await.with_context(|| format!("{part:?} in hour {hour} of the month"))?;
+            progress.parts = number + 1;
+            save(&store, &progress).await?;
+        }
         progress.hours += 1;
+        progress.parts = 0;
         save(&store, &progress).await?;
         tell(progress.hours, HOURS);
     }
@@ -170,9 +195,23 @@ impl Play {
         self.sink.count()
     }
 
-    /// Lets one hour happen. It may be repeated from any point of it.
-    async fn hour(&self, hour: i64) -> Result<()> {
+    /// Lets a part of an hour happen. It may be repeated from any point of it: what was done already is found done, and
+    /// what follows from it waits for a later part or hour.
+    async fn part(&self, part: Part, hour: i64) -> Result<()> {
         self.settle().await?;
+        match part {
+            Part::Lists => self.lists(hour).await,
+            Part::Leads => self.take_leads().await,
+            // The last day's leads and the last hours' offers are left for whoever looks around afterwards.
+            Part::Sdrs if hour < HOURS - 24 && self.is_open().await? => self.sdrs_work().await,
+            Part::Sales if hour < HOURS - 6 && self.is_open().await? => self.sales_works().await,
+            Part::Returns if hour < HOURS - 6 && self.is_open().await? => self.returns_reviewed().await,
+            Part::Sdrs | Part::Sales | Part::Returns => Ok(()),
+            Part::Evening => self.unsubscribe_some().await,
+        }
+    }
+
+    async fn lists(&self, hour: i64) -> Result<()> {
         let marketer = self.people.marketing.first().context("there are marketers")?;
         let rep = self.people.reps.first().context("there are reps")?;
         match (hour.div_euclid(24), self.app.env.now().hour()) {
@@ -184,17 +223,6 @@ impl Play {
             (13, 15) => self.decide(marketer).await?,
             _ => {}
         }
-        self.settle().await?;
-        self.take_leads().await?;
-        if self.is_open().await? {
-            // The last day's leads and the last hours' offers are left for whoever looks around afterwards.
-            if hour < HOURS - 24 {
-                self.sdrs_work().await?;
-            }
-            if hour < HOURS - 6 {
-                self.sales_works().await?;
-            }
-        }
-        self.unsubscribe_some().await
+        self.settle().await
     }
 }

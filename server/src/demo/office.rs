@@ -28,16 +28,17 @@ impl Play {
         let (big, small) = self.people.reps.split_at(3);
         let enterprise = self.pool("enterprise", "Enterprise", calendar.id, big).await?;
         let growth = self.pool("growth", "Growth", calendar.id, small).await?;
+        // One of the reps is away in the second week: offers pass that person by, and the turn is kept.
+        let away = self.people.reps.get(1).context("there are reps")?;
+        let absences = vec![Absence { from: self.start + TimeDelta::days(7), to: self.start + TimeDelta::days(14) }];
+        self.app.run(&by(away), OutOfOfficeSet { user: None, absences }).await?;
+        // Last, because an office that has a routing table is taken for set up.
         let rules = vec![RoutingRule {
             name: "large accounts".to_owned(),
             when: "account.tier in ['T1', 'T2']".to_owned(),
             pool: enterprise,
         }];
         self.app.run(&ops, RoutingTableSave { draft: TableDraft { rules, fallback: growth } }).await?;
-        // One of the reps is away in the second week: offers pass that person by, and the turn is kept.
-        let away = self.people.reps.get(1).context("there are reps")?;
-        let absences = vec![Absence { from: self.start + TimeDelta::days(7), to: self.start + TimeDelta::days(14) }];
-        self.app.run(&by(away), OutOfOfficeSet { user: None, absences }).await?;
         Ok(())
     }
 

@@ -30,14 +30,26 @@ enum Ending {
     GoOn,
 }
 
+/// What sales gives an opportunity back for.
+const RETURNED_FOR: [Reason; 3] = [Reason::BadTiming, Reason::NotQualified, Reason::BadContact];
+
 impl Play {
     /// Lets everybody in sales do what they would do now.
     pub(super) async fn sales_works(&self) -> Result<()> {
+        use HandoffState::{Accepted, Escalated, Offered, Working};
+        self.each(vec![Offered, Escalated, Accepted, Working]).await
+    }
+
+    /// Lets the manager say what becomes of what sales gave back. Not in one part of the hour with the others: who is
+    /// refused a return goes on with it in the next hour, however often this one is interrupted.
+    pub(super) async fn returns_reviewed(&self) -> Result<()> {
+        self.each(vec![HandoffState::ReturnReview]).await
+    }
+
+    /// Does what there is to do now at each handoff that is in one of these states.
+    async fn each(&self, states: Vec<HandoffState>) -> Result<()> {
         use HandoffState::{Accepted, Escalated, Offered, ReturnReview, Working};
-        let filter = HandoffFilter {
-            states: vec![Offered, Escalated, Accepted, Working, ReturnReview],
-            ..HandoffFilter::default()
-        };
+        let filter = HandoffFilter { states: states.clone(), ..HandoffFilter::default() };
         let (mut page, mut open) = (Page::first(100), Vec::new());
         loop {
             let part = self.app.store.handoff_page(&filter, &page).await?;
@@ -53,6 +65,9 @@ impl Play {
             let lead: Option<Lead> = self.app.store.find(handoff.lead).await?;
             let name = lead.and_then(|lead| lead.external_id).unwrap_or_default();
             let state = handoff.state;
+            if !states.contains(&state) {
+                continue;
+            }
             let done = match state {
                 Offered | Escalated => self.answer(&handoff, &name).await,
                 Accepted => self.start(&handoff, &name).await,
@@ -120,12 +135,13 @@ impl Play {
     async fn progress(&self, handoff: &Handoff, name: &str) -> Result<()> {
         let Some(call) = self.in_sales(handoff.assignee) else { return Ok(()) };
         let now = self.app.env.now();
-        let since = handoff.returned_at.or(handoff.started_at);
-        let round = handoff.returned_at.map_or("first", |_| "again");
+        // A reason to return that stands at what is worked on: the return was refused.
+        let refused = handoff.reason.is_some_and(|reason| RETURNED_FOR.contains(&reason));
+        let (round, hours) = if refused { ("again", 96.0) } else { ("first", 48.0) };
         let words = ["ending", name, &handoff.id_in_lead(), round];
-        if self.after(since, 48.0, &words) {
+        if self.after(handoff.started_at, hours, &words) {
             // Who was refused a return works it to an end.
-            let ending = if handoff.returned_at.is_some() {
+            let ending = if refused {
                 weigh(&[(0.5, Ending::Win)], Ending::Lose(Reason::NoNeed), &["after all", words[1], words[2]])
             } else {
                 weigh(
@@ -133,9 +149,9 @@ impl Play {
                         (0.30, Ending::Win),
                         (0.14, Ending::Lose(Reason::NoBudget)),
                         (0.10, Ending::Lose(Reason::NoNeed)),
-                        (0.08, Ending::Return(Reason::BadTiming)),
-                        (0.06, Ending::Return(Reason::NotQualified)),
-                        (0.05, Ending::Return(Reason::BadContact)),
+                        (0.08, Ending::Return(RETURNED_FOR[0])),
+                        (0.06, Ending::Return(RETURNED_FOR[1])),
+                        (0.05, Ending::Return(RETURNED_FOR[2])),
                     ],
                     Ending::GoOn,
                     &["how", words[1], words[2]],
