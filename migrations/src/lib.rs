@@ -15,6 +15,7 @@ mod m0009_sequence;
 mod m0012_history;
 mod m0013_runner;
 mod m0014_steps;
+mod m0015_inbound;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_history::Migration),
             Box::new(m0013_runner::Migration),
             Box::new(m0014_steps::Migration),
+            Box::new(m0015_inbound::Migration),
         ]
     }
 }

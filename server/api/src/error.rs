@@ -499,6 +499,35 @@ user_error_codes! {
     HandoffWrongPool = "HANDOFF_WRONG_POOL",
     /// The pool has no calendar that ever opens.
     HandoffNoClock = "HANDOFF_NO_CLOCK",
+    // webhooks
+    /// The key of a webhook has another form.
+    InboundBadKey = "INBOUND_BAD_KEY",
+    /// A webhook needs a name of 1 to 120 characters.
+    InboundBadName = "INBOUND_BAD_NAME",
+    /// The secret has another form, or could be guessed.
+    InboundBadSecret = "INBOUND_BAD_SECRET",
+    /// The webhook has its secret: rotate it.
+    InboundSecretSet = "INBOUND_SECRET_SET",
+    /// The overlap of two secrets is out of range.
+    InboundBadOverlap = "INBOUND_BAD_OVERLAP",
+    /// The scheme of a webhook stays.
+    InboundSchemeFixed = "INBOUND_SCHEME_FIXED",
+    /// A webhook has 1 to 10 actions of at most 50 values each.
+    InboundBadActions = "INBOUND_BAD_ACTIONS",
+    /// The action has no such field.
+    InboundFieldUnknown = "INBOUND_FIELD_UNKNOWN",
+    /// The action needs a field.
+    InboundFieldMissing = "INBOUND_FIELD_MISSING",
+    /// An expression cannot be read, or reads what is not there.
+    InboundBadExpression = "INBOUND_BAD_EXPRESSION",
+    /// The user cannot act for a webhook.
+    InboundActorUnfit = "INBOUND_ACTOR_UNFIT",
+    /// The delivery is still to be handled.
+    InboundNotSettled = "INBOUND_NOT_SETTLED",
+    /// The delivery was handled already.
+    InboundSettled = "INBOUND_SETTLED",
+    /// One of two was to be given.
+    InboundTryChoice = "INBOUND_TRY_CHOICE",
     // the runner
     /// Calling jobs off needs a reason.
     JobsReason = "JOBS_REASON",

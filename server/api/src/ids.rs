@@ -8,7 +8,7 @@ use tandem_domain::decision::Subject;
 use uuid::Uuid;
 
 /// The global id of a thing.
-pub(crate) fn global(id: impl Into<Subject>) -> ID {
+pub fn global(id: impl Into<Subject>) -> ID {
     let Subject { kind, id } = id.into();
     global_of(kind, id)
 }

@@ -27,8 +27,10 @@ pub mod reports;
 mod scalars;
 pub mod sequences;
 pub mod taxonomy;
+pub mod webhooks;
 
 pub use context::Caller;
+pub use ids::global as global_id;
 
 use async_graphql::{EmptySubscription, MergedObject, Request, Response, Schema, Value};
 use tandem_app::App;
@@ -50,6 +52,7 @@ pub struct Query(
     custom_fields::CustomFieldQuery,
     dispatch::DispatchQuery,
     jobs::JobQuery,
+    webhooks::InboundQuery,
 );
 
 /// Changes: each is one command.
@@ -69,6 +72,7 @@ pub struct Mutation(
     dispatch::DefinitionMutation,
     dispatch::HandoffMutation,
     jobs::JobMutation,
+    webhooks::InboundMutation,
 );
 
 /// The schema over an application.

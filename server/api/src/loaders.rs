@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use tandem_app::AppError;
+use tandem_domain::id::InboundDeliveryId;
+use tandem_domain::inbound::Raw;
 use tandem_store::{Store, StoreError, Stored};
 use uuid::Uuid;
 
@@ -68,6 +70,21 @@ impl<T: Stored> Loader<RowKey<T>> for StoreLoader {
         tracing::debug!(kind = T::KIND, keys = keys.len(), "loads a batch");
         let found = self.store.find_many::<T>(keys.iter().map(|key| key.0)).await?;
         Ok(found.into_iter().map(|value| (RowKey::new(value.key()), value)).collect())
+    }
+}
+
+/// The key of what came with a delivery to an inbound webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RawKey(pub(crate) InboundDeliveryId);
+
+#[async_trait::async_trait]
+impl Loader<RawKey> for StoreLoader {
+    type Value = Raw;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[RawKey]) -> Result<HashMap<RawKey, Raw>, Failed> {
+        let found = self.store.inbound_raws(keys.iter().map(|key| key.0)).await?;
+        Ok(found.into_iter().map(|(id, raw)| (RawKey(id), raw)).collect())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, Targe
 use crate::queue::WorkItemNode;
 use crate::sequences::{EnrollmentNode, SequenceNode, SequenceVersionNode};
 use crate::taxonomy::TaxonomyTermNode;
+use crate::webhooks::{InboundDeliveryNode, InboundWebhookNode};
 use async_graphql::futures_util::future::try_join_all;
 use async_graphql::{Context, ID, Interface, Object};
 use tandem_app::AppError;
@@ -73,6 +74,10 @@ pub enum Node {
     Job(JobNode),
     /// A job that was given up or called off.
     ArchivedJob(ArchivedJobNode),
+    /// An address that other systems post to.
+    InboundWebhook(InboundWebhookNode),
+    /// A delivery to an inbound webhook.
+    InboundDelivery(InboundDeliveryNode),
 }
 
 /// Finds things by their global ids.
@@ -131,6 +136,12 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "RoutingTable" => ctx.load(id).await?.map(|table| Node::RoutingTable(RoutingTableNode(table))),
         "Job" => JobNode::find(ctx, id).await?.map(Node::Job),
         "ArchivedJob" => ArchivedJobNode::find(ctx, id).await?.map(Node::ArchivedJob),
+        "InboundWebhook" if ctx.actor().may_operate().is_ok() => {
+            ctx.load(id).await?.map(|webhook| Node::InboundWebhook(InboundWebhookNode(webhook)))
+        }
+        "InboundDelivery" if ctx.actor().may_operate().is_ok() => {
+            ctx.load(id).await?.map(|delivery| Node::InboundDelivery(InboundDeliveryNode(delivery)))
+        }
         _ => None,
     })
 }

@@ -10,6 +10,7 @@ mod rate;
 pub mod request;
 mod router;
 pub mod unsubscribe;
+mod webhooks;
 mod websocket;
 
 pub use router::{Http, probes, router};

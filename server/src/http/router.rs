@@ -4,7 +4,7 @@ use super::error::HttpError;
 use super::rate::Rate;
 use super::request::{self, Frame};
 use super::websocket::Sockets;
-use super::{graphql, health, metrics, unsubscribe, websocket};
+use super::{graphql, health, metrics, unsubscribe, webhooks, websocket};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
 use crate::wiring;
@@ -80,6 +80,7 @@ pub fn router(http: Http) -> Router {
         .route("/graphql", any(graphql::handle))
         .route("/graphql/ws", get(websocket::handle))
         .merge(front)
+        .merge(webhooks::routes())
         .merge(unsubscribe::routes(http.app.clone()));
     framed(http, routes)
 }

@@ -6,6 +6,7 @@ mod clients;
 mod demo;
 mod process;
 mod traces;
+mod webhooks;
 
 use process::{Process, tandem};
 use serde_json::json;

@@ -111,6 +111,11 @@ impl Process {
         exchange(self.address, request).await
     }
 
+    /// Kills the process where it stands.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Asks the process to stop, and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
         terminate(&mut self.child).await

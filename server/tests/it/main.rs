@@ -10,4 +10,5 @@ mod metrics;
 mod plain;
 mod server;
 mod unsubscribe;
+mod webhooks;
 mod websocket;

@@ -106,6 +106,10 @@ const SALES_MANAGERS: &[Role] = &[Role::SalesManager, Role::Admin];
 /// the others by name. Machines hold none.
 const LIST_PARTIES: &[Role] = &[Role::Marketing, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin];
 
+/// Those who may say what a list should be; a machine's proposal turns no key.
+const EVERYBODY_BUT_SDRS: &[Role] =
+    &[Role::Marketing, Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin, Role::Integration];
+
 /// Those who look after leads before an SDR has them.
 const TRIAGE: &[Role] = &[Role::Marketing, Role::SalesOps, Role::Admin];
 /// Those who grade and receive leads, machines among them.
@@ -127,12 +131,12 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("suppressionLift", &[Role::SalesOps, Role::Admin]),
     // accounts, contacts, and what they are described by
     ("accountCreate", EVERYBODY),
-    ("accountChange", PEOPLE),
+    ("accountChange", EVERYBODY),
     ("accountUpsert", EVERYBODY),
     ("accountUpsertMany", IMPORTERS),
     ("accountTag", PEOPLE),
     ("contactCreate", EVERYBODY),
-    ("contactChange", PEOPLE),
+    ("contactChange", EVERYBODY),
     ("contactUpsert", EVERYBODY),
     ("contactUpsertMany", IMPORTERS),
     ("contactTag", PEOPLE),
@@ -154,7 +158,7 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("enrollmentResume", PEOPLE),
     // target-account lists
     ("targetListCreate", &[Role::Marketing, Role::SalesManager, Role::SalesOps, Role::Admin]),
-    ("changeRequestPropose", LIST_PARTIES),
+    ("changeRequestPropose", EVERYBODY_BUT_SDRS),
     ("changeRequestEdit", LIST_PARTIES),
     ("changeRequestApprove", LIST_PARTIES),
     ("changeRequestReject", LIST_PARTIES),
@@ -191,7 +195,7 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("poolSave", DEFINERS),
     ("routingTableSave", DEFINERS),
     ("outOfOfficeSet", &[Role::Sales, Role::SalesManager, Role::SalesOps, Role::Admin]),
-    ("opportunityDispatch", &[Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
+    ("opportunityDispatch", &[Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin, Role::Integration]),
     ("handoffAccept", SELLERS),
     ("handoffReject", SELLERS),
     ("handoffStart", SELLERS),
@@ -202,6 +206,10 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("handoffReviewReturn", SALES_MANAGERS),
     ("handoffReclaim", SALES_MANAGERS),
     ("handoffAssign", SALES_MANAGERS),
+    // webhooks
+    ("inboundWebhookSave", DEFINERS),
+    ("inboundWebhookRotateSecret", DEFINERS),
+    ("inboundDeliveryReplay", DEFINERS),
     // the runner
     ("jobsRunNow", DEFINERS),
     ("jobsCancel", DEFINERS),

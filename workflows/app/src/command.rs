@@ -245,6 +245,11 @@ impl Batch<'_> {
         self.inner.tx()
     }
 
+    /// Undoes everything that was run, at once.
+    pub async fn undo(self) -> Result<()> {
+        Ok(self.inner.undo().await?)
+    }
+
     /// Commits everything that was run. Dropping the batch instead undoes it.
     pub async fn commit(self) -> Result<()> {
         Ok(self.inner.commit().await?)

@@ -15,6 +15,7 @@ pub mod email;
 pub mod env;
 pub mod error;
 pub mod import;
+pub mod inbound;
 pub mod jobs;
 pub mod leads;
 pub mod queue;
@@ -45,6 +46,10 @@ pub use email::{
 };
 pub use env::{Chance, Clock, Env, Ids, NoTraces, Traces};
 pub use error::{AppError, Result};
+pub use inbound::{
+    InboundDeliveryReceive, InboundDeliveryReplay, InboundDeliverySettle, InboundWebhookRotateSecret,
+    InboundWebhookSave,
+};
 pub use jobs::{JobQueueSave, JobScheduleSwitch, JobsCancel, JobsChanged, JobsRedrive, JobsRunNow};
 pub use leads::{
     LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,

@@ -6,6 +6,7 @@ use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
+use tandem_domain::access::Role;
 use tandem_domain::account::Account;
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{AccountId, ChangeRequestId, ListId, MembershipId};
@@ -18,7 +19,9 @@ use tandem_store::Tx;
 
 /// Whoever acts, as the domain sees a holder of a key.
 fn party(call: &Call) -> Result<Party> {
-    Ok(Party { user: call.actor.person()?, side: call.actor.side })
+    // Machines propose, and turn no key: two people agree on a list.
+    let side = call.actor.side.filter(|_| call.actor.role != Some(Role::Integration));
+    Ok(Party { user: call.actor.person()?, side })
 }
 
 async fn list(tx: &Tx, id: ListId) -> Result<TargetAccountList> {

@@ -1,7 +1,8 @@
 //! What a rule decided: the next state, why (facts), and what must follow (jobs).
 
 use crate::id::{
-    AccountId, ChangeRequestId, ContactId, EmailId, EnrollmentId, HandoffId, LeadId, ListId, OpportunityId, WorkItemId,
+    AccountId, ChangeRequestId, ContactId, EmailId, EnrollmentId, HandoffId, InboundDeliveryId, LeadId, ListId,
+    OpportunityId, WorkItemId,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,8 @@ subjects! {
     crate::id::CalendarId => "WorkingCalendar",
     crate::id::PoolId => "Pool",
     crate::id::RoutingTableId => "RoutingTable",
+    crate::id::InboundWebhookId => "InboundWebhook",
+    InboundDeliveryId => "InboundDelivery",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -222,6 +225,13 @@ pub enum Job {
         /// The change request.
         request: ChangeRequestId,
     },
+    /// Do what an inbound webhook does with a delivery.
+    RunInboundDelivery {
+        /// The delivery.
+        delivery: InboundDeliveryId,
+        /// The round it was planned for.
+        round: u32,
+    },
     /// Move leads that their timers should have moved.
     SweepLeads {},
     /// Forget what nobody can ask for any more.
@@ -243,6 +253,7 @@ impl Job {
             Self::WakeLead { .. } => "wake_lead",
             Self::EndSuspension { .. } => "end_suspension",
             Self::ExpireChangeRequest { .. } => "expire_change_request",
+            Self::RunInboundDelivery { .. } => "run_inbound_delivery",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
         }

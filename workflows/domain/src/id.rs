@@ -75,4 +75,8 @@ ids! {
     HandoffId,
     /// An entry of the ledger.
     EntryId,
+    /// An address that other systems post to.
+    InboundWebhookId,
+    /// A delivery to an inbound webhook.
+    InboundDeliveryId,
 }

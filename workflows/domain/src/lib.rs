@@ -17,6 +17,7 @@ pub mod expression;
 pub mod handoff;
 pub mod id;
 pub mod identity;
+pub mod inbound;
 pub mod lead;
 pub mod ledger;
 pub mod link;

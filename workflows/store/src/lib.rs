@@ -16,6 +16,7 @@ mod error;
 mod history;
 pub mod idempotency;
 pub mod identity;
+pub mod inbound;
 pub mod jobs;
 pub mod lead;
 pub mod ledger;

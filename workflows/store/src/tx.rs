@@ -300,6 +300,11 @@ impl Batch {
         self.leases.push(lease);
     }
 
+    /// Undoes everything that was put, at once.
+    pub async fn undo(self) -> Result<()> {
+        self.tx.undo().await
+    }
+
     /// Commits everything that was put.
     pub async fn commit(self) -> Result<()> {
         let Self { tx, facts, jobs, leases } = self;

@@ -8,6 +8,7 @@ mod expire_claim;
 mod handoff;
 mod prune;
 mod resume_enrollments;
+mod run_inbound_delivery;
 mod sweep_leads;
 mod wake_lead;
 mod wake_work_item;
@@ -36,6 +37,7 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::CheckHandoffSla { handoff, revision } => {
             handoff::run(app, call, HandoffCheckSla { handoff, revision }).await
         }
+        Job::RunInboundDelivery { delivery, round } => run_inbound_delivery::run(app, call, delivery, round).await,
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,
     }

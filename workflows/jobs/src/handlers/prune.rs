@@ -7,17 +7,18 @@ use tandem_app::{App, AppError, Call};
 /// How many rows one statement deletes at most: a lock that is held briefly.
 const AT_ONCE: u64 = 5_000;
 
-/// Answers to repeated requests are kept for a day, archived jobs for ninety.
-const ARCHIVED: TimeDelta = TimeDelta::days(90);
+/// Answers to repeated requests are kept for a day; archived jobs, and what arrived at webhooks, for ninety.
+const KEPT: TimeDelta = TimeDelta::days(90);
 
 /// Deletes part by part until nothing is left to delete.
 pub(super) async fn run(app: &App, call: &Call) -> Result<Disposition, AppError> {
     let now = call.now(&app.env);
     loop {
         let answers = app.store.prune_answers(now, AT_ONCE).await?;
-        let jobs = app.store.prune_archive(now - ARCHIVED, AT_ONCE).await?;
+        let jobs = app.store.prune_archive(now - KEPT, AT_ONCE).await?;
         let paces = app.store.prune_paces(now, AT_ONCE).await?;
-        if [answers, jobs, paces].iter().all(|deleted| *deleted < AT_ONCE) {
+        let inbound = app.store.prune_inbound(now - KEPT, AT_ONCE).await?;
+        if [answers, jobs, paces, inbound].iter().all(|deleted| *deleted < AT_ONCE) {
             return Ok(Disposition::Obsolete);
         }
     }
