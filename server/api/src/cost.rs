@@ -79,19 +79,20 @@ fn named(of: &Type) -> String {
     }
 }
 
-/// Why a request is not executed, where it would cost too much.
-pub(crate) fn refuse_costly(request: &mut Request) -> Option<ServerError> {
+/// What a request costs, or why it is not executed, where that is too much. None where there is nothing to count, which the
+/// schema refuses.
+pub(crate) fn of(request: &mut Request) -> Result<Option<usize>, ServerError> {
     let variables = std::mem::take(&mut request.variables);
     let name = request.operation_name.clone();
     let cost = request.parsed_query().ok().and_then(|document| cost(document, name.as_deref(), &variables));
     request.variables = variables;
-    if cost? <= MOST {
-        return None;
+    if cost.is_none_or(|cost| cost <= MOST) {
+        return Ok(cost);
     }
     let message = format!("the operation is too complex: it could cost more than {MOST}; ask for smaller pages");
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", "QUERY_TOO_COMPLEX");
-    Some(error)
+    Err(error)
 }
 
 /// What the operation that would run costs. None where there is none to choose, which the schema refuses.
@@ -209,7 +210,7 @@ mod tests {
     }
 
     fn refused(document: &str, variables: serde_json::Value) -> bool {
-        refuse_costly(&mut Request::new(document).variables(Variables::from_json(variables))).is_some()
+        of(&mut Request::new(document).variables(Variables::from_json(variables))).is_err()
     }
 
     #[test]

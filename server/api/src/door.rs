@@ -1,7 +1,8 @@
 //! What no resolver shall see: the character U+0000, which PostgreSQL takes in no text and SQLite in all of them; and a
-//! variable that must have a value and has none, which the library would read as a null.
+//! variable that must have a value and has none, which the library would read as a null; and a subscription to several
+//! things at once, which the library would mix.
 
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationType, Selection, SelectionSet};
 use async_graphql::{Request, ServerError, Value};
 use std::convert::Infallible;
 
@@ -44,6 +45,46 @@ pub(crate) fn refuse_missing_variables(request: &mut Request) -> Option<ServerEr
     let mut error = ServerError::new(message, Some(missing.pos));
     error.extensions.get_or_insert_default().set("code", "VARIABLE_MISSING");
     Some(error)
+}
+
+/// Why a subscription is not executed that does not have exactly one root field (GraphQL, October 2021, 5.2.3.1). Fragments in
+/// one another were bounded when the document was read.
+pub(crate) fn refuse_several_roots(request: &mut Request) -> Option<ServerError> {
+    let operation = request.operation_name.clone();
+    let document = request.parsed_query().ok()?;
+    let chosen = document.operations.iter().find_map(|(name, one)| {
+        let wanted = operation.is_none() || name.map(async_graphql::Name::as_str) == operation.as_deref();
+        wanted.then_some(&one.node)
+    })?;
+    if chosen.ty != OperationType::Subscription {
+        return None;
+    }
+    let mut roots = Vec::new();
+    roots_of(document, &chosen.selection_set.node, &mut roots);
+    let first = roots.first().map(|field| field.response_key().node.clone());
+    let one = roots.iter().all(|field| Some(&field.response_key().node) == first.as_ref());
+    if one && !roots.iter().any(|field| field.name.node.starts_with("__")) {
+        return None;
+    }
+    let message = "a subscription has one root field, which is not about the schema; subscribe to each thing by itself";
+    let mut error = ServerError::new(message, None);
+    error.extensions.get_or_insert_default().set("code", "GRAPHQL_VALIDATION_FAILED");
+    Some(error)
+}
+
+/// The fields that a selection comes to, fragments opened.
+fn roots_of<'d>(document: &'d ExecutableDocument, set: &'d SelectionSet, roots: &mut Vec<&'d Field>) {
+    for item in &set.items {
+        match &item.node {
+            Selection::Field(field) => roots.push(&field.node),
+            Selection::InlineFragment(fragment) => roots_of(document, &fragment.node.selection_set.node, roots),
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
+                    roots_of(document, &fragment.node.selection_set.node, roots);
+                }
+            }
+        }
+    }
 }
 
 /// Whether a text or a key inside the value holds the character. Its nesting was bounded when it was read.

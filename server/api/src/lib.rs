@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod leads;
 pub mod ledger;
 pub mod lists;
+mod live;
 mod loaders;
 mod node;
 mod payload;
@@ -32,7 +33,8 @@ pub mod webhooks;
 pub use context::Caller;
 pub use ids::global as global_id;
 
-use async_graphql::{EmptySubscription, MergedObject, Request, Response, Schema, Value};
+use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
+use async_graphql::{MergedObject, MergedSubscription, Request, Response, Schema, ServerError, Value};
 use tandem_app::App;
 
 /// Reads.
@@ -75,12 +77,21 @@ pub struct Mutation(
     webhooks::InboundMutation,
 );
 
+/// What happens, as it happens.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(
+    lists::ListSubscription,
+    queue::QueueSubscription,
+    sequences::SequenceSubscription,
+    dispatch::DispatchSubscription,
+);
+
 /// The schema over an application.
-pub type TandemSchema = Schema<Query, Mutation, EmptySubscription>;
+pub type TandemSchema = Schema<Query, Mutation, Subscription>;
 
 /// Builds the schema; without an application it can only be printed.
 pub fn schema(app: Option<App>) -> TandemSchema {
-    let builder = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .limit_depth(15)
         .limit_complexity(cost::MOST)
         .limit_recursive_depth(48)
@@ -105,16 +116,51 @@ pub fn sdl() -> String {
 /// Executes a request for a caller. Every error that leaves has a code; an internal one also has the request's id.
 pub async fn execute(schema: &TandemSchema, app: &App, caller: Caller, request: Request) -> Response {
     let request_id = caller.request_id.clone();
-    let mut request = request.data(loaders::loader(app.store.clone())).data(caller);
-    let refused = door::refuse_nul(&mut request)
-        .or_else(|| door::refuse_missing_variables(&mut request))
-        .or_else(|| cost::refuse_costly(&mut request));
-    let mut response = match refused {
-        Some(error) => Response::from_errors(vec![error]),
-        None => schema.execute(request).await,
+    let mut response = match admit(app, caller, request) {
+        Err(error) => Response::from_errors(vec![error]),
+        Ok((request, cost)) => with_cost(schema.execute(request).await, cost),
     };
     finish(&mut response, &request_id);
     response
+}
+
+/// Executes a subscription for a caller: one response an event.
+pub fn execute_stream(
+    schema: &TandemSchema,
+    app: &App,
+    caller: Caller,
+    request: Request,
+) -> BoxStream<'static, Response> {
+    let request_id = caller.request_id.clone();
+    let responses = match admit(app, caller, request) {
+        Err(error) => stream::iter([Response::from_errors(vec![error])]).boxed(),
+        Ok((request, cost)) => schema.execute_stream(request).map(move |response| with_cost(response, cost)).boxed(),
+    };
+    let finished = responses.map(move |mut response| {
+        finish(&mut response, &request_id);
+        response
+    });
+    finished.boxed()
+}
+
+/// What every request goes through before anything of it runs. Gives it with what it costs, where that could be counted.
+fn admit(app: &App, caller: Caller, request: Request) -> Result<(Request, Option<usize>), ServerError> {
+    let mut request = request.data(loaders::loader(app.store.clone())).data(caller);
+    let refused = door::refuse_nul(&mut request)
+        .or_else(|| door::refuse_missing_variables(&mut request))
+        .or_else(|| door::refuse_several_roots(&mut request));
+    match refused {
+        Some(error) => Err(error),
+        None => cost::of(&mut request).map(|cost| (request, cost)),
+    }
+}
+
+/// Says what an operation that was executed cost.
+fn with_cost(response: Response, cost: Option<usize>) -> Response {
+    match cost {
+        Some(cost) => response.extension("cost", cost.into()),
+        None => response,
+    }
 }
 
 /// Gives every error of a response its code, and internal ones the request's id; keeps at most 20 of 300 characters.

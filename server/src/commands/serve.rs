@@ -56,7 +56,7 @@ pub async fn serve(
     shutdown: shutdown::Shutdown,
 ) -> anyhow::Result<()> {
     let grace = Duration::from_secs(settings.server.shutdown_grace_seconds);
-    let http = Http::new(&settings, app.clone(), shutdown.clone());
+    let http = Http::new(&settings, app.clone(), shutdown.clone())?;
     let metrics = http.job_metrics();
     let router = http::router(http.clone());
     let workers = tokio::spawn({

@@ -29,7 +29,7 @@ pub(super) async fn run(settings: Settings, args: Args) -> anyhow::Result<Outcom
     let migrate = if args.migrate { Migrate::Always } else { Migrate::WhereSafe };
     let store = wiring::open(&settings, migrate).await?;
     let app = wiring::app(&settings, store).await?;
-    let http = Http::new(&settings, app.clone(), shutdown.clone());
+    let http = Http::new(&settings, app.clone(), shutdown.clone())?;
     let metrics = http.job_metrics();
     let probes = match args.listen {
         None => None,

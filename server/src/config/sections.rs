@@ -44,6 +44,10 @@ pub struct Server {
     pub graphql_timeout_seconds: NonZeroU64,
     /// Seconds.
     pub request_timeout_seconds: NonZeroU64,
+    /// A file; empty: none.
+    pub trusted_documents: String,
+    /// Whether nothing else is executed.
+    pub only_trusted_documents: bool,
     /// Of one token.
     pub requests_per_second: NonZeroU32,
     /// Of one token.

@@ -1,15 +1,17 @@
 //! GraphQL over HTTP: takes a request apart, checks it before the library sees it, authenticates, executes, and gives
 //! the answer the shape and status that the specification asks for.
 
+use super::documents::NoDocument;
 use super::error::HttpError;
 use super::guard;
 use super::media::Media;
+use super::params::Params;
 use super::rate;
 use super::request::RequestId;
 use super::router::Http;
 use async_graphql::http::GraphiQLSource;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, ServerError, Value, Variables};
+use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -44,7 +46,7 @@ impl Fault {
         &self.message
     }
 
-    fn bad_request(message: impl Into<String>) -> Self {
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message)
     }
 
@@ -90,8 +92,9 @@ async fn answer(http: &Http, request: Request, id: &str) -> Result<GraphqlRespon
         }
         None => None,
     };
-    let params = if by_get { from_query(request.uri().query())? } else { from_body(http, request).await? };
-    let checked = guard::check(&params.query, params.operation.as_deref())
+    let mut params = if by_get { from_query(request.uri().query())? } else { from_body(http, request).await? };
+    params.find_document(&http.documents).map_err(no_document)?;
+    let checked = guard::check(params.query(), params.operation())
         .map_err(|refused| Fault::new(StatusCode::BAD_REQUEST, refused.code(), refused.to_string()).well_formed())?;
     match checked.kind {
         OperationType::Mutation if by_get => {
@@ -139,6 +142,11 @@ pub(super) fn is_executed(response: &GraphqlResponse) -> bool {
     response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
 }
 
+/// A request that names a document which is not there is well-formed: clients read of it in the answer, and send the text.
+fn no_document(missing: NoDocument) -> Fault {
+    Fault::new(StatusCode::BAD_REQUEST, missing.code(), missing.to_string()).well_formed()
+}
+
 fn too_often(wait: Duration) -> Fault {
     Fault::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", rate::message(wait))
         .with(header::RETRY_AFTER, rate::seconds(wait))
@@ -178,67 +186,6 @@ async fn authenticate(app: &App, secret: &str) -> Result<Actor, Fault> {
     }
 }
 
-/// The parameters of a request, whichever way they came.
-#[derive(Debug, Default)]
-pub(super) struct Params {
-    query: String,
-    operation: Option<String>,
-    variables: Json,
-    extensions: Json,
-}
-
-impl Params {
-    /// Reads them from the body of a request.
-    pub(super) fn from_json(body: Json) -> Result<Self, Fault> {
-        let Json::Object(mut body) = body else {
-            return Err(Fault::bad_request("the request must be one JSON object; batches are not supported"));
-        };
-        let mut take = |name: &str| body.remove(name).filter(|value| !value.is_null());
-        let query = match take("query") {
-            Some(Json::String(query)) => query,
-            Some(_) => return Err(Fault::bad_request("`query` must be a string")),
-            None => return Err(Fault::bad_request("`query` is missing")),
-        };
-        let operation = match take("operationName") {
-            None => None,
-            Some(Json::String(name)) => Some(name).filter(|name| !name.is_empty()),
-            Some(_) => return Err(Fault::bad_request("`operationName` must be a string")),
-        };
-        let mut object = |name: &str| match take(name) {
-            None => Ok(json!({})),
-            Some(value) if value.is_object() => Ok(value),
-            Some(_) => Err(Fault::bad_request(format!("`{name}` must be an object"))),
-        };
-        Ok(Self { query, operation, variables: object("variables")?, extensions: object("extensions")? })
-    }
-
-    /// The document.
-    pub(super) fn query(&self) -> &str {
-        &self.query
-    }
-
-    /// Which operation of the document, where it is named.
-    pub(super) fn operation(&self) -> Option<&str> {
-        self.operation.as_deref()
-    }
-
-    /// The request that the library takes.
-    pub(super) fn into_request(self) -> GraphqlRequest {
-        let mut request = GraphqlRequest::new(self.query).variables(Variables::from_json(self.variables));
-        if let Some(operation) = self.operation {
-            request = request.operation_name(operation);
-        }
-        if let Json::Object(extensions) = self.extensions {
-            for (name, value) in extensions {
-                if let Ok(value) = Value::from_json(value) {
-                    request.extensions.insert(name, value);
-                }
-            }
-        }
-        request
-    }
-}
-
 fn from_query(query: Option<&str>) -> Result<Params, Fault> {
     let query = query.unwrap_or_default();
     if query.len() > MAX_URL {
@@ -250,7 +197,7 @@ fn from_query(query: Option<&str>) -> Result<Params, Fault> {
     let mut body = serde_json::Map::new();
     for (name, text) in pairs.0 {
         let value = match name.as_str() {
-            "query" | "operationName" => Json::String(text),
+            "query" | "operationName" | "documentId" => Json::String(text),
             "variables" | "extensions" if text.is_empty() => Json::Null,
             "variables" | "extensions" => serde_json::from_str(&text)
                 .map_err(|_error| Fault::bad_request(format!("`{name}` must be a JSON object")))?,
@@ -357,7 +304,9 @@ fn wants_editor(request: &Request) -> bool {
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
-    let asks = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("query=")));
+    let asks = request.uri().query().is_some_and(|query| {
+        query.split('&').any(|pair| pair.starts_with("query=") || pair.starts_with("documentId="))
+    });
     request.method() == Method::GET && accepts_html && !asks
 }
 

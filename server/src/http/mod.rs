@@ -1,11 +1,13 @@
 //! HTTP: the way into the process. Owns routing, limits, request ids and the shape of errors; decides nothing.
 
+mod documents;
 pub mod error;
 mod graphql;
 pub mod guard;
 mod health;
 pub mod media;
 mod metrics;
+mod params;
 mod rate;
 pub mod request;
 mod router;

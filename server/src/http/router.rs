@@ -1,5 +1,6 @@
 //! Which address leads where, and the layers around all of them.
 
+use super::documents::Documents;
 use super::error::HttpError;
 use super::rate::Rate;
 use super::request::{self, Frame};
@@ -25,6 +26,7 @@ use tower_http::compression::CompressionLayer;
 pub struct Http {
     pub(super) app: App,
     pub(super) schema: TandemSchema,
+    pub(super) documents: Documents,
     pub(super) limits: Arc<Limits>,
     pub(super) rate: Arc<Rate>,
     pub(super) sockets: Sockets,
@@ -42,8 +44,8 @@ pub(super) struct Limits {
 }
 
 impl Http {
-    /// Over an application, with the limits of the settings.
-    pub fn new(settings: &Settings, app: App, shutdown: Shutdown) -> Self {
+    /// Over an application, with the limits of the settings. Fails where the trusted documents cannot be read.
+    pub fn new(settings: &Settings, app: App, shutdown: Shutdown) -> anyhow::Result<Self> {
         let server = &settings.server;
         let limits = Limits {
             graphiql: server.graphiql,
@@ -59,7 +61,8 @@ impl Http {
         let metrics = metrics::Metrics::default();
         let rate = Arc::new(Rate::new(server.requests_per_second, server.request_burst));
         let sockets = Sockets::default();
-        Self { app, schema, limits: Arc::new(limits), rate, sockets, shutdown, metrics, frame }
+        let documents = Documents::read(server)?;
+        Ok(Self { app, schema, documents, limits: Arc::new(limits), rate, sockets, shutdown, metrics, frame })
     }
 
     /// Waits until every WebSocket has been closed, which begins with the shutdown.

@@ -24,7 +24,7 @@ async fn the_program_serves_and_stops_cleanly_at_sigterm() {
     assert!(server.get("/readyz").await.starts_with("HTTP/1.1 200"));
     let query = json!({ "query": "{ viewer { email } }" }).to_string();
     let answer = server.post("/graphql", &token, &query).await;
-    assert!(answer.ends_with(r#"{"data":{"viewer":{"email":"ops@example.com"}}}"#), "{answer}");
+    assert!(answer.contains(r#"{"data":{"viewer":{"email":"ops@example.com"}},"extensions":{"cost":"#), "{answer}");
     assert_eq!(server.terminate().await.code(), Some(0));
 
     let verified = tandem(&database, &["ledger", "verify"]).await;

@@ -1,6 +1,7 @@
 //! Dispatch and return through the schema: from the definitions to the review of a return.
 
 use crate::server::{Server, post};
+use crate::socket::Socket;
 use axum::http::header;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,15 @@ async fn an_opportunity_is_dispatched_worked_and_returned_through_the_schema() {
     let table = run(&server, &ops, "routingTableSave", table, fields).await;
     assert_eq!(table["routingTable"]["fallback"]["key"], "enterprise");
 
+    // Both wait for an offer, and each hears of his own alone.
+    let address = server.listen().await;
+    let (mut seller_socket, mut manager_socket) =
+        (Socket::begin(address, &seller).await, Socket::begin(address, &manager).await);
+    for socket in [&mut seller_socket, &mut manager_socket] {
+        socket.subscribe("o", "subscription { offerMade { state opportunity { name } } }", json!({})).await;
+    }
+    server.until_subscribed(2).await;
+
     let lead = verified(&server, &sdr, &sdr_user).await;
     let bad = json!({ "leadId": lead, "amount": { "amount": "12.345", "currency": "EUR" } });
     let refused = run(&server, &sdr, "opportunityDispatch", bad, "opportunity { id }").await;
@@ -117,6 +127,8 @@ async fn an_opportunity_is_dispatched_worked_and_returned_through_the_schema() {
     assert_eq!(run(&server, &sdr, "opportunityDispatch", input, fields).await, first);
 
     server.world.run_due_jobs().await;
+    let heard = seller_socket.hear().await.unwrap()["payload"]["data"]["offerMade"].clone();
+    assert_eq!(heard["state"], "OFFERED");
     let offers = "{ myOffers { nodes { id state dueAt offeredTo { name } opportunity { name } \
                   receipts { rule outcome chosen { name } considered { user { name } skipped stake } } } } }";
     let offers_of_seller = ask(&server, &seller, offers).await["myOffers"]["nodes"].clone();
@@ -152,6 +164,8 @@ async fn an_opportunity_is_dispatched_worked_and_returned_through_the_schema() {
     server.world.run_due_jobs().await;
     let escalated = ask(&server, &manager, offers).await["myOffers"]["nodes"][0].clone();
     assert_eq!(escalated["state"], "ESCALATED");
+    let heard = manager_socket.hear().await.unwrap()["payload"]["data"]["offerMade"].clone();
+    assert_eq!(heard["state"], "ESCALATED", "the first that the manager hears");
     assert_eq!(escalated["receipts"][0]["considered"][0]["skipped"], "COOL_DOWN");
     assert_eq!(escalated["receipts"][0]["outcome"], "EXHAUSTED");
     let node = format!("{{ node(id: {}) {{ ... on Handoff {{ attempt pool {{ key }} }} }} }}", escalated["id"]);

@@ -33,7 +33,7 @@ async fn a_mutation_answers_with_what_it_made_in_the_order_of_the_document() {
     });
     let request = post().header(header::AUTHORIZATION, format!("Bearer {}", issued.secret.unwrap()));
     let answer = server.send(request.header("x-request-id", "r-1"), body.to_string()).await;
-    let expected = r#"{"data":{"z":"Mutation","teamCreate":{"userErrors":[],"team":{"side":"SALES","name":"North"}},"a":"Mutation"}}"#;
+    let expected = r#"{"data":{"z":"Mutation","teamCreate":{"userErrors":[],"team":{"side":"SALES","name":"North"}},"a":"Mutation"},"extensions":{"cost":27}}"#;
     assert_eq!(answer.text, expected);
     let last = server.world.ledger().await.pop().unwrap().entry;
     assert_eq!((last.kind.as_str(), last.request_id.as_str()), ("team.added", "r-1"));

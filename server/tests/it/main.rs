@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod abuse;
 mod auth;
 mod dispatch;
+mod documents;
 mod graphql;
 mod health;
 mod metrics;
 mod plain;
 mod server;
+mod socket;
+mod subscriptions;
 mod unsubscribe;
 mod webhooks;
 mod websocket;

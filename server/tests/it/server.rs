@@ -56,7 +56,7 @@ impl Server {
 
     pub fn with(settings: Settings, mut world: World) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        let http = Http::new(&settings, world.app.clone(), shutdown);
+        let http = Http::new(&settings, world.app.clone(), shutdown).unwrap();
         world.runner = world.runner.with_metrics(http.job_metrics());
         let router = router(http);
         Self { world, trigger, router }
@@ -75,6 +75,16 @@ impl Server {
         let address = listener.local_addr().unwrap();
         tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
         address
+    }
+
+    /// Waits until so many listen to what changes: an operation of a socket begins beside the conversation.
+    pub async fn until_subscribed(&self, listeners: usize) {
+        let waiting = async {
+            while self.world.app.store.listeners() < listeners {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(crate::socket::PATIENCE, waiting).await.unwrap();
     }
 
     pub async fn get(&self, path: &str) -> Answer {

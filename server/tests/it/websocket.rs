@@ -1,87 +1,16 @@
 use crate::server::Server;
-use futures_util::{SinkExt, StreamExt};
+use crate::socket::Socket;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::time::Duration;
 use tandem_app::AccessTokenRevoke;
 use tandem_domain::access::Role;
 use tandem_server::config::Settings;
 use tandem_testkit::World;
 use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::{WebSocketStream, client_async};
-
-/// Nothing a test waits for takes this long, unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Socket(WebSocketStream<TcpStream>);
-
-impl Socket {
-    async fn open(address: SocketAddr) -> Self {
-        let mut request = format!("ws://{address}/graphql/ws").into_client_request().unwrap();
-        let protocol = HeaderValue::from_static("graphql-transport-ws");
-        request.headers_mut().insert("sec-websocket-protocol", protocol);
-        let stream = TcpStream::connect(address).await.unwrap();
-        Self(client_async(request, stream).await.unwrap().0)
-    }
-
-    /// Says something that is not JSON, or not yet.
-    async fn say_raw(&mut self, message: impl Into<Message>) {
-        self.0.send(message.into()).await.unwrap();
-    }
-
-    /// The code that the server closes with, 0 where it only breaks off; whatever it says before is passed over.
-    async fn closed(&mut self) -> u16 {
-        while let Some(message) = self.next().await {
-            if let Message::Close(Some(frame)) = message {
-                return frame.code.into();
-            }
-        }
-        0
-    }
-
-    async fn say(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    /// The next frame; none once the line is closed.
-    async fn next(&mut self) -> Option<Message> {
-        tokio::time::timeout(PATIENCE, self.0.next()).await.unwrap().and_then(Result::ok)
-    }
-
-    /// The next message; none once the server has closed.
-    async fn hear(&mut self) -> Option<Value> {
-        loop {
-            match self.next().await? {
-                Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
-                Message::Ping(_) | Message::Pong(_) => {}
-                _ => return None,
-            }
-        }
-    }
-
-    /// Waits until the server has read everything that was said: it hears one message after the other.
-    async fn heard(&mut self) {
-        self.say(json!({ "type": "ping" })).await;
-        assert_eq!(self.hear().await.unwrap(), json!({ "type": "pong" }));
-    }
-
-    async fn begin(address: SocketAddr, secret: &str) -> Self {
-        let mut socket = Self::open(address).await;
-        let payload = json!({ "authorization": format!("Bearer {secret}") });
-        socket.say(json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(socket.hear().await.unwrap()["type"], "connection_ack");
-        socket
-    }
-
-    async fn ask(&mut self, query: &str) -> Value {
-        self.say(json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })).await;
-        self.hear().await.unwrap()
-    }
-}
 
 #[tokio::test]
 async fn a_session_with_a_token_is_its_user() {

@@ -209,6 +209,7 @@ pub const RULES: &[(&str, &[Role])] = &[
     // webhooks
     ("inboundWebhookSave", DEFINERS),
     ("inboundWebhookRotateSecret", DEFINERS),
+    ("inboundWebhookTry", DEFINERS),
     ("inboundDeliveryReplay", DEFINERS),
     // the runner
     ("jobsRunNow", DEFINERS),

@@ -1,5 +1,5 @@
-//! Tells workers that jobs were added: those of this process at once, those of others through PostgreSQL's NOTIFY. A bell
-//! that nobody hears loses nothing, since workers also look by themselves.
+//! Tells whoever waits that there is something to look for: in this process at once, in others through PostgreSQL's NOTIFY.
+//! A bell that nobody hears loses nothing, since those who wait also look by themselves.
 
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-const CHANNEL: &str = "tandem_jobs";
+/// Jobs were added.
+pub(crate) const JOBS: &str = "tandem_jobs";
+/// The ledger has grown.
+pub(crate) const LEDGER: &str = "tandem_ledger";
 
 /// How long to wait before listening again after the connection broke.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -20,11 +23,15 @@ pub(crate) struct Bell {
     wanted: Arc<AtomicBool>,
     ringing: Arc<AtomicBool>,
     pool: DatabaseConnection,
+    channel: &'static str,
+    /// How long a ring to others keeps the next one back.
+    pace: Duration,
 }
 
 impl Bell {
-    pub(crate) fn new(pool: DatabaseConnection) -> Self {
-        Self { here: Arc::new(Notify::new()), wanted: Arc::default(), ringing: Arc::default(), pool }
+    /// A bell on one of PostgreSQL's channels.
+    pub(crate) fn new(pool: DatabaseConnection, channel: &'static str, pace: Duration) -> Self {
+        Self { here: Arc::new(Notify::new()), wanted: Arc::default(), ringing: Arc::default(), pool, channel, pace }
     }
 
     pub(crate) fn heard(&self) -> &Notify {
@@ -47,8 +54,12 @@ impl Bell {
     async fn ring_out(self) {
         loop {
             while self.wanted.swap(false, Ordering::SeqCst) {
-                if let Err(error) = self.pool.execute_unprepared(&format!("NOTIFY {CHANNEL}")).await {
-                    tracing::debug!(%error, "other workers could not be told of jobs; they look by themselves");
+                let channel = self.channel;
+                if let Err(error) = self.pool.execute_unprepared(&format!("NOTIFY {channel}")).await {
+                    tracing::debug!(%error, channel, "other processes could not be told; they look by themselves");
+                }
+                if !self.pace.is_zero() {
+                    tokio::time::sleep(self.pace).await;
                 }
             }
             self.ringing.store(false, Ordering::SeqCst);
@@ -59,14 +70,14 @@ impl Bell {
         }
     }
 
-    /// Passes on what other processes ring, for as long as it is polled.
+    /// Passes on what other processes ring, for as long as it is polled. On SQLite nobody could.
     pub(crate) async fn listen(&self) {
         if self.pool.get_database_backend() != DbBackend::Postgres {
-            return;
+            return std::future::pending().await;
         }
         loop {
             if let Err(error) = self.pass_on().await {
-                tracing::debug!(%error, "the connection that listens for jobs broke");
+                tracing::debug!(%error, channel = self.channel, "the connection that listens to others broke");
             }
             tokio::time::sleep(AGAIN).await;
         }
@@ -74,7 +85,7 @@ impl Bell {
 
     async fn pass_on(&self) -> Result<(), sea_orm::sqlx::Error> {
         let mut listener = PgListener::connect_with(self.pool.get_postgres_connection_pool()).await?;
-        listener.listen(CHANNEL).await?;
+        listener.listen(self.channel).await?;
         loop {
             listener.recv().await?;
             self.here.notify_waiters();

@@ -1,7 +1,9 @@
 //! Connections: one writer and many readers on SQLite, one pool on PostgreSQL; and the reads that need no transaction.
 
+use crate::bell::{self, Bell};
+use crate::feed::Feed;
 use crate::page::{Page, PageOf};
-use crate::{Result, StoreError, Stored, Tx, bell::Bell, jobs::Lease};
+use crate::{Result, StoreError, Stored, Tx, jobs::Lease};
 use chrono::{DateTime, Utc};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
@@ -17,6 +19,10 @@ use uuid::Uuid;
 /// A connection that was idle for longer is asked whether it still works before it is used. One that was in use a moment
 /// ago is not: that would be a round trip more for every transaction.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How far apart other processes are told that the ledger has grown: twenty times a second is at once for whoever looks at a
+/// screen, and costs nothing beside thousands of commits.
+const TOLD_EVERY: Duration = Duration::from_millis(50);
 
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,7 +48,26 @@ impl Settings {
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
-    bell: Bell,
+    bells: Bells,
+    feed: Feed,
+}
+
+/// What is rung after a commit. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Bells {
+    /// Jobs were added.
+    pub(crate) jobs: Bell,
+    /// The ledger has grown.
+    pub(crate) ledger: Bell,
+}
+
+impl Bells {
+    fn new(pool: &DatabaseConnection) -> Self {
+        Self {
+            jobs: Bell::new(pool.clone(), bell::JOBS, Duration::ZERO),
+            ledger: Bell::new(pool.clone(), bell::LEDGER, TOLD_EVERY),
+        }
+    }
 }
 
 impl Store {
@@ -57,8 +82,8 @@ impl Store {
         if settings.url.starts_with("postgres://") || settings.url.starts_with("postgresql://") {
             options.max_connections(settings.max_connections.max(2));
             let pool = Database::connect(options).await?;
-            let bell = Bell::new(pool.clone());
-            return Ok(Self { writer: pool.clone(), reader: pool, bell });
+            let bells = Bells::new(&pool);
+            return Ok(Self { writer: pool.clone(), reader: pool, bells, feed: Feed::new() });
         }
         let Some(path) = settings.url.strip_prefix("sqlite://") else {
             return Err(StoreError::Address("it must begin with sqlite:// or postgres://".to_owned()));
@@ -87,8 +112,8 @@ impl Store {
                 .pragma("query_only", "on")
         });
         let reader = Database::connect(options).await?;
-        let bell = Bell::new(writer.clone());
-        Ok(Self { writer, reader, bell })
+        let bells = Bells::new(&writer);
+        Ok(Self { writer, reader, bells, feed: Feed::new() })
     }
 
     /// Whether the database is SQLite.
@@ -146,23 +171,23 @@ impl Store {
     pub async fn begin(&self, job: Option<Lease>) -> Result<Tx> {
         let immediate = self.is_sqlite().then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
-        Ok(Tx::new(self.writer.begin_with_options(options).await?, job, self.bell.clone()))
+        Ok(Tx::new(self.writer.begin_with_options(options).await?, job, self.bells.clone()))
     }
 
     /// Is woken when a transaction added jobs: of this process, or of another while [`Store::hear_of_jobs`] is polled.
     pub fn jobs_added(&self) -> &Notify {
-        self.bell.heard()
+        self.bells.jobs.heard()
     }
 
     /// Wakes the workers of this process, and of others.
     pub(crate) fn announce_jobs(&self) {
-        self.bell.ring();
+        self.bells.jobs.ring();
     }
 
     /// Wakes the workers of this process whenever another process added jobs, for as long as it is polled. On SQLite
     /// there is no other process that could.
     pub async fn hear_of_jobs(&self) {
-        self.bell.listen().await;
+        self.bells.jobs.listen().await;
     }
 
     /// Closes every connection, once what is under way has ended.
@@ -172,6 +197,14 @@ impl Store {
                 tracing::warn!(%error, "a connection could not be closed");
             }
         }
+    }
+
+    pub(crate) const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    pub(crate) const fn feed_bell(&self) -> &Bell {
+        &self.bells.ledger
     }
 
     pub(crate) fn reader(&self) -> &DatabaseConnection {

@@ -13,6 +13,7 @@ mod connect;
 pub mod dispatch;
 pub mod email;
 mod error;
+pub mod feed;
 mod history;
 pub mod idempotency;
 pub mod identity;

@@ -1,7 +1,7 @@
 //! The write transaction and its one end: `commit`.
 
 use crate::ahead::{Ahead, Versions};
-use crate::bell::Bell;
+use crate::connect::Bells;
 use crate::idempotency::Answer;
 use crate::jobs::Lease;
 use crate::{Result, Save, StoreError, Stored, bulk, idempotency, jobs, ledger};
@@ -26,11 +26,11 @@ pub struct Tx {
     job: Option<Lease>,
     keeps_job: AtomicBool,
     rings: AtomicBool,
-    bell: Bell,
+    bells: Bells,
 }
 
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction, job: Option<Lease>, bell: Bell) -> Self {
+    pub(crate) fn new(inner: DatabaseTransaction, job: Option<Lease>, bells: Bells) -> Self {
         Self {
             inner,
             seen: Mutex::default(),
@@ -38,7 +38,7 @@ impl Tx {
             job,
             keeps_job: AtomicBool::default(),
             rings: AtomicBool::default(),
-            bell,
+            bells,
         }
     }
 
@@ -235,7 +235,10 @@ impl Tx {
         ledger::append(&self.inner, self.is_postgres(), facts.iter().map(|fact| (stamp, fact))).await?;
         self.inner.commit().await?;
         if !jobs.is_empty() || self.rings.load(Ordering::SeqCst) {
-            self.bell.ring();
+            self.bells.jobs.ring();
+        }
+        if !facts.is_empty() {
+            self.bells.ledger.ring();
         }
         Ok(next)
     }
@@ -255,7 +258,7 @@ impl Tx {
         self.write_what_is_behind().await?;
         self.inner.commit().await?;
         if added {
-            self.bell.ring();
+            self.bells.jobs.ring();
         }
         Ok(())
     }
@@ -312,11 +315,13 @@ impl Batch {
         let planned = jobs.iter().map(|(stamp, job)| jobs::planned(stamp, job)).collect::<Result<Vec<_>>>()?;
         jobs::add(&tx.inner, &planned).await?;
         jobs::finish(&tx.inner, &leases).await?;
-        let facts = facts.iter().map(|(stamp, fact)| (stamp, fact));
-        ledger::append(&tx.inner, tx.is_postgres(), facts).await?;
+        ledger::append(&tx.inner, tx.is_postgres(), facts.iter().map(|(stamp, fact)| (stamp, fact))).await?;
         tx.inner.commit().await?;
         if !jobs.is_empty() {
-            tx.bell.ring();
+            tx.bells.jobs.ring();
+        }
+        if !facts.is_empty() {
+            tx.bells.ledger.ring();
         }
         Ok(())
     }

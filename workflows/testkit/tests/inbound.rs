@@ -209,7 +209,7 @@ on_both_databases! {
         assert_eq!((delivery.state, &delivery.fault), (State::Done, &None));
         let ann = contact(&world, "ann@acme.example").await.unwrap();
         let enrolled = world.ledger_kinds().await;
-        assert!(enrolled.iter().any(|kind| kind == "enrollment.created"), "{enrolled:?}");
+        assert!(enrolled.iter().any(|kind| kind == "enrollment.started"), "{enrolled:?}");
         let filter = RequestFilter { list: Some(list.id), ..RequestFilter::default() };
         let requests = world.app.store.change_request_page(&filter, &Page::first(10)).await.unwrap().items;
         assert_eq!((requests.len(), requests[0].account), (1, ann.account.unwrap()));

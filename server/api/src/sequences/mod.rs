@@ -2,8 +2,10 @@
 
 pub mod mutation;
 pub mod query;
+pub mod subscription;
 pub mod types;
 
 pub use mutation::SequenceMutation;
 pub use query::SequenceQuery;
+pub use subscription::SequenceSubscription;
 pub use types::{EnrollmentNode, SequenceNode, SequenceVersionNode};

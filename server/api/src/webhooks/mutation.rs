@@ -239,7 +239,7 @@ impl InboundMutation {
 
 async fn trial(ctx: &Context<'_>, input: InboundWebhookTryInput) -> Result<InboundTrial, AppError> {
     let call = ctx.call(None)?;
-    call.actor.may("inboundWebhookSave")?;
+    call.actor.may("inboundWebhookTry")?;
     let app = ctx.app();
     let choose = |field: &str, sentence: &str| AppError::refused("INBOUND_TRY_CHOICE", sentence, Some(field));
     let saved: Option<InboundWebhookId> = local_opt(input.webhook_id.as_ref(), "webhookId")?;

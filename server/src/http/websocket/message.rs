@@ -2,7 +2,7 @@
 //!
 //! The protocol: <https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md>.
 
-use crate::http::graphql::Params;
+use crate::http::params::Params;
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
 use serde_json::{Map, Value};
 

@@ -1,8 +1,9 @@
 //! One operation of a socket, from its text to its last result.
 
 use super::message::Said;
-use crate::http::graphql::{Params, body, is_executed};
+use crate::http::graphql::{body, is_executed};
 use crate::http::guard;
+use crate::http::params::Params;
 use crate::http::rate;
 use crate::http::router::Http;
 use async_graphql::parser::types::OperationType;
@@ -13,7 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_api::Caller;
-use tandem_app::AppError;
+use tandem_app::{Actor, App, AppError};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -55,32 +56,25 @@ impl Operation {
     }
 
     /// Every response, refusals among them. Who asks is looked up anew for each operation: a token may have ended meanwhile.
-    async fn responses(self) -> BoxStream<'static, Response> {
+    async fn responses(mut self) -> BoxStream<'static, Response> {
         let refused = |message: String, code| once(refusal(message, code, &self.request_id));
-        let actor = match timeout(PATIENCE, self.http.app.authenticate(&self.secret)).await {
-            Ok(Ok(Some(actor))) => actor,
-            Ok(Ok(None)) => return refused("this token is not known any more".to_owned(), "UNAUTHENTICATED"),
-            Ok(Err(error @ AppError::Refused { .. })) => return refused(error.to_string(), "UNAUTHENTICATED"),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a token could not be checked");
-                return refused("the token could not be checked".to_owned(), "INTERNAL");
-            }
-            Err(_elapsed) => return refused("the token could not be checked in time".to_owned(), "TIMEOUT"),
+        let actor = match who(&self.http.app, &self.secret).await {
+            Ok(actor) => actor,
+            Err((message, code)) => return refused(message, code),
         };
         if let Err(wait) = self.http.rate.take(&self.secret) {
             return refused(rate::message(wait), "RATE_LIMITED");
         }
         let caller = Caller { actor, request_id: self.request_id.clone() };
+        if let Err(missing) = self.params.find_document(&self.http.documents) {
+            return once(refusal(missing.to_string(), missing.code(), &self.request_id));
+        }
         match guard::check(self.params.query(), self.params.operation()) {
             Err(error) => refused(error.to_string(), error.code()),
             Ok(checked) if checked.kind == OperationType::Subscription => {
-                let id = self.request_id;
-                let responses = self.http.schema.execute_stream(self.params.into_request().data(caller));
-                let finished = responses.map(move |mut response| {
-                    tandem_api::finish(&mut response, &id);
-                    response
-                });
-                finished.boxed()
+                let request = self.params.into_request();
+                let events = tandem_api::execute_stream(&self.http.schema, &self.http.app, caller.clone(), request);
+                while_allowed(events, self.http, self.secret, caller).boxed()
             }
             Ok(_) => {
                 let patience = self.http.limits.graphql_timeout;
@@ -96,6 +90,40 @@ impl Operation {
             }
         }
     }
+}
+
+/// Whose token it is now, or why nobody's, with the code for that.
+async fn who(app: &App, secret: &str) -> Result<Actor, (String, &'static str)> {
+    match timeout(PATIENCE, app.authenticate(secret)).await {
+        Ok(Ok(Some(actor))) => Ok(actor),
+        Ok(Ok(None)) => Err(("this token is not known any more".to_owned(), "UNAUTHENTICATED")),
+        Ok(Err(error @ AppError::Refused { .. })) => Err((error.to_string(), "UNAUTHENTICATED")),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a token could not be checked");
+            Err(("the token could not be checked".to_owned(), "INTERNAL"))
+        }
+        Err(_elapsed) => Err(("the token could not be checked in time".to_owned(), "TIMEOUT")),
+    }
+}
+
+/// Passes events on for as long as the token is good, and its user who he was: a subscription outlives many a right. Each is
+/// held back until that is known.
+fn while_allowed(
+    events: BoxStream<'static, Response>,
+    http: Http,
+    secret: Arc<str>,
+    caller: Caller,
+) -> impl futures_util::Stream<Item = Response> + Send + 'static {
+    stream::unfold(Some((events, http, secret, caller)), async |state| {
+        let (mut events, http, secret, caller) = state?;
+        let event = events.next().await?;
+        let stop = |message: String, code| Some((refusal(message, code, &caller.request_id), None));
+        match who(&http.app, &secret).await {
+            Ok(actor) if actor == caller.actor => Some((event, Some((events, http, secret, caller)))),
+            Ok(_) => stop("the rights of this token have changed; subscribe again".to_owned(), "UNAUTHENTICATED"),
+            Err((message, code)) => stop(message, code),
+        }
+    })
 }
 
 /// A refusal in the form of a response.

@@ -12,7 +12,7 @@ function once(client, query) {
   return new Promise((resolve, reject) => {
     const results = [];
     client.subscribe({ query }, {
-      next: (result) => results.push(result),
+      next: ({ data, errors }) => results.push({ data, errors }),
       error: reject,
       complete: () => resolve(results),
     });
