@@ -45,6 +45,10 @@ bench *ARGS:
     cargo bench -p tandem-domain --bench pure
     cargo bench -p tandem-testkit --bench jobs -- {{ ARGS }}
 
+# How fast requests are answered: abuse beside an ordinary one, and deliveries to a webhook.
+bench-http *ARGS:
+    cargo bench -p tandem-server --bench http -- {{ ARGS }}
+
 # Everything that the build server runs.
 ci:
     .ci/run

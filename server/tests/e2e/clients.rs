@@ -104,3 +104,36 @@ async fn typescript_of_the_schema_and_of_the_examples_compiles_under_strict() {
     assert_eq!(seen["files"], 7, "one file for each role");
     assert!(seen["operations"].as_u64() > Some(25), "{seen}");
 }
+
+/// What breaks clients of the released schema and is not named in the changelog.
+async fn unnamed_breaks(released: &Path, now: &Path, changelog: &str) -> Vec<String> {
+    let changes = node("breaking.mjs", &[released.to_str().unwrap(), now.to_str().unwrap()]).await;
+    let unreleased = changelog.split("\n## [").nth(1).unwrap_or_default();
+    let named = |change: &&Value| {
+        let coordinate = change["coordinate"].as_str().unwrap();
+        !coordinate.is_empty() && unreleased.contains(&format!("`{coordinate}`"))
+    };
+    let changes = changes.as_array().unwrap().iter();
+    changes.filter(|change| !named(change)).map(|change| change["description"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_change_that_breaks_clients_of_the_released_schema_is_named_in_the_changelog() {
+    if !installed().await {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let changelog = std::fs::read_to_string(root.join("CHANGELOG.md")).unwrap();
+    let (released, now) = (root.join("docs/reference/released.graphql"), root.join("schema.graphql"));
+    let unnamed = unnamed_breaks(&released, &now, &changelog).await;
+    assert_eq!(unnamed, Vec::<String>::new(), "name each as `Type.field` under Unreleased in CHANGELOG.md");
+    // The check itself: a field that is gone is noticed, unless it is named.
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.graphql");
+    let text = std::fs::read_to_string(&now).unwrap();
+    std::fs::write(&broken, text.replacen("offerMade: Handoff!", "offerMadeLater: Handoff!", 1)).unwrap();
+    let noticed = unnamed_breaks(&now, &broken, &changelog).await;
+    assert_eq!(noticed, ["Subscription.offerMade was removed."]);
+    let named = format!("{}\n- `Subscription.offerMade` is gone.\n", changelog.split("### Added").next().unwrap());
+    assert_eq!(unnamed_breaks(&now, &broken, &named).await, Vec::<String>::new());
+}
