@@ -14,6 +14,13 @@ impl MigrationTrait for Migration {
             .col(uuid("delivery_id").primary_key())
             .col(text("headers"))
             .col(text("body"))
+            // What came is forgotten with its delivery, whatever happens in between.
+            .foreign_key(
+                ForeignKey::create()
+                    .from(Alias::new("inbound_payload"), Alias::new("delivery_id"))
+                    .to(Alias::new("inbound_delivery"), Alias::new("id"))
+                    .on_delete(ForeignKeyAction::Cascade),
+            )
             .to_owned();
         create(
             manager,

@@ -15,6 +15,10 @@ use std::sync::LazyLock;
 
 /// The most that an operation may cost: about so many values can be in its answer.
 pub(crate) const MOST: usize = 10_000;
+/// The most that an event of a subscription may cost: it is paid for once and executed each time.
+pub(crate) const MOST_OF_AN_EVENT: usize = 500;
+/// What the body of a delivery costs, which may be a mebibyte.
+const BODY: usize = 200;
 /// What a page, or another list of things, costs beside its rows.
 const QUESTION: usize = 20;
 /// The deepest selection that is looked at; what is deeper is refused for that.
@@ -89,10 +93,15 @@ pub(crate) fn of(request: &mut Request) -> Result<Option<usize>, ServerError> {
     if cost.is_none_or(|cost| cost <= MOST) {
         return Ok(cost);
     }
-    let message = format!("the operation is too complex: it could cost more than {MOST}; ask for smaller pages");
+    Err(too_costly(MOST))
+}
+
+/// The refusal of what could cost more than `most`.
+pub(crate) fn too_costly(most: usize) -> ServerError {
+    let message = format!("the operation is too complex: it could cost more than {most}; ask for smaller pages");
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", "QUERY_TOO_COMPLEX");
-    Err(error)
+    error
 }
 
 /// What the operation that would run costs. None where there is none to choose, which the schema refuses.
@@ -158,6 +167,9 @@ impl Count<'_> {
         // The language's own fields, and those that the schema will refuse.
         let gives = known.map_or("", |known| known.gives.as_str());
         let inside = self.selection(&field.selection_set.node, gives, depth + 1);
+        if (on, field.name.node.as_str()) == ("InboundDelivery", "body") {
+            return BODY;
+        }
         match known.map(|known| &known.many) {
             Some(Many::Page) => self.rows(field).saturating_mul(inside).saturating_add(QUESTION),
             Some(Many::Ids) => self.ids(field).saturating_mul(inside).saturating_add(QUESTION),

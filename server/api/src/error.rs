@@ -522,8 +522,6 @@ user_error_codes! {
     InboundBadExpression = "INBOUND_BAD_EXPRESSION",
     /// The user cannot act for a webhook.
     InboundActorUnfit = "INBOUND_ACTOR_UNFIT",
-    /// The delivery is still to be handled.
-    InboundNotSettled = "INBOUND_NOT_SETTLED",
     /// The delivery was handled already.
     InboundSettled = "INBOUND_SETTLED",
     /// One of two was to be given.

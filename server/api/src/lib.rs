@@ -134,6 +134,9 @@ pub fn execute_stream(
     let request_id = caller.request_id.clone();
     let responses = match admit(app, caller, request) {
         Err(error) => stream::iter([Response::from_errors(vec![error])]).boxed(),
+        Ok((_, Some(cost))) if cost > cost::MOST_OF_AN_EVENT => {
+            stream::iter([Response::from_errors(vec![cost::too_costly(cost::MOST_OF_AN_EVENT)])]).boxed()
+        }
         Ok((request, cost)) => schema.execute_stream(request).map(move |response| with_cost(response, cost)).boxed(),
     };
     let finished = responses.map(move |mut response| {

@@ -16,25 +16,33 @@ pub(crate) type Event<T> = Result<T, Error>;
 struct Live {
     store: Store,
     changes: Changes,
-    /// Only this thing.
-    only: Option<Uuid>,
+    /// The last thing that was told, as it was then.
+    last: Option<(Uuid, String)>,
 }
 
 impl Live {
-    async fn of(ctx: &Context<'_>, only: Option<Uuid>) -> Result<Self, ApiError> {
+    async fn of<T: Stored>(ctx: &Context<'_>, only: Option<Uuid>) -> Result<Self, ApiError> {
         let store = ctx.app().store.clone();
-        let changes = store.changes().await?;
-        Ok(Self { store, changes, only })
+        let changes = store.changes::<T>(only).await?;
+        Ok(Self { store, changes, last: None })
+    }
+
+    /// Whether a thing is to be told: not where it was the last to be told, and is as it was. It changed twice before it was
+    /// read once.
+    fn is_news<T: Stored>(&mut self, thing: &T) -> bool {
+        let now = serde_json::to_string(thing).ok().map(|now| (thing.key(), now));
+        let news = now.is_none() || now != self.last;
+        self.last = now;
+        news
     }
 
     /// The next thing of the kind that changed, as it is now.
     async fn next<T: Stored>(&mut self) -> Event<T> {
         loop {
-            let change = self.changes.next().await.map_err(|slow| too_slow(&slow))?;
-            if change.kind != T::KIND || self.only.is_some_and(|only| only != change.id) {
-                continue;
-            }
-            if let Some(thing) = self.store.find(change.id).await.map_err(ApiError::from)? {
+            let id = self.changes.next().await.map_err(|slow| too_slow(&slow))?;
+            if let Some(thing) = self.store.find(id).await.map_err(ApiError::from)?
+                && self.is_news(&thing)
+            {
                 return Ok(thing);
             }
         }
@@ -60,7 +68,7 @@ fn too_slow(slow: &TooSlow) -> Error {
 pub(crate) async fn changed<T: Stored>(
     ctx: &Context<'_>,
 ) -> Result<impl Stream<Item = Event<T>> + Send + 'static + use<T>, ApiError> {
-    Ok(Live::of(ctx, None).await?.events())
+    Ok(Live::of::<T>(ctx, None).await?.events())
 }
 
 /// One thing: as it is now, and then whenever it changes.
@@ -69,7 +77,8 @@ pub(crate) async fn watched<T: Stored>(
     id: Uuid,
 ) -> Result<impl Stream<Item = Event<T>> + Send + 'static + use<T>, ApiError> {
     // Listening begins before the first look, so that nothing falls between the two.
-    let live = Live::of(ctx, Some(id)).await?;
+    let mut live = Live::of::<T>(ctx, Some(id)).await?;
     let now: T = live.store.find(id).await?.ok_or(AppError::NotFound { what: T::KIND, id })?;
+    live.is_news(&now);
     Ok(stream::iter([Ok(now)]).chain(live.events()))
 }

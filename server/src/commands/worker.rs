@@ -23,12 +23,15 @@ pub(super) struct Args {
 }
 
 /// Runs workers until a signal.
-pub(super) async fn run(settings: Settings, args: Args) -> anyhow::Result<Outcome> {
+pub(super) async fn run(mut settings: Settings, args: Args) -> anyhow::Result<Outcome> {
     let (trigger, shutdown) = shutdown::channel();
     shutdown::on_signals(trigger)?;
     let migrate = if args.migrate { Migrate::Always } else { Migrate::WhereSafe };
     let store = wiring::open(&settings, migrate).await?;
     let app = wiring::app(&settings, store).await?;
+    // They are for those who ask; a worker answers probes alone.
+    settings.server.trusted_documents.clear();
+    settings.server.only_trusted_documents = false;
     let http = Http::new(&settings, app.clone(), shutdown.clone())?;
     let metrics = http.job_metrics();
     let probes = match args.listen {

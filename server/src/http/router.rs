@@ -48,7 +48,7 @@ impl Http {
     pub fn new(settings: &Settings, app: App, shutdown: Shutdown) -> anyhow::Result<Self> {
         let server = &settings.server;
         let limits = Limits {
-            graphiql: server.graphiql,
+            graphiql: server.graphiql && !server.only_trusted_documents,
             graphql_timeout: Duration::from_secs(server.graphql_timeout_seconds.get()),
             max_body: server.max_body_bytes.get(),
         };

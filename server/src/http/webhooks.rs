@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tandem_api::global_id;
 use tandem_app::written::Outcome;
 use tandem_app::{App, AppError, Call, InboundDeliveryReceive};
-use tandem_domain::inbound::{Event, Headers, Raw};
+use tandem_domain::inbound::{Event, Headers, Raw, is_key};
 use tandem_store::StoreError;
 
 /// The largest body, in bytes.
@@ -62,6 +62,10 @@ async fn handle(
 }
 
 async fn take(app: &App, key: &str, request_id: String, request: Request) -> Result<Response, HttpError> {
+    // What is no key cannot be one of a webhook, and is no text for PostgreSQL either where it holds a NUL.
+    if !is_key(key) {
+        return Err(HttpError::not_found());
+    }
     let found = app.store.inbound_webhook_by_key(key).await.map_err(|error| broken(&error.into()))?;
     let webhook = found.filter(|webhook| webhook.active).ok_or_else(HttpError::not_found)?;
     let (parts, body) = request.into_parts();
@@ -87,14 +91,20 @@ async fn take(app: &App, key: &str, request_id: String, request: Request) -> Res
         headers: headers.clone(),
         payload,
     };
-    // An expression that cannot tell this delivery is the definition's fault, which must not lose the delivery.
-    let known_by = match webhook.id_of(&event) {
-        Ok(Some(id)) => Some(id),
-        Ok(None) => known_by,
-        Err(fault) => {
+    // Aside from the threads that answer requests: an expression over a large payload takes its time.
+    let told = {
+        let webhook = webhook.clone();
+        tokio::task::spawn_blocking(move || webhook.id_of(&event)).await
+    };
+    let known_by = match told {
+        Ok(Ok(id)) => id.or(known_by),
+        Ok(Err(fault)) if fault.is_passing() => return Err(HttpError::timeout()),
+        // An expression that cannot tell this delivery is the definition's fault, which must not lose the delivery.
+        Ok(Err(fault)) => {
             tracing::warn!(webhook = webhook.key, %fault.message, "the id of a delivery could not be worked out");
             known_by
         }
+        Err(_panicked) => known_by,
     };
     let receive = InboundDeliveryReceive { webhook: webhook.id, key: known_by, verdict, raw: Raw { headers, body } };
     let call = Call::system(request_id);

@@ -127,13 +127,20 @@ async fn a_change_that_breaks_clients_of_the_released_schema_is_named_in_the_cha
     let (released, now) = (root.join("docs/reference/released.graphql"), root.join("schema.graphql"));
     let unnamed = unnamed_breaks(&released, &now, &changelog).await;
     assert_eq!(unnamed, Vec::<String>::new(), "name each as `Type.field` under Unreleased in CHANGELOG.md");
-    // The check itself: a field that is gone is noticed, unless it is named.
+    // The check itself: what is gone, or newly needed, is noticed, unless it is named by its place.
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken.graphql");
     let text = std::fs::read_to_string(&now).unwrap();
-    std::fs::write(&broken, text.replacen("offerMade: Handoff!", "offerMadeLater: Handoff!", 1)).unwrap();
-    let noticed = unnamed_breaks(&now, &broken, &changelog).await;
-    assert_eq!(noticed, ["Subscription.offerMade was removed."]);
-    let named = format!("{}\n- `Subscription.offerMade` is gone.\n", changelog.split("### Added").next().unwrap());
-    assert_eq!(unnamed_breaks(&now, &broken, &named).await, Vec::<String>::new());
+    let head = changelog.split("### Added").next().unwrap();
+    for (before, after, place) in [
+        ("offerMade: Handoff!", "offerMadeLater: Handoff!", "Subscription.offerMade"),
+        ("\tREFUSED\n", "\tREFUSED_LATER\n", "EmailState.REFUSED"),
+        ("input HandoffAcceptInput {", "input HandoffAcceptInput {\n\tnew: Int!", "HandoffAcceptInput.new"),
+    ] {
+        assert!(text.contains(before), "{before}");
+        std::fs::write(&broken, text.replacen(before, after, 1)).unwrap();
+        assert_eq!(unnamed_breaks(&now, &broken, &changelog).await.len(), 1, "{place}");
+        let named = format!("{head}\n- `{place}` changed.\n");
+        assert_eq!(unnamed_breaks(&now, &broken, &named).await, Vec::<String>::new(), "{place}");
+    }
 }

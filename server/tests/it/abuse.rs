@@ -20,17 +20,21 @@ enum Sent {
     With(&'static str, Value),
     /// A body as it is, as JSON.
     Raw(String),
+    /// Bytes that need not be text, as JSON.
+    Bytes(&'static [u8]),
     /// A body of another type.
     Typed(&'static str, String),
     /// The query string of a GET.
     Get(String),
     /// A document with a header.
     Headed(&'static str, String, &'static str),
+    /// A delivery to the webhook of this key.
+    Key(&'static str),
     /// A body to the address of a webhook.
     Hook(String),
 }
 
-use Sent::{Get, Headed, Hook, Query, Raw, Typed, With};
+use Sent::{Bytes, Get, Headed, Hook, Key, Query, Raw, Typed, With};
 
 fn nested(open: &str, inner: &str, close: &str, times: usize) -> String {
     format!("{}{inner}{}", open.repeat(times), close.repeat(times))
@@ -43,14 +47,15 @@ fn doubling(fragments: usize) -> String {
 }
 
 /// Each case: what it is, what is sent, and the status and code of the answer; `OK` where it is answered as any other.
-fn cases() -> Vec<(&'static str, Sent, u16, &'static str)> {
+fn cases(machine: &str) -> Vec<(&'static str, Sent, u16, &'static str)> {
     let aliases = |count: usize| (0..count).map(|n| format!("a{n}:__typename ")).collect::<String>();
     let laughs = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
                   d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n";
     let publish = "mutation($source: String!) { sequencePublish(input: { source: $source }) { userErrors { code } } }";
     let node = "query($id: ID!) { node(id: $id) { id } }";
-    let try_filter = "mutation($filter: String) { inboundWebhookTry(input: { payload: {}, draft: { key: \"a\", name: \"a\", \
-                      scheme: BEARER, actsAs: \"x\", filter: $filter, actions: [] } }) { userErrors { code } } }";
+    let try_filter = "mutation($filter: String, $machine: ID!) { inboundWebhookTry(input: { payload: {}, draft: { key: \"a\", \
+                      name: \"a\", scheme: BEARER, actsAs: $machine, filter: $filter, actions: [{ kind: LEAD_RECEIVE, \
+                      values: { source: \"'a'\" } }] } }) { userErrors { code } } }";
     vec![
         ("22 doubling fragments", Query(doubling(22)), 400, "QUERY_TOO_COMPLEX"),
         (
@@ -181,7 +186,7 @@ fn cases() -> Vec<(&'static str, Sent, u16, &'static str)> {
             "BAD_USER_INPUT",
         ),
         ("half a body", Raw("{\"query\":\"{ __typ".to_owned()), 400, "BAD_USER_INPUT"),
-        ("bytes that are not UTF-8", Raw(String::from_utf8_lossy(&[0x7b, 0xff]).into_owned()), 400, "BAD_USER_INPUT"),
+        ("bytes that are not UTF-8", Bytes(&[0x7b, 0xff]), 400, "BAD_USER_INPUT"),
         (
             "a form",
             Typed("application/x-www-form-urlencoded", "query={__typename}".to_owned()),
@@ -208,11 +213,12 @@ fn cases() -> Vec<(&'static str, Sent, u16, &'static str)> {
         ("a YAML 5,000 deep", With(publish, json!({ "source": nested("[", "", "]", 5_000) })), 200, "SEQUENCE_YAML"),
         (
             "an expression 500 deep",
-            With(try_filter, json!({ "filter": nested("(", "1", ")", 500) })),
+            With(try_filter, json!({ "machine": machine, "filter": nested("(", "1", ")", 500) })),
             200,
-            "ID_INVALID",
+            "INBOUND_BAD_EXPRESSION",
         ),
         ("a webhook nobody defined", Hook("{}".to_owned()), 404, "NOT_FOUND"),
+        ("a webhook whose key is a NUL", Key("%00"), 404, "NOT_FOUND"),
         ("3 MB to a webhook nobody defined", Hook("x".repeat(3_000_000)), 404, "NOT_FOUND"),
     ]
 }
@@ -226,6 +232,7 @@ async fn send(server: &Server, secret: &str, sent: Sent) -> Answer {
             server.send(signed(), json!({ "query": query, "variables": variables }).to_string()).await
         }
         Raw(body) => server.send(signed(), body).await,
+        Bytes(body) => server.send(signed(), body).await,
         Typed(kind, body) => {
             let request = Request::post("/graphql").header(header::AUTHORIZATION, &bearer);
             server.send(request.header(header::CONTENT_TYPE, kind), body).await
@@ -239,6 +246,7 @@ async fn send(server: &Server, secret: &str, sent: Sent) -> Answer {
                 Request::post("/graphql").header(header::CONTENT_TYPE, "application/json").header(name, value);
             server.send(request, json!({ "query": query }).to_string()).await
         }
+        Key(key) => server.send(Request::post(format!("/webhooks/{key}")), "{}").await,
         Hook(body) => server.send(Request::post("/webhooks/nowhere"), body).await,
     }
 }
@@ -256,7 +264,8 @@ async fn what_is_meant_to_hurt_is_refused_by_name_and_the_server_lives() {
     let server = Server::sqlite().await;
     let (_, issued) = server.token("ada", Role::Admin, None).await;
     let secret = issued.secret.unwrap();
-    let cases = cases();
+    let (machine, _) = server.token("machine", Role::Integration, None).await;
+    let cases = cases(&tandem_api::global_id(machine.id).0);
     assert!(cases.len() >= 40, "{}", cases.len());
     let mut wrong = Vec::new();
     for (name, sent, status, expected) in cases {

@@ -81,7 +81,7 @@ impl Server {
     pub async fn until_subscribed(&self, listeners: usize) {
         let waiting = async {
             while self.world.app.store.listeners() < listeners {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
         tokio::time::timeout(crate::socket::PATIENCE, waiting).await.unwrap();

@@ -80,10 +80,11 @@ impl Store {
             .acquire_timeout(Duration::from_secs(30))
             .test_before_acquire_if_idle_for(FRESH);
         if settings.url.starts_with("postgres://") || settings.url.starts_with("postgresql://") {
-            options.max_connections(settings.max_connections.max(2));
+            // Two of them may listen, for jobs and for changes.
+            options.max_connections(settings.max_connections.max(4));
             let pool = Database::connect(options).await?;
             let bells = Bells::new(&pool);
-            return Ok(Self { writer: pool.clone(), reader: pool, bells, feed: Feed::new() });
+            return Ok(Self { writer: pool.clone(), reader: pool, bells, feed: Feed::default() });
         }
         let Some(path) = settings.url.strip_prefix("sqlite://") else {
             return Err(StoreError::Address("it must begin with sqlite:// or postgres://".to_owned()));
@@ -113,7 +114,7 @@ impl Store {
         });
         let reader = Database::connect(options).await?;
         let bells = Bells::new(&writer);
-        Ok(Self { writer, reader, bells, feed: Feed::new() })
+        Ok(Self { writer, reader, bells, feed: Feed::default() })
     }
 
     /// Whether the database is SQLite.

@@ -142,18 +142,12 @@ impl Store {
     /// Forgets deliveries that came before a moment and were handled, with what came with them, at most `limit`. Gives
     /// how many.
     pub async fn prune_inbound(&self, before: DateTime<Utc>, limit: u64) -> Result<u64> {
-        let backend = self.writer().get_database_backend();
-        let old = format!(
-            "SELECT id FROM inbound_delivery WHERE received_at < $1 AND state <> 'RECEIVED' ORDER BY received_at, id \
-             LIMIT {limit}"
+        let sql = format!(
+            "DELETE FROM inbound_delivery WHERE state <> 'RECEIVED' AND id IN (SELECT id FROM inbound_delivery \
+             WHERE received_at < $1 AND state <> 'RECEIVED' ORDER BY received_at LIMIT {limit})"
         );
-        // The payloads first: what is left of an interrupted pass is found again by its delivery.
-        let mut deleted = 0;
-        for (table, column) in [("inbound_payload", "delivery_id"), ("inbound_delivery", "id")] {
-            let sql = format!("DELETE FROM {table} WHERE {column} IN ({old})");
-            let done = Statement::from_sql_and_values(backend, sql, [ms(before).into()]);
-            deleted = self.writer().execute_raw(done).await?.rows_affected();
-        }
-        Ok(deleted)
+        let backend = self.writer().get_database_backend();
+        let done = self.writer().execute_raw(Statement::from_sql_and_values(backend, sql, [ms(before).into()])).await?;
+        Ok(done.rows_affected())
     }
 }

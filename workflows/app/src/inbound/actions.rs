@@ -13,7 +13,7 @@ use tandem_domain::account::{Account, AccountPatch};
 use tandem_domain::contact::ContactPatch;
 use tandem_domain::decision::Subject;
 use tandem_domain::id::{AccountId, ContactId, LeadId};
-use tandem_domain::inbound::{ActionKind, Done, Fault, Outcome, Step};
+use tandem_domain::inbound::{ActionKind, Done, Fault, InboundWebhook, Outcome, Step};
 use tandem_domain::lead::{self, Grade};
 use tandem_domain::opportunity::Money;
 use tandem_domain::target_list::{ChangeKind, ChangeReason, Evidence};
@@ -52,6 +52,8 @@ pub(super) struct Acting<'a, 'b> {
     pub(super) batch: &'a mut Batch<'b>,
     /// The call in the name of the webhook's user.
     pub(super) call: Call,
+    /// The key of the webhook.
+    pub(super) webhook: String,
     /// What a repetition of the delivery is known by.
     pub(super) delivery: String,
     /// Where phone numbers without a country code are dialled from.
@@ -62,8 +64,9 @@ pub(super) struct Acting<'a, 'b> {
 }
 
 impl<'a, 'b> Acting<'a, 'b> {
-    pub(super) fn new(batch: &'a mut Batch<'b>, call: Call, delivery: String, region: Option<String>) -> Self {
-        Self { batch, call, delivery, region, contact: None, account: None, lead: None }
+    pub(super) fn new(batch: &'a mut Batch<'b>, call: Call, webhook: &InboundWebhook, delivery: String) -> Self {
+        let (webhook, region) = (webhook.key.clone(), webhook.phone_region.clone());
+        Self { batch, call, webhook, delivery, region, contact: None, account: None, lead: None }
     }
 
     /// Does all of it, or stops at the first action that is refused and not optional.
@@ -205,11 +208,16 @@ impl<'a, 'b> Acting<'a, 'b> {
         let contact = self.find_contact(values).await?;
         let source = values.needed("source")?;
         // Without an id of its own a lead is known by its delivery, so that a replay finds it.
-        let external_id = values.text("externalId")?.unwrap_or_else(|| self.delivery.clone());
+        let external_id = values.text("externalId")?.unwrap_or_else(|| format!("{}:{}", self.webhook, self.delivery));
         let normal = lead::normalise_source(&source).map_err(|refusal| self.stop(values, refusal.into()))?;
         let known = self.batch.tx().lead_by_external_id(&normal, &external_id).await?;
         if let Some(known) = known {
+            if known.contact != contact {
+                let sentence = "the source gave this id to the lead of another contact";
+                return Err(values.fault("externalId", "INBOUND_LEAD_OTHER", sentence).into());
+            }
             self.lead = Some(known.id);
+            self.account = known.account.or(self.account);
             return Ok((Outcome::Unchanged, known.id.into()));
         }
         let grade = values.text("grade")?.map(|grade| grade.to_uppercase().parse::<Grade>()).transpose();
@@ -255,12 +263,10 @@ impl<'a, 'b> Acting<'a, 'b> {
         let unknown = || values.fault("sequence", "INBOUND_SEQUENCE_UNKNOWN", format!("there is no sequence `{key}`"));
         let sequence = sequence.ok_or_else(unknown)?.id;
         let lead = self.find_lead(values).await?;
-        let contact = match (self.find_contact(values).await, lead) {
-            (Ok(contact), _) => Some(contact),
-            // The lead has a contact.
-            (Err(Stop::Fault(_)), Some(_)) => None,
-            (Err(stop), _) => return Err(stop),
-        };
+        // A lead brings its contact; an action that names a contact means that one, and no other.
+        let named = values.person()? != ContactPatch::default();
+        let contact = if lead.is_some() && !named { None } else { Some(self.find_contact(values).await?) };
+        let lead = if named && values.text("leadExternalId")?.is_none() { None } else { lead };
         let create = EnrollmentCreate { sequence, contact, lead, vars: values.vars() };
         let (enrollment, _) = self.run(values, &create).await?;
         Ok((Outcome::Created, enrollment.id.into()))

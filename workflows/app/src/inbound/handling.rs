@@ -14,7 +14,7 @@ use tandem_domain::inbound::{
     Arrival, Done, End, Event, Fault, Headers, InboundDelivery, InboundWebhook, Plan, Raw, Step, Verdict, action,
     delivery,
 };
-use tandem_store::Tx;
+use tandem_store::{StoreError, Tx};
 
 /// Stores a delivery that was verified, once for each key.
 #[derive(Debug, Clone, Serialize)]
@@ -63,6 +63,8 @@ pub struct InboundDeliverySettle {
     pub delivery: InboundDeliveryId,
     /// The round that ended.
     pub round: u32,
+    /// The revision of the webhook that it was handled under.
+    pub under: u32,
     /// How.
     #[serde(skip)]
     pub end: End,
@@ -78,7 +80,7 @@ impl Command for InboundDeliverySettle {
             return Err(tandem_domain::inbound::Refusal::Settled { state: delivery.state }.into());
         }
         let webhook = webhook(tx, delivery.webhook).await?;
-        Ok(delivery::settle(delivery, &webhook, self.end.clone(), call.now(env))?)
+        Ok(delivery::settle(delivery, (&webhook.key, self.under), self.end.clone(), call.now(env))?)
     }
 }
 
@@ -95,7 +97,7 @@ impl Command for InboundDeliveryReplay {
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<InboundDelivery>> {
         let delivery = load(tx, self.delivery).await?;
-        Ok(delivery::replay(delivery, call.now(env))?)
+        Ok(delivery::replay(delivery, call.now(env)))
     }
 }
 
@@ -119,6 +121,18 @@ fn event(
     Event { id: key.to_owned(), received_at, headers, payload }
 }
 
+/// Works out what a webhook does with an event, aside from the threads that answer requests and keep leases: expressions over
+/// a large payload take their time. A lack of threads is no verdict, and leaves the delivery to another attempt.
+async fn plan(webhook: &InboundWebhook, event: Event) -> Result<std::result::Result<Plan, Fault>> {
+    let (filter, actions) = (webhook.filter.clone(), webhook.actions.clone());
+    let planned = tokio::task::spawn_blocking(move || action::plan(filter.as_ref(), &actions, &event)).await;
+    match planned {
+        Ok(Err(fault)) if fault.is_passing() => Err(StoreError::Conflict.into()),
+        Ok(planned) => Ok(planned),
+        Err(_panicked) => Ok(Err(Fault::new("filter", "EXPRESSION_FAILED", "the evaluation broke off"))),
+    }
+}
+
 impl App {
     /// Does what a webhook does with a delivery, in one transaction with the record of it and the end of the job. Whether
     /// there was anything to do.
@@ -129,6 +143,7 @@ impl App {
         }
         let missing = || AppError::NotFound { what: "InboundWebhook", id: delivery.webhook.into() };
         let webhook: InboundWebhook = self.store.find(delivery.webhook).await?.ok_or_else(missing)?;
+        let under = webhook.revision;
         let end = match self.planned(&webhook, &delivery).await? {
             Ok(Plan::Filtered) => End::Filtered,
             Err(fault) => End::Failed(fault),
@@ -139,7 +154,7 @@ impl App {
                     // Dropping the batch undoes the actions that went well.
                     Err(Stop::Fault(fault)) => End::Failed(fault),
                     Ok(done) => {
-                        let settle = InboundDeliverySettle { delivery: id, round, end: End::Done(done) };
+                        let settle = InboundDeliverySettle { delivery: id, round, under, end: End::Done(done) };
                         batch.run(&call.without_job(), &settle).await?;
                         if let Some(lease) = call.job {
                             batch.finish_job(lease);
@@ -150,7 +165,7 @@ impl App {
                 }
             }
         };
-        self.run(call, InboundDeliverySettle { delivery: id, round, end }).await?;
+        self.run(call, InboundDeliverySettle { delivery: id, round, under, end }).await?;
         Ok(true)
     }
 
@@ -163,13 +178,14 @@ impl App {
         payload: Map<String, Value>,
     ) -> Result<Tried> {
         let event = event("tried", call.now(&self.env), headers, payload);
-        let steps = match action::plan(webhook.filter.as_ref(), &webhook.actions, &event) {
+        let key = event.id.clone();
+        let steps = match plan(webhook, event).await? {
             Ok(Plan::Steps(steps)) => steps,
             Ok(Plan::Filtered) => return Ok(Tried { steps: Vec::new(), end: End::Filtered }),
             Err(fault) => return Ok(Tried { steps: Vec::new(), end: End::Failed(fault) }),
         };
         let mut batch = self.batch().await?;
-        let end = match self.act(&mut batch, call, webhook, &event.id, &steps).await {
+        let end = match self.act(&mut batch, call, webhook, &key, &steps).await {
             Ok(done) => End::Done(done),
             Err(Stop::Fault(fault)) => End::Failed(fault),
             Err(Stop::Broken(error)) => return Err(error),
@@ -189,7 +205,7 @@ impl App {
         };
         let Ok(payload) = serde_json::from_str(&raw.body) else { return gone("what came is not a JSON object") };
         let event = event(&delivery.key, delivery.received_at, raw.headers, payload);
-        Ok(action::plan(webhook.filter.as_ref(), &webhook.actions, &event))
+        plan(webhook, event).await
     }
 
     async fn act(
@@ -208,6 +224,6 @@ impl App {
         })?;
         // Whatever side the user stands on, a machine turns no key of a list.
         let call = call.by(Actor::user(webhook.acts_as, Role::Integration, None)).without_job();
-        Acting::new(batch, call, key.to_owned(), webhook.phone_region.clone()).all(steps).await
+        Acting::new(batch, call, webhook, key.to_owned()).all(steps).await
     }
 }

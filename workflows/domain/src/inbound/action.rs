@@ -151,6 +151,9 @@ pub struct Fault {
     pub message: String,
 }
 
+/// The code of a lack of threads, which is no verdict.
+const PASSING: &str = "EXPRESSION_NO_THREAD";
+
 impl Fault {
     /// A fault at a place.
     pub fn new(place: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
@@ -158,8 +161,15 @@ impl Fault {
         Self { place: place.into(), code: code.into(), message: message.into().replace('\0', "\u{fffd}") }
     }
 
-    fn of(place: impl Into<String>, refusal: &expression::Refusal) -> Self {
-        Self::new(place, refusal.code(), refusal.to_string())
+    /// The fault that a refused expression is.
+    pub(super) fn of(place: impl Into<String>, refusal: &expression::Refusal) -> Self {
+        let code = if *refusal == expression::Refusal::NoThread { PASSING } else { refusal.code() };
+        Self::new(place, code, refusal.to_string())
+    }
+
+    /// Whether it says nothing about the delivery: another time it may be none.
+    pub fn is_passing(&self) -> bool {
+        self.code == PASSING
     }
 }
 

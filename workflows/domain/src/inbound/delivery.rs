@@ -157,10 +157,10 @@ impl InboundDelivery {
     }
 }
 
-/// Records how the handling of a delivery ended.
+/// Records how the handling of a delivery ended, under this revision of the webhook with this key.
 pub fn settle(
     mut delivery: InboundDelivery,
-    webhook: &InboundWebhook,
+    (key, revision): (&str, u32),
     end: End,
     now: DateTime<Utc>,
 ) -> Result<Decision<InboundDelivery>, Refusal> {
@@ -174,29 +174,27 @@ pub fn settle(
     };
     let mut fact = Fact::ledger("inbound_delivery.settled", delivery.id)
         .moved(delivery.state, state)
-        .under(format!("inbound:{}@{}", webhook.key, webhook.revision))
+        .under(format!("inbound:{key}@{revision}"))
         .with("done", &done);
     if let Some(fault) = &fault {
         fact = fact.because(&fault.code).with("fault", fault);
     }
     delivery.state = state;
-    delivery.under = Some(webhook.revision);
+    delivery.under = Some(revision);
     delivery.done = done;
     delivery.fault = fault;
     delivery.settled_at = Some(now);
     Ok(Decision::new(delivery, fact))
 }
 
-/// Handles a delivery once more, under the webhook as it is now.
-pub fn replay(mut delivery: InboundDelivery, now: DateTime<Utc>) -> Result<Decision<InboundDelivery>, Refusal> {
-    if delivery.state == State::Received {
-        return Err(Refusal::NotSettled);
-    }
+/// Handles a delivery once more, under the webhook as it is now. One that is still to be handled gets a job anew, which makes
+/// the job before obsolete: that one may have been called off or given up.
+pub fn replay(mut delivery: InboundDelivery, now: DateTime<Utc>) -> Decision<InboundDelivery> {
     let fact = Fact::ledger("inbound_delivery.replayed", delivery.id).moved(delivery.state, State::Received);
     delivery.state = State::Received;
     delivery.round += 1;
     let job = delivery.job();
-    Ok(Decision::new(delivery, fact).plan(job, now))
+    Decision::new(delivery, fact).plan(job, now)
 }
 
 #[cfg(test)]
@@ -239,16 +237,15 @@ mod tests {
         assert_eq!(decision.jobs[0].job, Job::RunInboundDelivery { delivery: Uuid::max().into(), round: 1 });
         let delivery = decision.next;
         assert!(delivery.awaits(1) && !delivery.awaits(2));
-        assert_eq!(replay(delivery.clone(), now()).unwrap_err(), Refusal::NotSettled);
         let fault = Fault::new("filter", "X", "y");
-        let failed = settle(delivery, &webhook(), End::Failed(fault.clone()), now()).unwrap().next;
+        let failed = settle(delivery, ("form", 1), End::Failed(fault.clone()), now()).unwrap().next;
         assert_eq!((failed.state, &failed.fault, failed.under), (State::Failed, &Some(fault), Some(1)));
         assert!(!failed.awaits(1));
-        let twice = settle(failed.clone(), &webhook(), End::Filtered, now()).unwrap_err();
+        let twice = settle(failed.clone(), ("form", 1), End::Filtered, now()).unwrap_err();
         assert_eq!(twice, Refusal::Settled { state: State::Failed });
-        let again = replay(failed, now()).unwrap();
+        let again = replay(failed, now());
         assert_eq!(again.jobs[0].job, Job::RunInboundDelivery { delivery: Uuid::max().into(), round: 2 });
-        let filtered = settle(again.next, &webhook(), End::Filtered, now()).unwrap().next;
+        let filtered = settle(again.next, ("form", 1), End::Filtered, now()).unwrap().next;
         assert_eq!((filtered.state, filtered.fault), (State::Filtered, None));
     }
 

@@ -90,9 +90,6 @@ pub enum Refusal {
         /// What is wrong.
         message: String,
     },
-    /// A delivery that is still to be handled cannot be handled again.
-    #[error("this delivery is being handled; wait until it is DONE, FILTERED or FAILED")]
-    NotSettled,
     /// A delivery was handled already.
     #[error("this delivery is {state}; nothing is left to do")]
     Settled {
@@ -114,7 +111,6 @@ impl Refusal {
             Self::UnknownField { .. } => "INBOUND_FIELD_UNKNOWN",
             Self::MissingField { .. } => "INBOUND_FIELD_MISSING",
             Self::BadExpression { .. } => "INBOUND_BAD_EXPRESSION",
-            Self::NotSettled => "INBOUND_NOT_SETTLED",
             Self::Settled { .. } => "INBOUND_SETTLED",
         }
     }
@@ -131,7 +127,7 @@ impl Refusal {
             Self::UnknownField { place, field, .. } => format!("actions.{place}.values.{field}"),
             Self::MissingField { place, field, .. } => format!("actions.{place}.values.{field}"),
             Self::BadExpression { place, .. } => place.clone(),
-            Self::NotSettled | Self::Settled { .. } => return None,
+            Self::Settled { .. } => return None,
         })
     }
 }
@@ -248,7 +244,7 @@ fn read_action((place, draft): (usize, &ActionDraft)) -> Result<Action, Refusal>
 }
 
 /// Whether a text can be the key of a webhook.
-fn is_key(key: &str) -> bool {
+pub fn is_key(key: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=64).contains(&key.len()) && key.bytes().all(inner) && !key.starts_with('-') && !key.ends_with('-')
 }
@@ -313,7 +309,7 @@ impl InboundWebhook {
     pub fn id_of(&self, event: &Event) -> Result<Option<String>, Fault> {
         let Some(expression) = &self.delivery_id else { return Ok(None) };
         let fault = |code: &str, message: String| Fault::new("deliveryId", code, message);
-        let value = expression.evaluate(&event.data()).map_err(|refusal| fault(refusal.code(), refusal.to_string()))?;
+        let value = expression.evaluate(&event.data()).map_err(|refusal| Fault::of("deliveryId", &refusal))?;
         let text = match value {
             serde_json::Value::String(text) => text,
             serde_json::Value::Number(number) => number.to_string(),

@@ -4,6 +4,7 @@ use crate::codes;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::digest::{CtOutput, Output};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -30,6 +31,8 @@ const PREFIX: &str = "whsec_";
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// The fewest and the most characters of any other secret.
 const SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=200;
+/// The most entries of a list of signatures: one for each secret, and some to spare.
+const MAX_SIGNATURES: usize = 16;
 /// The longest id of a delivery, in characters.
 pub const MAX_ID: usize = 200;
 
@@ -117,10 +120,13 @@ pub enum Rejection {
     Forged,
 }
 
+/// An HMAC-SHA256.
+type Tag = [u8; 32];
+
 /// What a delivery brings to show who made it.
 enum Proof<'a> {
-    Standard { id: &'a str, timestamp: &'a str, signed_at: DateTime<Utc>, tags: Vec<Vec<u8>> },
-    Github { tag: Vec<u8> },
+    Standard { id: &'a str, timestamp: &'a str, signed_at: DateTime<Utc>, tags: Vec<Tag> },
+    Github { tag: Tag },
     Bearer { token: &'a str },
 }
 
@@ -133,8 +139,11 @@ impl<'a> Proof<'a> {
                 let timestamp = header("webhook-timestamp")?;
                 // Entries of other versions are for other readers.
                 let entries = header("webhook-signature")?.split(' ').filter_map(|entry| entry.strip_prefix("v1,"));
-                let tags: Vec<Vec<u8>> = entries.filter_map(|tag| STANDARD.decode(tag).ok()).collect();
-                if tags.is_empty() {
+                let tags: Vec<Tag> = entries
+                    .filter_map(|tag| STANDARD.decode(tag).ok()?.try_into().ok())
+                    .take(MAX_SIGNATURES + 1)
+                    .collect();
+                if !(1..=MAX_SIGNATURES).contains(&tags.len()) {
                     return Err(Rejection::Malformed("webhook-signature"));
                 }
                 Self::Standard {
@@ -171,14 +180,12 @@ impl<'a> Proof<'a> {
             Self::Standard { id, timestamp, tags, .. } => {
                 let Some(key) = key_of(&secret.0) else { return false };
                 let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
-                // Every entry is tried, so that the time does not tell which of them fits.
-                tags.iter().fold(false, |fits, tag| fits | is_mac(&key, &parts, tag))
+                is_one_of(&key, &parts, tags)
             }
-            Self::Github { tag } => is_mac(secret.0.as_bytes(), &[body], tag),
+            Self::Github { tag } => is_one_of(secret.0.as_bytes(), &[body], std::slice::from_ref(tag)),
             // Both go through the same hash: the time tells neither length nor common beginning.
-            Self::Bearer { token } => {
-                mac(b"bearer", &[token.as_bytes()]).is_some_and(|tag| is_mac(b"bearer", &[secret.0.as_bytes()], &tag))
-            }
+            Self::Bearer { token } => mac(b"bearer", &[token.as_bytes()])
+                .is_some_and(|tag| is_one_of(b"bearer", &[secret.0.as_bytes()], &[tag])),
         }
     }
 }
@@ -229,18 +236,22 @@ fn keyed(key: &[u8], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
-fn mac(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
-    Some(keyed(key, parts)?.finalize().into_bytes().to_vec())
+fn mac(key: &[u8], parts: &[&[u8]]) -> Option<Tag> {
+    Some(keyed(key, parts)?.finalize().into_bytes().into())
 }
 
-fn is_mac(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> bool {
-    keyed(key, parts).is_some_and(|mac| mac.verify_slice(tag).is_ok())
+/// Whether one of the tags is that of the parts, which are read once however many there are. Each is compared in constant time,
+/// and all of them are, so that the time does not tell which fits.
+fn is_one_of(key: &[u8], parts: &[&[u8]], tags: &[Tag]) -> bool {
+    let Some(mac) = keyed(key, parts) else { return false };
+    let made = mac.finalize();
+    tags.iter().fold(false, |fits, tag| fits | (made == CtOutput::new(Output::<Hmac<Sha256>>::from(*tag))))
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+fn from_hex(text: &str) -> Option<Tag> {
     let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
     let digits = digits.filter(|digits| digits.len() == 64)?;
-    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<u8>>().try_into().ok()
 }
 
 #[cfg(test)]
@@ -289,6 +300,14 @@ mod tests {
             let refused = standard(other, 1_614_265_330);
             assert!(refused == malformed || refused == Err(Rejection::Forged), "{other}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_list_of_many_signatures_is_none() {
+        let list = format!("{SIGNATURE} {}", vec![SIGNATURE; MAX_SIGNATURES].join(" "));
+        assert_eq!(standard(&list, 1_614_265_330), Err(Rejection::Malformed("webhook-signature")));
+        // What is no tag is not counted, and costs nothing.
+        assert!(standard(&format!("{} {SIGNATURE}", "v1, ".repeat(5_000)), 1_614_265_330).is_ok());
     }
 
     #[test]
