@@ -79,7 +79,7 @@ impl Hook {
     }
 
     async fn deliveries(&self) -> Vec<Value> {
-        let query = "{ inboundDeliveries(first: 100) { nodes { id key state round body headers secretUsed
+        let query = "{ inboundDeliveries(first: 20) { nodes { id key state round body headers secretUsed
             results { kind outcome subjectId } fault { place code } webhook { key } } } }";
         self.ask(query, json!({})).await["inboundDeliveries"]["nodes"].as_array().unwrap().clone()
     }
