@@ -97,11 +97,12 @@ fn code<T: std::fmt::Debug>(result: Result<T, AppError>) -> &'static str {
 
 #[test]
 fn both_sides_and_their_operations_change_lists_and_nobody_else() {
-    use Role::{Admin, Marketing, Sales, SalesManager, SalesOps};
+    use Role::{Admin, Integration, Marketing, Sales, SalesManager, SalesOps};
     let parties = [Marketing, Sales, SalesManager, SalesOps, Admin];
+    let proposers = [Marketing, Sales, SalesManager, SalesOps, Admin, Integration];
     let table: &[(&str, &[Role])] = &[
         ("targetListCreate", &[Marketing, SalesManager, SalesOps, Admin]),
-        ("changeRequestPropose", &parties),
+        ("changeRequestPropose", &proposers),
         ("changeRequestEdit", &parties),
         ("changeRequestApprove", &parties),
         ("changeRequestReject", &parties),
@@ -374,14 +375,19 @@ on_both_databases! {
     }
 
     async fn machines_and_sdrs_turn_no_key_and_timers_are_tandems_own(world: World) {
-        let scene = scene(&world, 1).await;
+        let scene = scene(&world, 2).await;
         let changes = vec![change(scene.accounts[0], ChangeKind::Add, Some("T1"))];
         let asked = ChangeRequestPropose { list: scene.list, changes };
         let proposed = world.app.run(&scene.marketer, asked.clone()).await.unwrap().requests;
         let (_, machine) = world.user("machine", Role::Integration, Some(Side::Sales)).await;
         let (_, sdr) = world.user("sdr", Role::Sdr, Some(Side::Sales)).await;
+        assert_eq!(code(world.app.run(&sdr, asked.clone()).await), "FORBIDDEN");
+        // A machine may say what a list should be. Its user stands on a side, and yet no key is turned.
+        let changes = vec![change(scene.accounts[1], ChangeKind::Add, Some("T1"))];
+        let by_machine = ChangeRequestPropose { list: scene.list, changes };
+        let by_machine = world.app.run(&machine, by_machine).await.unwrap().requests;
+        assert_eq!((by_machine[0].state, by_machine[0].side), (RequestState::Proposed, None));
         for call in [&machine, &sdr] {
-            assert_eq!(code(world.app.run(call, asked.clone()).await), "FORBIDDEN");
             assert_eq!(code(world.app.run(call, seen(&proposed)).await), "FORBIDDEN");
             assert_eq!(code(world.app.run(call, new_list("other")).await), "FORBIDDEN");
         }
