@@ -16,6 +16,8 @@ mod m0012_history;
 mod m0013_runner;
 mod m0014_steps;
 mod m0015_inbound;
+mod m0016_ingest;
+mod m0017_outbound;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -39,6 +41,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_runner::Migration),
             Box::new(m0014_steps::Migration),
             Box::new(m0015_inbound::Migration),
+            Box::new(m0016_ingest::Migration),
+            Box::new(m0017_outbound::Migration),
         ]
     }
 }

@@ -6,12 +6,14 @@ use crate::telemetry::OtelTraces;
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_app::email::port::{Mailbox, Mailer};
+use tandem_app::outbound::{Hooks, NoSender, WebhookSender};
 use tandem_app::{App, AppError, Call, Chance, Clock, Env, Ids, Links, Mail, QueueRules, TaxonomyLibraryInstall};
 use tandem_connectors::smtp::{DkimSettings, SmtpSettings, TlsMode};
+use tandem_connectors::webhook::{HttpSender, Rules};
 use tandem_domain::lead::Patience;
 use tandem_domain::verification::{Checklist, Policy};
 use tandem_domain::work_item::Lease;
@@ -110,6 +112,33 @@ pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
     })
 }
 
+/// A list in a setting, separated by commas.
+fn listed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> anyhow::Result<Vec<T>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_err(|why| anyhow::anyhow!("{name}: `{part}`: {why}"))).collect()
+}
+
+/// What posts outbound webhooks, and when again.
+pub fn hooks(settings: &Settings) -> anyhow::Result<Hooks> {
+    let webhooks = &settings.webhooks;
+    let rules = Rules {
+        allow: listed("webhooks.allow_networks", &webhooks.allow_networks)?,
+        allow_http: webhooks.allow_http,
+        timeout: std::time::Duration::from_secs(webhooks.timeout_seconds.get().into()),
+    };
+    let waits: Vec<u32> = listed("webhooks.retry_seconds", &webhooks.retry_seconds)?;
+    let schedule = waits.into_iter().map(|seconds| TimeDelta::seconds(seconds.into())).collect();
+    let sender: Arc<dyn WebhookSender> = match HttpSender::new(rules) {
+        Ok(sender) => Arc::new(sender),
+        // A machine without certificates to trust can do everything else.
+        Err(error) => {
+            tracing::warn!(%error, "outbound webhooks cannot be posted; install the system's CA certificates");
+            Arc::new(NoSender)
+        }
+    };
+    Ok(Hooks { sender, schedule })
+}
+
 /// The rules of the SDR queue, with the configured checklist.
 pub fn queue_rules(settings: &Settings) -> anyhow::Result<QueueRules> {
     let (leads, queue) = (&settings.leads, &settings.queue);
@@ -136,7 +165,8 @@ pub async fn env(settings: &Settings, store: &Store) -> anyhow::Result<Env> {
     let mail = Arc::new(mail(settings, store).await?);
     let queue = Arc::new(queue_rules(settings)?);
     let (clock, ids, chance) = (Arc::new(SystemClock), Arc::new(TimeOrderedIds), Arc::new(SystemChance));
-    Ok(Env { clock, ids, chance, traces: Arc::new(OtelTraces), mail, queue })
+    let hooks = Arc::new(hooks(settings)?);
+    Ok(Env { clock, ids, chance, traces: Arc::new(OtelTraces), mail, hooks, queue })
 }
 
 /// When to bring the tables up to date.

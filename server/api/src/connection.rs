@@ -3,6 +3,7 @@
 use crate::error::ApiError;
 use async_graphql::OutputType;
 use async_graphql::connection::{Connection, Edge};
+use async_graphql::registry::{MetaType, Registry};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt::Display;
@@ -46,6 +47,30 @@ pub(crate) fn page<C: FromStr>(
         before: cursor("before", before)?,
         backward: last.is_some(),
     })
+}
+
+/// Describes the connections, and the four arguments of every field that gives one.
+pub(crate) fn describe(registry: &mut Registry) {
+    let first = format!("How many from the beginning, 1 to {MOST}; {DEFAULT} where neither this nor `last` is given.");
+    let arguments = [
+        ("first", first),
+        ("after", "Only what comes after this cursor.".to_owned()),
+        ("last", format!("How many from the end, 1 to {MOST}.")),
+        ("before", "Only what comes before this cursor.".to_owned()),
+    ];
+    for kind in registry.types.values_mut() {
+        let MetaType::Object { name, description, fields, .. } = kind else { continue };
+        if let Some(node) = name.strip_suffix("Connection") {
+            *description = Some(format!("A page of `{node}` nodes."));
+        }
+        for field in fields.values_mut().filter(|field| field.ty.trim_end_matches('!').ends_with("Connection")) {
+            for (name, words) in &arguments {
+                if let Some(argument) = field.args.get_mut(*name) {
+                    argument.description = Some(words.clone());
+                }
+            }
+        }
+    }
 }
 
 /// Makes a connection of a page; `cursor` gives the place of a row.

@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 pub(crate) const MOST: usize = 10_000;
 /// The most that an event of a subscription may cost: it is paid for once and executed each time.
 pub(crate) const MOST_OF_AN_EVENT: usize = 500;
-/// What the body of a delivery costs, which may be a mebibyte.
+/// What the body of a delivery or an event costs, which may be large.
 const BODY: usize = 200;
 /// What a page, or another list of things, costs beside its rows.
 const QUESTION: usize = 20;
@@ -167,7 +167,10 @@ impl Count<'_> {
         // The language's own fields, and those that the schema will refuse.
         let gives = known.map_or("", |known| known.gives.as_str());
         let inside = self.selection(&field.selection_set.node, gives, depth + 1);
-        if (on, field.name.node.as_str()) == ("InboundDelivery", "body") {
+        if matches!(
+            (on, field.name.node.as_str()),
+            ("InboundDelivery" | "OutboundDelivery", "body") | ("IngestedEvent", "payload")
+        ) {
             return BODY;
         }
         match known.map(|known| &known.many) {
@@ -232,7 +235,7 @@ mod tests {
         assert_eq!(cost_of("{ leads(last: 100) { edges { node { id } } } }", json!({})), 20 + 100 * 3);
         assert_eq!(cost_of("{ leads { nodes { id } } }", json!({})), 20 + 20 * 2);
         assert_eq!(cost_of("{ nodes(ids: [\"a\", \"b\"]) { id ... on Lead { source } } }", json!({})), 20 + 2 * 2);
-        assert_eq!(cost_of("{ node(id: \"a\") { ... on Lead { workItems { id } } } }", json!({})), 1 + 20 + 1);
+        assert_eq!(cost_of("{ node(id: \"a\") { ... on Opportunity { handoffs { id } } } }", json!({})), 1 + 20 + 1);
     }
 
     #[test]

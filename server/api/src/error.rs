@@ -526,6 +526,45 @@ user_error_codes! {
     InboundSettled = "INBOUND_SETTLED",
     /// One of two was to be given.
     InboundTryChoice = "INBOUND_TRY_CHOICE",
+    /// The key of an outbound webhook has another form.
+    OutboundBadKey = "OUTBOUND_BAD_KEY",
+    /// An outbound webhook needs a name of 1 to 120 characters.
+    OutboundBadName = "OUTBOUND_BAD_NAME",
+    /// What the webhook is told is no type of event.
+    OutboundBadTypes = "OUTBOUND_BAD_TYPES",
+    /// The filter of the webhook cannot be read, or reads what is not there.
+    OutboundBadFilter = "OUTBOUND_BAD_FILTER",
+    /// The delivery is not in the state for it.
+    OutboundSettled = "OUTBOUND_SETTLED",
+    /// The webhook is off.
+    OutboundOff = "OUTBOUND_OFF",
+    /// Nothing is posted to this address.
+    WebhookAddressRefused = "WEBHOOK_ADDRESS_REFUSED",
+    /// This is no address to post to.
+    WebhookUrlInvalid = "WEBHOOK_URL_INVALID",
+    // events and what people did
+    /// The key of a sender of events has another form.
+    SourceBadKey = "SOURCE_BAD_KEY",
+    /// A sender of events needs a name of 1 to 120 characters.
+    SourceBadName = "SOURCE_BAD_NAME",
+    /// The system of a sender's user ids has no normal form.
+    SourceBadSystem = "SOURCE_BAD_SYSTEM",
+    /// A sender of events has at most 200 rules, each for another event.
+    SourceBadRules = "SOURCE_BAD_RULES",
+    /// The overlap of two write keys is out of range.
+    SourceBadOverlap = "SOURCE_BAD_OVERLAP",
+    /// The user cannot act for a sender of events.
+    SourceActorUnfit = "SOURCE_ACTOR_UNFIT",
+    /// An interaction needs a name of 1 to 200 characters.
+    InteractionBadName = "INTERACTION_BAD_NAME",
+    /// An interaction lies ahead.
+    InteractionAhead = "INTERACTION_AHEAD",
+    /// An interaction takes at most a day.
+    InteractionTooLong = "INTERACTION_TOO_LONG",
+    /// The address of an interaction is none.
+    InteractionBadUrl = "INTERACTION_BAD_URL",
+    /// The properties of an interaction are too large.
+    InteractionTooLarge = "INTERACTION_TOO_LARGE",
     // the runner
     /// Calling jobs off needs a reason.
     JobsReason = "JOBS_REASON",

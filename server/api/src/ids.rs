@@ -15,7 +15,7 @@ pub fn global(id: impl Into<Subject>) -> ID {
 
 /// The global id of a thing of a kind.
 pub(crate) fn global_of(kind: &str, id: Uuid) -> ID {
-    ID(URL_SAFE_NO_PAD.encode(format!("{kind}:{}", id.simple())))
+    ID(tandem_domain::id::global(kind, id))
 }
 
 /// The kind and UUID in a global id.

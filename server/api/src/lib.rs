@@ -14,7 +14,9 @@ pub mod dispatch;
 mod door;
 pub mod emails;
 mod error;
+pub mod events;
 mod ids;
+pub mod interactions;
 pub mod jobs;
 pub mod leads;
 pub mod ledger;
@@ -22,6 +24,7 @@ pub mod lists;
 mod live;
 mod loaders;
 mod node;
+pub mod outbound;
 mod payload;
 pub mod queue;
 pub mod reports;
@@ -29,6 +32,7 @@ mod scalars;
 pub mod sequences;
 pub mod taxonomy;
 pub mod webhooks;
+mod words;
 
 pub use context::Caller;
 pub use ids::global as global_id;
@@ -55,6 +59,8 @@ pub struct Query(
     dispatch::DispatchQuery,
     jobs::JobQuery,
     webhooks::InboundQuery,
+    outbound::OutboundQuery,
+    events::EventQuery,
 );
 
 /// Changes: each is one command.
@@ -75,6 +81,9 @@ pub struct Mutation(
     dispatch::HandoffMutation,
     jobs::JobMutation,
     webhooks::InboundMutation,
+    outbound::OutboundMutation,
+    events::EventMutation,
+    interactions::InteractionMutation,
 );
 
 /// What happens, as it happens.
@@ -96,7 +105,8 @@ pub fn schema(app: Option<App>) -> TandemSchema {
         .limit_complexity(cost::MOST)
         .limit_recursive_depth(48)
         .limit_directives(8)
-        .disable_suggestions();
+        .disable_suggestions()
+        .register_output_type::<words::Words>();
     match app {
         Some(app) => builder.data(app).finish(),
         None => builder.finish(),

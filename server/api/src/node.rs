@@ -7,10 +7,13 @@ use crate::custom_fields::CustomFieldNode;
 use crate::dispatch::{HandoffNode, OpportunityNode, PoolNode, RoutingTableNode, WorkingCalendarNode};
 use crate::emails::{EmailNode, SuppressionNode};
 use crate::error::ApiError;
+use crate::events::{EventSourceNode, IngestedEventNode};
 use crate::ids;
+use crate::interactions::InteractionNode;
 use crate::jobs::{ArchivedJobNode, JobNode};
 use crate::leads::LeadNode;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
+use crate::outbound::{OutboundDeliveryNode, OutboundWebhookNode};
 use crate::queue::WorkItemNode;
 use crate::sequences::{EnrollmentNode, SequenceNode, SequenceVersionNode};
 use crate::taxonomy::TaxonomyTermNode;
@@ -78,6 +81,16 @@ pub enum Node {
     InboundWebhook(InboundWebhookNode),
     /// A delivery to an inbound webhook.
     InboundDelivery(InboundDeliveryNode),
+    /// An address that is told what happens.
+    OutboundWebhook(OutboundWebhookNode),
+    /// An event on its way to a webhook.
+    OutboundDelivery(OutboundDeliveryNode),
+    /// A sender of events.
+    EventSource(EventSourceNode),
+    /// An event as it came.
+    IngestedEvent(IngestedEventNode),
+    /// What somebody did.
+    Interaction(InteractionNode),
 }
 
 /// Finds things by their global ids.
@@ -87,12 +100,20 @@ pub struct NodeQuery;
 #[Object]
 impl NodeQuery {
     /// The thing with this id; null where there is none or the caller may not see it.
-    async fn node(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Node, ApiError>> {
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of anything.")] id: ID,
+    ) -> Option<Result<Node, ApiError>> {
         find(ctx, &id).await.map_err(ApiError::from).transpose()
     }
 
     /// The things with these ids, in the order given; null where there is none. At most 100.
-    async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Result<Vec<Option<Node>>, ApiError> {
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global ids of anything, also of different kinds.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, ApiError> {
         if ids.len() > 100 {
             return Err(AppError::refused("PAGE_INVALID", "ids: at most 100 can be asked for", Some("ids")).into());
         }
@@ -142,6 +163,19 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "InboundDelivery" if ctx.actor().may_operate().is_ok() => {
             ctx.load(id).await?.map(|delivery| Node::InboundDelivery(InboundDeliveryNode(delivery)))
         }
+        "OutboundWebhook" if ctx.actor().may_operate().is_ok() => {
+            ctx.load(id).await?.map(|webhook| Node::OutboundWebhook(OutboundWebhookNode(webhook)))
+        }
+        "OutboundDelivery" if ctx.actor().may_operate().is_ok() => {
+            ctx.load(id).await?.map(|delivery| Node::OutboundDelivery(OutboundDeliveryNode(delivery)))
+        }
+        "EventSource" if ctx.actor().may_operate().is_ok() => {
+            ctx.load(id).await?.map(|source| Node::EventSource(EventSourceNode(source)))
+        }
+        "IngestedEvent" if ctx.actor().may_operate().is_ok() => {
+            ctx.load(id).await?.map(|event| Node::IngestedEvent(IngestedEventNode(event)))
+        }
+        "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
         _ => None,
     })
 }

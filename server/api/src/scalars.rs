@@ -1,12 +1,23 @@
 //! Scalars that the specification does not have. `DateTime` (RFC 3339) and `JSON` come with the library.
 
+use async_graphql::registry::{MetaType, Registry};
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::NaiveDate;
+
+/// Describes the scalars of the library, and says by what `JSON` is specified.
+pub(crate) fn describe(registry: &mut Registry) {
+    registry.set_description("DateTime", "A moment: RFC 3339, in UTC.");
+    registry.set_description("JSON", "Any JSON value.");
+    if let Some(MetaType::Scalar { specified_by_url, .. }) = registry.types.get_mut("JSON") {
+        *specified_by_url = Some("https://datatracker.ietf.org/doc/html/rfc8259".to_owned());
+    }
+}
 
 /// A day of the calendar, `YYYY-MM-DD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Date(pub NaiveDate);
 
+/// A day of the calendar, `YYYY-MM-DD`.
 #[Scalar(name = "Date", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339#section-5.6")]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -30,6 +41,7 @@ macro_rules! text_scalar {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name(pub String);
 
+        $(#[$meta])*
         #[Scalar(name = $graphql, specified_by_url = $url)]
         impl ScalarType for $name {
             fn parse(value: Value) -> InputValueResult<Self> {

@@ -22,6 +22,8 @@ pub struct Settings {
     pub jobs: Jobs,
     /// Outgoing mail.
     pub smtp: Smtp,
+    /// Outbound webhooks.
+    pub webhooks: Webhooks,
     /// Signed links.
     pub links: Links,
     /// How long leads may stay where they are.
@@ -52,6 +54,10 @@ pub struct Server {
     pub requests_per_second: NonZeroU32,
     /// Of one token.
     pub request_burst: NonZeroU32,
+    /// Of one sender.
+    pub events_per_second: NonZeroU32,
+    /// Of one sender.
+    pub event_burst: NonZeroU32,
     /// Bytes.
     pub max_body_bytes: NonZeroUsize,
     /// Seconds.
@@ -116,6 +122,20 @@ pub struct Jobs {
     pub attempt_seconds: NonZeroU32,
     /// Milliseconds.
     pub poll_ms: NonZeroU64,
+}
+
+/// `[webhooks]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Seconds.
+    pub timeout_seconds: NonZeroU32,
+    /// Seconds, separated by commas.
+    pub retry_seconds: String,
+    /// Whether http is posted to.
+    pub allow_http: bool,
+    /// CIDR, separated by commas.
+    pub allow_networks: String,
 }
 
 /// `[smtp]`

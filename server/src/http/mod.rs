@@ -5,6 +5,7 @@ pub mod error;
 mod graphql;
 pub mod guard;
 mod health;
+mod ingest;
 pub mod media;
 mod metrics;
 mod params;

@@ -1,4 +1,4 @@
-//! How often one token may ask: each has a bucket that refills at an even pace (GCRA), in the memory of this process.
+//! How often one token may ask, and how much one sender may send: each has a bucket that refills at an even pace (GCRA), in the memory of this process.
 
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
@@ -14,6 +14,7 @@ const MOST_REMEMBERED: usize = 10_000;
 /// The buckets of all tokens.
 pub(super) struct Rate<C: Clock = DefaultClock> {
     buckets: RateLimiter<String, DashMapStateStore<String>, C, NoOpMiddleware<C::Instant>>,
+    burst: NonZeroU32,
     clock: C,
 }
 
@@ -27,17 +28,25 @@ impl Rate {
 impl<C: Clock + Clone> Rate<C> {
     fn by(clock: C, per_second: NonZeroU32, burst: NonZeroU32) -> Self {
         let quota = Quota::per_second(per_second).allow_burst(burst);
-        Self { buckets: RateLimiter::new(quota, DashMapStateStore::default(), clock.clone()), clock }
+        let buckets = RateLimiter::new(quota, DashMapStateStore::default(), clock.clone());
+        Self { buckets, burst, clock }
     }
 
     /// Counts a request under a token, or says how long to wait.
     pub(super) fn take(&self, secret: &str) -> Result<(), Duration> {
+        self.take_many(secret, NonZeroU32::MIN)
+    }
+
+    /// Counts so many at once, or says how long to wait. More than a full bucket holds are counted as a full bucket.
+    pub(super) fn take_many(&self, secret: &str, count: NonZeroU32) -> Result<(), Duration> {
         if self.buckets.len() > MOST_REMEMBERED {
             self.buckets.retain_recent();
         }
-        self.buckets
-            .check_key(&sha256_hex(&[secret.as_bytes()]))
-            .map_err(|until| until.wait_time_from(self.clock.now()))
+        let key = sha256_hex(&[secret.as_bytes()]);
+        match self.buckets.check_key_n(&key, count.min(self.burst)) {
+            Ok(Ok(())) | Err(_) => Ok(()),
+            Ok(Err(until)) => Err(until.wait_time_from(self.clock.now())),
+        }
     }
 }
 
@@ -67,6 +76,17 @@ mod tests {
         assert_eq!(taken("b", 9), 5);
         clock.advance(Duration::from_secs(1));
         assert_eq!(taken("a", 9), 2);
+    }
+
+    #[test]
+    fn many_at_once_are_counted_one_by_one_and_never_wait_for_ever() {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        let clock = FakeRelativeClock::default();
+        let rate = Rate::by(clock.clone(), number(10), number(100));
+        assert_eq!(rate.take_many("a", number(60)), Ok(()));
+        assert_eq!(rate.take_many("a", number(60)).map_err(seconds), Err(2));
+        assert_eq!(rate.take_many("b", number(5_000)), Ok(()));
+        assert_eq!(rate.take_many("b", number(5_000)).map_err(seconds), Err(10));
     }
 
     #[test]

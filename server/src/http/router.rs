@@ -2,6 +2,7 @@
 
 use super::documents::Documents;
 use super::error::HttpError;
+use super::ingest::{self, Collector};
 use super::rate::Rate;
 use super::request::{self, Frame};
 use super::websocket::Sockets;
@@ -29,6 +30,8 @@ pub struct Http {
     pub(super) documents: Documents,
     pub(super) limits: Arc<Limits>,
     pub(super) rate: Arc<Rate>,
+    pub(super) events: Arc<Rate>,
+    pub(super) collector: Collector,
     pub(super) sockets: Sockets,
     pub(super) shutdown: Shutdown,
     pub(super) metrics: metrics::Metrics,
@@ -44,7 +47,8 @@ pub(super) struct Limits {
 }
 
 impl Http {
-    /// Over an application, with the limits of the settings. Fails where the trusted documents cannot be read.
+    /// Over an application, with the limits of the settings; within a runtime. Fails where the trusted documents cannot be
+    /// read.
     pub fn new(settings: &Settings, app: App, shutdown: Shutdown) -> anyhow::Result<Self> {
         let server = &settings.server;
         let limits = Limits {
@@ -60,9 +64,23 @@ impl Http {
         let schema = tandem_api::schema(Some(app.clone()));
         let metrics = metrics::Metrics::default();
         let rate = Arc::new(Rate::new(server.requests_per_second, server.request_burst));
+        let events = Arc::new(Rate::new(server.events_per_second, server.event_burst));
+        let collector = Collector::start(app.clone());
         let sockets = Sockets::default();
         let documents = Documents::read(server)?;
-        Ok(Self { app, schema, documents, limits: Arc::new(limits), rate, sockets, shutdown, metrics, frame })
+        Ok(Self {
+            app,
+            schema,
+            documents,
+            limits: Arc::new(limits),
+            rate,
+            events,
+            collector,
+            sockets,
+            shutdown,
+            metrics,
+            frame,
+        })
     }
 
     /// Waits until every WebSocket has been closed, which begins with the shutdown.
@@ -84,6 +102,7 @@ pub fn router(http: Http) -> Router {
         .route("/graphql/ws", get(websocket::handle))
         .merge(front)
         .merge(webhooks::routes())
+        .merge(ingest::routes())
         .merge(unsubscribe::routes(http.app.clone()));
     framed(http, routes)
 }

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 /// Where the clients are.
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients")
 }
 
@@ -19,48 +19,82 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs a program in the clients' folder to its end.
 async fn run(program: &str, arguments: &[&str]) -> Output {
-    let run = Command::new(program).args(arguments).current_dir(folder()).kill_on_drop(true).output();
+    ended(Command::new(program).args(arguments)).await
+}
+
+/// The same for a command of its own settings.
+async fn ended(command: &mut Command) -> Output {
+    let run = command.current_dir(folder()).kill_on_drop(true).output();
     timeout(PATIENCE, run).await.unwrap().unwrap()
 }
 
-/// Installs the clients, once for a list of them. Says no where there is no npm; with `CI` set that is a failure.
-async fn installed() -> bool {
+/// Whether a program does what the clients need of it. With `CI` set it must.
+pub async fn works(program: &str, arguments: &[&str]) -> bool {
+    let works = Command::new(program).args(arguments).output().await.is_ok_and(|ran| ran.status.success());
+    let missing = format!("`{program} {}` fails: the clients of others cannot be run", arguments.join(" "));
+    assert!(works || std::env::var_os("CI").is_none(), "{missing}");
+    if !works {
+        eprintln!("{missing}");
+    }
+    works
+}
+
+/// Installs what a list names by some commands, once for what the list says.
+pub async fn install(list: &str, into: &str, commands: &[(&str, &[&str])]) {
+    let (wanted, there) = (folder().join(list), folder().join(into).join(".installed"));
+    let wanted = std::fs::read(wanted).unwrap();
+    if std::fs::read(&there).is_ok_and(|installed| installed == wanted) {
+        return;
+    }
+    for (program, arguments) in commands {
+        let ran = run(program, arguments).await;
+        assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    std::fs::write(there, wanted).unwrap();
+}
+
+/// Installs the clients in JavaScript. Says no where there is no npm.
+pub async fn installed() -> bool {
     static DONE: OnceCell<bool> = OnceCell::const_new();
     *DONE
         .get_or_init(|| async {
-            if Command::new("npm").arg("--version").output().await.is_err() {
-                assert!(std::env::var_os("CI").is_none(), "npm and node are needed to run the clients of others");
-                eprintln!("no npm: the clients of others are not run");
+            if !works("npm", &["--version"]).await {
                 return false;
             }
-            let (wanted, there) = (folder().join("package-lock.json"), folder().join("node_modules/.installed"));
-            let wanted = std::fs::read(wanted).unwrap();
-            if std::fs::read(&there).is_ok_and(|installed| installed == wanted) {
-                return true;
-            }
-            let install = ["ci", "--no-progress", "--ignore-scripts", "--prefer-offline"];
-            let installed = run("npm", &install).await;
-            assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
-            std::fs::write(there, wanted).unwrap();
+            let arguments = ["ci", "--no-progress", "--ignore-scripts", "--prefer-offline"];
+            install("package-lock.json", "node_modules", &[("npm", &arguments)]).await;
             true
         })
         .await
 }
 
-/// What a script printed, which must be one line of JSON.
-async fn node(script: &str, arguments: &[&str]) -> Value {
-    let ran = run("node", &[&[script], arguments].concat()).await;
-    assert!(ran.status.success(), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
+/// What a client printed, which must be one line of JSON. It speaks to this machine, whatever proxy others go through.
+pub async fn printed(program: &str, arguments: &[&str]) -> Value {
+    let mut command = Command::new(program);
+    for name in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    let ran = ended(command.args(arguments).env("NO_PROXY", "127.0.0.1")).await;
+    assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     serde_json::from_slice(&ran.stdout).unwrap()
+}
+
+/// What a script printed.
+async fn node(script: &str, arguments: &[&str]) -> Value {
+    printed("node", &[&[script], arguments].concat()).await
 }
 
 /// A server on a database of its own, and a token of its administrator.
 async fn server(folder: &Path) -> (Process, String) {
-    let database = format!("sqlite://{}", folder.join("tandem.db").display());
-    let made = tandem(&database, &["token", "create", "--user", "ops@example.com", "--role", "ADMIN"]).await;
+    served(&format!("sqlite://{}", folder.join("tandem.db").display())).await
+}
+
+/// A server on a database where nobody is known yet, and a token of its administrator.
+pub async fn served(database: &str) -> (Process, String) {
+    let made = tandem(database, &["token", "create", "--user", "ops@example.com", "--role", "ADMIN"]).await;
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-    (Process::serve(&database, &[]).await, token)
+    (Process::serve(database, &[]).await, token)
 }
 
 #[tokio::test]
@@ -103,6 +137,40 @@ async fn typescript_of_the_schema_and_of_the_examples_compiles_under_strict() {
     let seen = node("codegen.mjs", &[&schema, &examples, &text(output.path().to_owned())]).await;
     assert_eq!(seen["files"], 7, "one file for each role");
     assert!(seen["operations"].as_u64() > Some(25), "{seen}");
+}
+
+/// What the lint says of a schema: rule and place of each fault.
+async fn faults(schema: &Path) -> Vec<(String, String)> {
+    let faults = node("lint.mjs", &[schema.to_str().unwrap()]).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    faults.as_array().unwrap().iter().map(|fault| (text(&fault["rule"]), text(&fault["place"]))).collect()
+}
+
+#[tokio::test]
+async fn the_schema_keeps_the_rules_and_the_lint_notices_what_breaks_them() {
+    if !installed().await {
+        return;
+    }
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema.graphql");
+    assert_eq!(faults(&schema).await, []);
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.graphql");
+    let text = std::fs::read_to_string(&schema).unwrap();
+    for (before, after, rule, place) in [
+        ("\tWhen it was issued.\n", "\twhen it was issued.\n", "described", "AccessToken.createdAt"),
+        ("\tfunnelReport(", "\tfunnel_report(", "naming", "Query.funnel_report"),
+        ("type Team implements Node {", "type Team {", "relay", "Team"),
+        ("\thasNextPage: Boolean!", "\thasNextPage: Boolean", "relay", "PageInfo.hasNextPage"),
+        ("\tproposer: User\n", "\tproposer: [User!]\n", "lists", "ChangeRequest.proposer"),
+        ("AccountCreatePayload!", "AccountChangePayload!", "mutations", "Mutation.accountCreate"),
+        ("\tamount: Decimal!", "\tamount: Float!", "scalars", "Money.amount"),
+        ("\tofferMade: Handoff!", "\tofferMade: Handoff! @deprecated", "deprecated", "Subscription.offerMade"),
+        ("\tofferMade: Handoff!", "\tofferMade: Handoff", "subscriptions", "Subscription.offerMade"),
+    ] {
+        assert!(text.contains(before), "{before}");
+        std::fs::write(&broken, text.replacen(before, after, 1)).unwrap();
+        assert_eq!(faults(&broken).await, [(rule.to_owned(), place.to_owned())], "{after}");
+    }
 }
 
 /// What breaks clients of the released schema and is not named in the changelog.

@@ -4,7 +4,9 @@
 
 mod clients;
 mod demo;
+mod outbound;
 mod process;
+mod sdks;
 mod traces;
 mod webhooks;
 

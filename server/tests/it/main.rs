@@ -8,6 +8,7 @@ mod dispatch;
 mod documents;
 mod graphql;
 mod health;
+mod ingest;
 mod metrics;
 mod plain;
 mod server;

@@ -18,7 +18,7 @@ const EXAMPLES: [&str; 3] = [
     include_str!("../../../docs/examples/webhooks/booking.json"),
     include_str!("../../../docs/examples/webhooks/crm.json"),
 ];
-const SAVE: &str = "mutation($webhook: InboundWebhookDraft!) { inboundWebhookSave(input: { webhook: $webhook }) {
+const SAVE: &str = "mutation($webhook: InboundWebhookDraftInput!) { inboundWebhookSave(input: { webhook: $webhook }) {
     webhook { id path revision active } secret userErrors { field code message } } }";
 
 /// A webhook that was saved over GraphQL.

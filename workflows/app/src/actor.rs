@@ -211,6 +211,15 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("inboundWebhookRotateSecret", DEFINERS),
     ("inboundWebhookTry", DEFINERS),
     ("inboundDeliveryReplay", DEFINERS),
+    ("outboundWebhookSave", DEFINERS),
+    ("outboundWebhookRotateSecret", DEFINERS),
+    ("outboundWebhookTest", DEFINERS),
+    ("outboundWebhookReplay", DEFINERS),
+    ("outboundDeliveryReplay", DEFINERS),
+    // events and what people did
+    ("eventSourceSave", DEFINERS),
+    ("eventSourceRotateKey", DEFINERS),
+    ("interactionRecord", EVERYBODY),
     // the runner
     ("jobsRunNow", DEFINERS),
     ("jobsCancel", DEFINERS),

@@ -2,6 +2,7 @@
 
 use crate::QueueRules;
 use crate::email::Mail;
+use crate::outbound::Hooks;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -65,6 +66,8 @@ pub struct Env {
     pub traces: Arc<dyn Traces>,
     /// E-mail: who sends, under which name, with which links.
     pub mail: Arc<Mail>,
+    /// Outbound webhooks: who posts, and when again.
+    pub hooks: Arc<Hooks>,
     /// The rules of the SDR queue.
     pub queue: Arc<QueueRules>,
 }

@@ -16,8 +16,11 @@ pub mod env;
 pub mod error;
 pub mod import;
 pub mod inbound;
+pub mod ingest;
+pub mod interactions;
 pub mod jobs;
 pub mod leads;
+pub mod outbound;
 pub mod queue;
 pub mod reports;
 mod rules;
@@ -50,9 +53,15 @@ pub use inbound::{
     InboundDeliveryReceive, InboundDeliveryReplay, InboundDeliverySettle, InboundWebhookRotateSecret,
     InboundWebhookSave,
 };
+pub use ingest::{EventSourceRotateKey, EventSourceSave, EventsApply, EventsReceive, Parcel};
+pub use interactions::InteractionRecord;
 pub use jobs::{JobQueueSave, JobScheduleSwitch, JobsCancel, JobsChanged, JobsRedrive, JobsRunNow};
 pub use leads::{
     LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,
+};
+pub use outbound::{
+    OutboundDeliveryReplay, OutboundDeliverySettle, OutboundWebhookReplay, OutboundWebhookReplayPart,
+    OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
 };
 pub use queue::{
     ChecklistAnswer, ClaimExpire, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext,

@@ -4,3 +4,4 @@
 
 pub mod sink;
 pub mod smtp;
+pub mod webhook;

@@ -66,6 +66,13 @@ subjects! {
     crate::id::RoutingTableId => "RoutingTable",
     crate::id::InboundWebhookId => "InboundWebhook",
     InboundDeliveryId => "InboundDelivery",
+    crate::id::OutboundWebhookId => "OutboundWebhook",
+    crate::id::OutboundDeliveryId => "OutboundDelivery",
+    crate::id::EventSourceId => "EventSource",
+    crate::id::EventBatchId => "EventBatch",
+    crate::id::IngestedEventId => "IngestedEvent",
+    crate::id::VisitorId => "Visitor",
+    crate::id::InteractionId => "Interaction",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -232,6 +239,29 @@ pub enum Job {
         /// The round it was planned for.
         round: u32,
     },
+    /// Apply events that were stored, and plan itself again while there are more.
+    ApplyEvents {
+        /// Where they came from.
+        source: crate::id::EventSourceId,
+        /// Which.
+        batch: crate::id::EventBatchId,
+    },
+    /// Try to deliver an event to a webhook.
+    DeliverWebhook {
+        /// The delivery.
+        delivery: crate::id::OutboundDeliveryId,
+        /// The round it was planned for.
+        round: u32,
+    },
+    /// Deliver once more what failed, and plan itself again while there is more.
+    ReplayWebhook {
+        /// The webhook.
+        webhook: crate::id::OutboundWebhookId,
+        /// From when on.
+        since: DateTime<Utc>,
+        /// When that was asked for.
+        until: DateTime<Utc>,
+    },
     /// Move leads that their timers should have moved.
     SweepLeads {},
     /// Forget what nobody can ask for any more.
@@ -254,6 +284,9 @@ impl Job {
             Self::EndSuspension { .. } => "end_suspension",
             Self::ExpireChangeRequest { .. } => "expire_change_request",
             Self::RunInboundDelivery { .. } => "run_inbound_delivery",
+            Self::ApplyEvents { .. } => "apply_events",
+            Self::DeliverWebhook { .. } => "deliver_webhook",
+            Self::ReplayWebhook { .. } => "replay_webhook",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
         }
@@ -266,7 +299,10 @@ impl Job {
         match self {
             Self::AdvanceEnrollment { .. } => "steps",
             Self::DeliverEmail { .. } => "mail",
-            Self::ResumeEnrollments { .. } | Self::SweepLeads {} | Self::Prune {} => "bulk",
+            Self::DeliverWebhook { .. } => "webhooks",
+            Self::ResumeEnrollments { .. } | Self::ReplayWebhook { .. } | Self::SweepLeads {} | Self::Prune {} => {
+                "bulk"
+            }
             _ => "default",
         }
     }
@@ -288,6 +324,9 @@ impl Job {
             | Self::ExpireOffer { handoff, .. }
             | Self::CheckHandoffSla { handoff, .. } => Some(format!("handoff:{handoff}")),
             Self::ResumeEnrollments { sequence, .. } => Some(format!("sequence:{sequence}")),
+            // A later event of a person finds what an earlier one said.
+            Self::ApplyEvents { source, .. } => Some(format!("events:{source}")),
+            Self::ReplayWebhook { webhook, .. } => Some(format!("webhook:{webhook}")),
             _ => None,
         }
     }

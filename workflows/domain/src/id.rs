@@ -2,8 +2,15 @@
 //!
 //! All are UUIDs (version 7 where Tandem makes them), so that byte order is the order of creation.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// The id that others know a thing by: opaque, and unique among all things. `kind` is its type name in the API.
+pub fn global(kind: &str, id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{kind}:{}", id.simple()))
+}
 
 macro_rules! ids {
     ($($(#[$meta:meta])* $name:ident),+ $(,)?) => { $(
@@ -79,4 +86,18 @@ ids! {
     InboundWebhookId,
     /// A delivery to an inbound webhook.
     InboundDeliveryId,
+    /// An address that is told what happens.
+    OutboundWebhookId,
+    /// An event on its way to a webhook.
+    OutboundDeliveryId,
+    /// A sender of events.
+    EventSourceId,
+    /// Events that are applied together.
+    EventBatchId,
+    /// An event as it came.
+    IngestedEventId,
+    /// Somebody that events are about.
+    VisitorId,
+    /// Something that a person did.
+    InteractionId,
 }

@@ -2,7 +2,7 @@
 //!
 //! The claimer leases jobs while there is room. The keeper renews every lease in hand, so that a long job is not taken
 //! for a dead one. The closer deletes finished jobs, many at a time. The herald hears of jobs that other processes added.
-//! The turner turns schedules and reports the node. Each goes on after a failure of the database: what it missed is
+//! The turner turns schedules and reports the node. The relay tells webhooks of what happened. Each goes on after a failure of the database: what it missed is
 //! found by the next round.
 
 use crate::backend::{self, Batch, Work};
@@ -12,6 +12,7 @@ use apalis_core::task::Task;
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_app::App;
 use tandem_store::jobs::{Claimed, Lease, Now, Ready};
 use tandem_store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -22,6 +23,10 @@ const CLOSED_AT_ONCE: usize = 512;
 /// for its last moments, everybody else from the ledger's head, so that few of them at once are the fastest.
 const TOGETHER: usize = 256;
 const ROOM_OF_MANY: usize = 8;
+/// How long what happens is gathered before webhooks are told of it, and how long a node waits for a commit of its own before
+/// it looks for those of others.
+const RELAY_PACE: Duration = Duration::from_millis(50);
+const RELAY_NET: Duration = Duration::from_secs(5);
 /// How often a node reports itself and looks at the schedules, at least.
 const ROUND: Duration = Duration::from_secs(10);
 /// A node that has not reported for this long is forgotten.
@@ -43,7 +48,11 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let store = runner.app.store.clone();
     let (sign_off, signing_off) = watch::channel(false);
     let turner = tokio::spawn(turn(runner.clone(), signing_off));
-    let background = [tokio::spawn(keep(runner.clone())), tokio::spawn(async move { store.hear_of_jobs().await })];
+    let background = [
+        tokio::spawn(keep(runner.clone())),
+        tokio::spawn(async move { store.hear_of_jobs().await }),
+        tokio::spawn(relay(runner.app.clone())),
+    ];
     let closer = tokio::spawn(close(runner.clone(), finished));
     let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
     claim(&runner, &room, &work, stop).await;
@@ -67,6 +76,26 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     }
     if let Err(error) = runner.app.store.forget_node(&runner.node).await {
         tracing::warn!(%error, "this node could not sign off");
+    }
+}
+
+/// Tells webhooks of what happens, for as long as it runs. Commits of this process wake it; a look now and then finds those of
+/// others.
+async fn relay(app: App) {
+    loop {
+        // Registered before the look, so that nothing that is committed in between is slept over.
+        let grown = app.store.ledger_grown().notified();
+        tokio::pin!(grown);
+        grown.as_mut().enable();
+        match app.relay_events().await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::error!(%error, "webhooks could not be told; they are told by the next look"),
+        }
+        tokio::select! {
+            () = grown => tokio::time::sleep(RELAY_PACE).await,
+            () = tokio::time::sleep(RELAY_NET) => {}
+        }
     }
 }
 

@@ -122,9 +122,18 @@ impl Runner {
                 found = true;
                 break;
             }
-            if !found {
+            if !found && !self.relay().await? {
                 return Ok(attempts);
             }
+        }
+    }
+
+    /// Tells webhooks of what happened. Whether there was anything to tell.
+    async fn relay(&self) -> Result<bool, StoreError> {
+        match self.app.relay_events().await {
+            Ok(looked) => Ok(looked > 0),
+            Err(AppError::Store(error)) => Err(error),
+            Err(_no_refusal) => Ok(false),
         }
     }
 

@@ -127,6 +127,11 @@ impl Store {
         Ok(Changes(waiting))
     }
 
+    /// Rung when this process has written to the ledger.
+    pub fn ledger_grown(&self) -> &Notify {
+        self.feed_bell().heard()
+    }
+
     /// How many listen.
     pub fn listeners(&self) -> usize {
         locked(&self.feed().0).waiting.iter().filter(|waiting| waiting.strong_count() > 0).count()

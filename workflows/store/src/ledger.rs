@@ -188,6 +188,13 @@ pub struct Verified {
     pub broken: Option<Break>,
 }
 
+impl crate::Tx {
+    /// The place of the last entry, which may be behind what is being written beside this transaction.
+    pub async fn ledger_seq(&self) -> Result<i64> {
+        Ok(head(self.connection().await?, false).await?.0)
+    }
+}
+
 impl Store {
     /// A page of the ledger, in the order of the chain.
     pub async fn ledger_page(&self, filter: &Filter, page: &Page<i64>) -> Result<PageOf<Link>> {

@@ -4,7 +4,9 @@ use crate::page::{Page, PageOf};
 use crate::stored::stored;
 use crate::{Result, Store, Stored, Tx};
 use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select, Statement, Value,
+};
 use tandem_domain::id::{ContactId, EnrollmentId, LeadId, TeamId, UserId};
 use tandem_domain::work_item::{ItemKind, ItemState, WorkItem};
 use uuid::Uuid;
@@ -87,6 +89,9 @@ fn beyond((rank, id): QueuePlace, forward: bool) -> Condition {
     Condition::any().add(rank_is_beyond).add(Condition::all().add(QueueRank.eq(rank)).add(id_is_beyond))
 }
 
+/// How many values one statement binds in a list.
+const CHUNK: usize = 500;
+
 impl Store {
     /// A page of work items, in the order of the queue.
     pub async fn work_item_page(&self, filter: &WorkItemFilter, page: &Page<QueuePlace>) -> Result<PageOf<WorkItem>> {
@@ -102,15 +107,24 @@ impl Store {
         Ok(PageOf::cut(self.all(query.limit(page.limit + 1)).await?, page))
     }
 
-    /// The work items about these leads, in the order of the queue.
-    pub async fn work_items_of_leads(&self, leads: &[LeadId]) -> Result<Vec<WorkItem>> {
+    /// Up to `limit` work items about each of these leads, in the order of the queue: one query for a whole page.
+    pub async fn work_items_of_leads(&self, leads: &[LeadId], limit: u64) -> Result<Vec<WorkItem>> {
         let mut found = Vec::new();
-        for leads in leads.chunks(1_000) {
-            let query =
-                row::Entity::find().filter(row::Column::LeadId.is_in(leads.iter().map(|lead| Uuid::from(*lead))));
-            found.extend(self.all::<WorkItem>(query).await?);
+        for leads in leads.chunks(CHUNK) {
+            let marks = (2..leads.len() + 2).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+            let sql = format!(
+                "SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY lead_id ORDER BY queue_rank, id) AS place \
+                 FROM work_item WHERE lead_id IN ({marks})) AS ranked WHERE place <= $1 ORDER BY queue_rank, id"
+            );
+            let mut values: Vec<Value> = vec![i64::try_from(limit).unwrap_or(i64::MAX).into()];
+            values.extend(leads.iter().map(|lead| Value::from(Uuid::from(*lead))));
+            let backend = self.reader().get_database_backend();
+            let statement = Statement::from_sql_and_values(backend, sql, values);
+            let rows = row::Entity::find().from_raw_sql(statement).all(self.reader()).await?;
+            found.extend(
+                rows.into_iter().map(|row| WorkItem::parts(row).map(|(item, _)| item)).collect::<Result<Vec<_>>>()?,
+            );
         }
-        found.sort_by_key(place);
         Ok(found)
     }
 }

@@ -4,10 +4,12 @@
 
 mod mailer;
 mod postgres;
+mod receiver;
 mod world;
 
 pub use mailer::FakeMailer;
 pub use postgres::Cluster;
+pub use receiver::FakeReceiver;
 pub use world::World;
 
 /// Defines tests that each run on SQLite and on PostgreSQL.

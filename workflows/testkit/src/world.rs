@@ -1,12 +1,13 @@
 //! One test's world.
 
-use crate::{Cluster, FakeMailer};
+use crate::{Cluster, FakeMailer, FakeReceiver};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tandem_app::outbound::Hooks;
 use tandem_app::{
     Actor, App, Call, ContactCreate, Env, Links, Mail, NoTraces, QueueRules, SeededChance, SeededIds, UserCreate,
     VirtualClock,
@@ -32,6 +33,8 @@ pub struct World {
     pub clock: Arc<VirtualClock>,
     /// Keeps the e-mails that are sent, and answers as it is told.
     pub mailer: Arc<FakeMailer>,
+    /// Receives webhooks.
+    pub hooks: Arc<FakeReceiver>,
     /// Runs jobs when the test says so.
     pub runner: Runner,
     /// The address of the database.
@@ -123,17 +126,19 @@ impl World {
             from: Mailbox::named("Tandem", "tandem@example.com"),
             reply_to: None,
         };
+        let hooks = Arc::new(FakeReceiver::default());
         let env = Env {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(7)),
             chance: Arc::new(SeededChance::new(7)),
             traces: Arc::new(NoTraces),
             mail: Arc::new(mail),
+            hooks: Arc::new(Hooks::usual(hooks.clone())),
             queue: Arc::new(QueueRules::shipped().unwrap()),
         };
         let app = App::new(store, env);
         let runner = Runner::new(app.clone(), "test", RunnerSettings::default());
-        Self { app, clock, mailer, runner, url, _dir: dir }
+        Self { app, clock, mailer, hooks, runner, url, _dir: dir }
     }
 
     /// Now, by the world's clock.

@@ -386,7 +386,7 @@ on_both_databases! {
         assert_eq!((moved.state, moved.due_at), (HandoffState::ToSdr, None));
         assert_eq!(opportunity_of(&world, &moved).await.state, OpportunityState::Closed);
         assert_eq!(lead_of(&world, &moved).await.stage, Stage::Queued);
-        let items = world.app.store.work_items_of_leads(&[moved.lead]).await.unwrap();
+        let items = world.app.store.work_items_of_leads(&[moved.lead], 5).await.unwrap();
         assert_eq!((items.len(), items[0].state), (1, ItemState::Queued));
         let lead = verify(&world, &floor.sdr, &items[0]).await;
         let again = world.app.run(&floor.sdr, dispatch(&lead)).await.unwrap().handoff;

@@ -12,9 +12,9 @@ use tandem_domain::access;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "access::Side")]
 pub enum Side {
-    /// Marketing.
+    /// Those who win leads and prepare them, with the SDRs where they report there.
     Marketing,
-    /// Sales.
+    /// Those who take what was dispatched and sell, with the SDRs where they report there.
     Sales,
 }
 
@@ -51,6 +51,7 @@ pub enum Scope {
 /// A person or machine that works with Tandem.
 pub struct UserNode(pub access::User);
 
+/// A person or machine that works with Tandem.
 #[Object(name = "User")]
 impl UserNode {
     /// The global id.
@@ -95,6 +96,7 @@ impl UserNode {
 /// A group of users on one side.
 pub struct TeamNode(pub access::Team);
 
+/// A group of users on one side.
 #[Object(name = "Team")]
 impl TeamNode {
     /// The global id.
@@ -114,6 +116,7 @@ impl TeamNode {
 /// A bearer token. Its secret is shown once, when it is issued.
 pub struct AccessTokenNode(pub access::AccessToken);
 
+/// A bearer token. Its secret is shown once, when it is issued.
 #[Object(name = "AccessToken")]
 impl AccessTokenNode {
     /// The global id.

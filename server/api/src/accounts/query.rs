@@ -60,7 +60,11 @@ pub struct AccountQuery;
 #[Object]
 impl AccountQuery {
     /// The account with this id; null where there is none.
-    async fn account(&self, ctx: &Context<'_>, id: ID) -> Option<Result<AccountNode, ApiError>> {
+    async fn account(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The account's global id.")] id: ID,
+    ) -> Option<Result<AccountNode, ApiError>> {
         let id: AccountId = local(&id, "id").ok()?;
         let account = ctx.load(id).await.map_err(ApiError::from).transpose()?;
         Some(account.map(AccountNode))
@@ -91,7 +95,11 @@ impl AccountQuery {
     }
 
     /// The contact with this id; null where there is none.
-    async fn contact(&self, ctx: &Context<'_>, id: ID) -> Option<Result<ContactNode, ApiError>> {
+    async fn contact(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The contact's global id.")] id: ID,
+    ) -> Option<Result<ContactNode, ApiError>> {
         let id: ContactId = local(&id, "id").ok()?;
         let contact = ctx.load(id).await.map_err(ApiError::from).transpose()?;
         Some(contact.map(ContactNode))

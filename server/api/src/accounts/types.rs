@@ -4,6 +4,8 @@ use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::{ApiError, UserError};
 use crate::ids::global;
+use crate::interactions::types::{Asked, interactions_of};
+use crate::interactions::{InteractionKind, InteractionNode};
 use crate::loaders::{Failed, StoreLoader};
 use crate::scalars::EmailAddress;
 use crate::taxonomy::TaxonomyTermNode;
@@ -20,6 +22,7 @@ use tandem_domain::id::AccountId;
 use tandem_domain::taxonomy::Taxonomy;
 use tandem_store::PageOf;
 use tandem_store::account::ContactFilter;
+use tandem_store::interaction::Of;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -72,6 +75,7 @@ fn external_ids(ids: &BTreeMap<String, String>) -> Vec<ExternalId> {
 /// A company; identified by its domains, registry number or ids in other systems.
 pub struct AccountNode(pub Account);
 
+/// A company; identified by its domains, registry number or ids in other systems.
 #[Object(name = "Account")]
 impl AccountNode {
     /// The global id.
@@ -147,6 +151,19 @@ impl AccountNode {
         };
         Ok(connection(contacts, |contact| contact.id, ContactNode))
     }
+    /// What the people who work there did, in the order in which it happened. For the latest, ask for the `last`.
+    async fn interactions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default, desc = "Of one of these kinds; none means any.")] kinds: Vec<InteractionKind>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<Connection<String, InteractionNode>, ApiError> {
+        let asked = Asked { kinds, first, after, last, before };
+        interactions_of(ctx, Of::Account(self.0.id), asked).await
+    }
     /// When the record was made.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
@@ -189,6 +206,7 @@ impl Loader<ContactsKey> for StoreLoader {
 /// A person; one record per person across all sources.
 pub struct ContactNode(pub Contact);
 
+/// A person; one record per person across all sources.
 #[Object(name = "Contact")]
 impl ContactNode {
     /// The global id.
@@ -244,6 +262,19 @@ impl ContactNode {
     /// Where the record came from.
     async fn source(&self) -> Option<&str> {
         self.0.source.as_deref()
+    }
+    /// What the person did, in the order in which it happened. For the latest, ask for the `last`.
+    async fn interactions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default, desc = "Of one of these kinds; none means any.")] kinds: Vec<InteractionKind>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<Connection<String, InteractionNode>, ApiError> {
+        let asked = Asked { kinds, first, after, last, before };
+        interactions_of(ctx, Of::Contact(self.0.id), asked).await
     }
     /// When the record was made.
     async fn created_at(&self) -> DateTime<Utc> {

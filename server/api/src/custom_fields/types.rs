@@ -35,6 +35,7 @@ pub enum CustomFieldKind {
 /// A field that sales ops added to accounts, contacts or leads.
 pub struct CustomFieldNode(pub CustomField);
 
+/// A field that sales ops added to accounts, contacts or leads.
 #[Object(name = "CustomField")]
 impl CustomFieldNode {
     /// The global id.

@@ -16,19 +16,19 @@ use tandem_domain::routing::{self, Member, Pool};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "calendar::Day")]
 pub enum DayOfWeek {
-    /// Monday.
+    /// Day 1 of the week by ISO 8601.
     Monday,
-    /// Tuesday.
+    /// Day 2 of the week by ISO 8601.
     Tuesday,
-    /// Wednesday.
+    /// Day 3 of the week by ISO 8601.
     Wednesday,
-    /// Thursday.
+    /// Day 4 of the week by ISO 8601.
     Thursday,
-    /// Friday.
+    /// Day 5 of the week by ISO 8601.
     Friday,
-    /// Saturday.
+    /// Day 6 of the week by ISO 8601.
     Saturday,
-    /// Sunday.
+    /// Day 7 of the week by ISO 8601.
     Sunday,
 }
 
@@ -68,6 +68,7 @@ fn texts(hours: &[Hours]) -> Vec<String> {
 /// When somebody is at work.
 pub struct WorkingCalendarNode(pub WorkingCalendar);
 
+/// When somebody is at work.
 #[Object(name = "WorkingCalendar")]
 impl WorkingCalendarNode {
     /// The global id.
@@ -131,6 +132,7 @@ pub struct Absence {
 /// People among whom opportunities are shared, and the promises that hold for them.
 pub struct PoolNode(pub Pool);
 
+/// People among whom opportunities are shared, and the promises that hold for them.
 #[Object(name = "Pool")]
 impl PoolNode {
     /// The global id.
@@ -186,6 +188,7 @@ impl PoolNode {
 /// A person who takes offers in a pool.
 pub struct PoolMemberNode(Member);
 
+/// A person who takes offers in a pool.
 #[Object(name = "PoolMember")]
 impl PoolMemberNode {
     /// Who.
@@ -217,6 +220,7 @@ impl PoolMemberNode {
 /// The rules that choose a pool.
 pub struct RoutingTableNode(pub routing::RoutingTable);
 
+/// The rules that choose a pool.
 #[Object(name = "RoutingTable")]
 impl RoutingTableNode {
     /// The global id.
@@ -240,6 +244,7 @@ impl RoutingTableNode {
 /// One rule of the routing table.
 pub struct RoutingRuleNode(routing::RoutingRule);
 
+/// One rule of the routing table.
 #[Object(name = "RoutingRule")]
 impl RoutingRuleNode {
     /// Its name, unique in the table.

@@ -13,7 +13,7 @@ use tandem_store::dispatch;
 
 /// Which opportunities to read; every condition given must hold.
 #[derive(InputObject, Default)]
-pub struct OpportunityFilter {
+pub struct OpportunityFilterInput {
     /// In one of these states; none means any.
     #[graphql(default)]
     states: Vec<OpportunityState>,
@@ -27,7 +27,7 @@ pub struct OpportunityFilter {
 
 /// Which handoffs to read; every condition given must hold.
 #[derive(InputObject, Default)]
-pub struct HandoffFilter {
+pub struct HandoffFilterInput {
     /// In one of these states; none means any.
     #[graphql(default)]
     states: Vec<HandoffState>,
@@ -53,7 +53,7 @@ impl DispatchQuery {
     async fn opportunities(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default, desc = "Which opportunities to read.")] filter: OpportunityFilter,
+        #[graphql(default, desc = "Which opportunities to read.")] filter: OpportunityFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,
@@ -73,7 +73,7 @@ impl DispatchQuery {
     async fn handoffs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default, desc = "Which handoffs to read.")] filter: HandoffFilter,
+        #[graphql(default, desc = "Which handoffs to read.")] filter: HandoffFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,

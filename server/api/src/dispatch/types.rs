@@ -205,6 +205,7 @@ pub(super) async fn user(ctx: &Context<'_>, id: Option<UserId>) -> Option<Result
 /// A verified lead handed to sales.
 pub struct OpportunityNode(pub Opportunity);
 
+/// A verified lead handed to sales.
 #[Object(name = "Opportunity")]
 impl OpportunityNode {
     /// The global id.
@@ -277,6 +278,7 @@ impl OpportunityNode {
 /// One transfer of responsibility for an opportunity.
 pub struct HandoffNode(pub Handoff);
 
+/// One transfer of responsibility for an opportunity.
 #[Object(name = "Handoff")]
 impl HandoffNode {
     /// The global id.
@@ -386,6 +388,7 @@ impl HandoffNode {
 /// Somebody who had a handoff and is not offered it again.
 pub struct HandoffTriedNode(Tried);
 
+/// Somebody who had a handoff and is not offered it again.
 #[Object(name = "HandoffTried")]
 impl HandoffTriedNode {
     /// Who.
@@ -409,6 +412,7 @@ impl HandoffTriedNode {
 /// What a choice decided and why. Written once, never changed.
 pub struct RoutingReceiptNode(Receipt);
 
+/// What a choice decided and why. Written once, never changed.
 #[Object(name = "RoutingReceipt")]
 impl RoutingReceiptNode {
     /// The attempt it was made for.
@@ -461,6 +465,7 @@ impl RoutingReceiptNode {
 /// One member of the pool as a choice saw it.
 pub struct RoutingConsideredNode(Considered);
 
+/// One member of the pool as a choice saw it.
 #[Object(name = "RoutingConsidered")]
 impl RoutingConsideredNode {
     /// Who.

@@ -34,7 +34,7 @@ impl EmailQuery {
     async fn emails(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default)] filter: EmailFilterInput,
+        #[graphql(default, desc = "Which e-mails to read.")] filter: EmailFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,
@@ -68,7 +68,7 @@ impl EmailQuery {
     async fn suppressions_of(
         &self,
         ctx: &Context<'_>,
-        address: EmailAddress,
+        #[graphql(desc = "The address that somebody may want to write to.")] address: EmailAddress,
     ) -> Result<Vec<SuppressionNode>, ApiError> {
         let live = ctx.app().store.live_suppressions_of(&address.0).await?;
         Ok(live.into_iter().map(SuppressionNode).collect())

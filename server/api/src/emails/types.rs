@@ -104,6 +104,7 @@ impl From<&email::Mailbox> for Mailbox {
 /// One e-mail to one person.
 pub struct EmailNode(pub email::Email);
 
+/// One e-mail to one person.
 #[Object(name = "Email")]
 impl EmailNode {
     /// The global id.
@@ -191,6 +192,7 @@ impl EmailNode {
 /// An address or a domain that is never written to while the suppression is live.
 pub struct SuppressionNode(pub suppression::Suppression);
 
+/// An address or a domain that is never written to while the suppression is live.
 #[Object(name = "Suppression")]
 impl SuppressionNode {
     /// The global id.

@@ -86,7 +86,7 @@ impl JobQuery {
     async fn jobs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default)] filter: JobFilterInput,
+        #[graphql(default, desc = "Which jobs to read.")] filter: JobFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,
@@ -102,7 +102,7 @@ impl JobQuery {
     async fn archived_jobs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default)] filter: ArchivedJobFilterInput,
+        #[graphql(default, desc = "Which jobs to read.")] filter: ArchivedJobFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,

@@ -85,6 +85,7 @@ impl JobNode {
     }
 }
 
+/// A job that waits or runs. One that is done is not kept; one that was given up or called off is an `ArchivedJob`.
 #[Object(name = "Job")]
 impl JobNode {
     /// The global id.
@@ -167,6 +168,7 @@ impl ArchivedJobNode {
     }
 }
 
+/// A job that was given up or called off. It is kept until it is pruned or brought back (`jobsRedrive`).
 #[Object(name = "ArchivedJob")]
 impl ArchivedJobNode {
     /// The global id.

@@ -2,12 +2,15 @@
 
 use crate::access::UserNode;
 use crate::accounts::{AccountNode, ContactNode};
+use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::global;
 use crate::loaders::{Failed, StoreLoader};
 use crate::queue::WorkItemNode;
+use crate::queue::query::{cursor, places};
 use crate::sequences::EnrollmentNode;
+use async_graphql::connection::Connection;
 use async_graphql::dataloader::Loader;
 use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -16,6 +19,8 @@ use std::collections::{BTreeMap, HashMap};
 use tandem_domain::id::LeadId;
 use tandem_domain::lead;
 use tandem_domain::work_item::WorkItem;
+use tandem_store::PageOf;
+use tandem_store::work_item::WorkItemFilter;
 
 /// Where a lead is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -57,7 +62,7 @@ pub enum LeadStage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "lead::OwnerKind")]
 pub enum LeadOwnerKind {
-    /// Marketing.
+    /// Marketing, which decides what becomes of the lead.
     Marketing,
     /// An enrolment in a sequence.
     Sequence,
@@ -65,7 +70,7 @@ pub enum LeadOwnerKind {
     SdrQueue,
     /// One SDR.
     Sdr,
-    /// Routing.
+    /// Routing: an offer is out or is looked for, or a return is under review.
     Routing,
     /// One person in sales.
     Sales,
@@ -107,6 +112,7 @@ impl From<lead::Grade> for Grade {
 /// One candidacy of a contact for a purchase, from one source.
 pub struct LeadNode(pub lead::Lead);
 
+/// One candidacy of a contact for a purchase, from one source.
 #[Object(name = "Lead")]
 impl LeadNode {
     /// The global id.
@@ -198,27 +204,54 @@ impl LeadNode {
         Some(user.map(UserNode))
     }
     /// Its work items in the order of the queue: the one that verifies it, and tasks about it.
-    async fn work_items(&self, ctx: &Context<'_>) -> Result<Vec<WorkItemNode>, ApiError> {
-        let items = ctx.loader().load_one(ItemsOf(self.0.id)).await.map_err(Failed::into_app)?;
-        Ok(items.unwrap_or_default().into_iter().map(WorkItemNode).collect())
+    async fn work_items(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<Connection<String, WorkItemNode>, ApiError> {
+        let page = places(page(first, after, last, before)?);
+        // The first page of every lead of a list comes in one query; whoever reads on looks at one lead.
+        let items = if page.after.is_none() && page.before.is_none() && !page.backward {
+            let key = WorkItemsKey { lead: self.0.id, limit: page.limit };
+            let mut items = ctx.loader().load_one(key).await.map_err(Failed::into_app)?.unwrap_or_default();
+            let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+            let has_next = items.len() > limit;
+            items.truncate(limit);
+            PageOf { items, has_previous: false, has_next }
+        } else {
+            let filter = WorkItemFilter { lead: Some(self.0.id), ..WorkItemFilter::default() };
+            ctx.app().store.work_item_page(&filter, &page).await?
+        };
+        Ok(connection(items, cursor, WorkItemNode))
     }
 }
 
-/// The key of a lead's work items.
+/// The first work items of a lead, and one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ItemsOf(LeadId);
+pub(crate) struct WorkItemsKey {
+    lead: LeadId,
+    limit: u64,
+}
 
 #[async_trait::async_trait]
-impl Loader<ItemsOf> for StoreLoader {
+impl Loader<WorkItemsKey> for StoreLoader {
     type Value = Vec<WorkItem>;
     type Error = Failed;
 
-    async fn load(&self, keys: &[ItemsOf]) -> Result<HashMap<ItemsOf, Vec<WorkItem>>, Failed> {
-        let leads: Vec<LeadId> = keys.iter().map(|key| key.0).collect();
-        let mut found: HashMap<ItemsOf, Vec<WorkItem>> = HashMap::new();
-        for item in self.store.work_items_of_leads(&leads).await? {
-            if let Some(lead) = item.lead {
-                found.entry(ItemsOf(lead)).or_default().push(item);
+    async fn load(&self, keys: &[WorkItemsKey]) -> Result<HashMap<WorkItemsKey, Vec<WorkItem>>, Failed> {
+        let mut by_limit: BTreeMap<u64, Vec<LeadId>> = BTreeMap::new();
+        for key in keys {
+            by_limit.entry(key.limit).or_default().push(key.lead);
+        }
+        let mut found: HashMap<WorkItemsKey, Vec<WorkItem>> = HashMap::new();
+        for (limit, leads) in by_limit {
+            for item in self.store.work_items_of_leads(&leads, limit + 1).await? {
+                if let Some(lead) = item.lead {
+                    found.entry(WorkItemsKey { lead, limit }).or_default().push(item);
+                }
             }
         }
         Ok(found)

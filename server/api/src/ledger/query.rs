@@ -13,7 +13,7 @@ use tandem_store::ledger::Filter;
 
 /// Which entries to read; every condition given must hold.
 #[derive(InputObject, Default)]
-pub struct LedgerFilter {
+pub struct LedgerFilterInput {
     /// About this thing, whatever its kind.
     subject_id: Option<ID>,
     /// Concerning this lead.
@@ -38,7 +38,7 @@ impl LedgerQuery {
     async fn ledger(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default)] filter: LedgerFilter,
+        #[graphql(default, desc = "Which entries to read.")] filter: LedgerFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,

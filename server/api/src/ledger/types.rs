@@ -32,6 +32,7 @@ pub struct LedgerVerification {
 /// One entry of the ledger. It is never changed and never removed.
 pub struct LedgerEntryNode(pub Link);
 
+/// One entry of the ledger. It is never changed and never removed.
 #[Object(name = "LedgerEntry")]
 impl LedgerEntryNode {
     /// The place in the chain, from 1, without gaps.

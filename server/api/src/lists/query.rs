@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 /// Which memberships to read; every condition given must hold.
 #[derive(InputObject, Default)]
-pub struct ListMembershipFilter {
+pub struct ListMembershipFilterInput {
     /// Of this list.
     list_id: Option<ID>,
     /// Of this account.
@@ -29,7 +29,7 @@ pub struct ListMembershipFilter {
 
 /// Which change requests to read; every condition given must hold.
 #[derive(InputObject, Default)]
-pub struct ChangeRequestFilter {
+pub struct ChangeRequestFilterInput {
     /// Of this list.
     list_id: Option<ID>,
     /// About this account.
@@ -90,7 +90,7 @@ impl ListQuery {
     async fn list_memberships(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default)] filter: ListMembershipFilter,
+        #[graphql(default, desc = "Which memberships to read.")] filter: ListMembershipFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,
@@ -109,7 +109,7 @@ impl ListQuery {
     async fn change_requests(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default)] filter: ChangeRequestFilter,
+        #[graphql(default, desc = "Which change requests to read.")] filter: ChangeRequestFilterInput,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,

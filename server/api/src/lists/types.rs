@@ -100,6 +100,7 @@ pub enum ListMembershipState {
 /// One key, turned.
 pub struct ListApproval(domain::Approval);
 
+/// One key, turned.
 #[Object]
 impl ListApproval {
     /// Who turned it.
@@ -163,6 +164,7 @@ pub(super) async fn user(ctx: &Context<'_>, id: UserId) -> Option<Result<UserNod
 /// A list of accounts that marketing and sales own together.
 pub struct TargetAccountListNode(pub domain::TargetAccountList);
 
+/// A list of accounts that marketing and sales own together.
 #[Object(name = "TargetAccountList")]
 impl TargetAccountListNode {
     /// The global id.
@@ -254,7 +256,7 @@ impl TargetAccountListNode {
     async fn entries_as_of(
         &self,
         ctx: &Context<'_>,
-        at: DateTime<Utc>,
+        #[graphql(desc = "The moment.")] at: DateTime<Utc>,
         first: Option<i32>,
         after: Option<String>,
         last: Option<i32>,
@@ -285,6 +287,7 @@ impl TargetAccountListNode {
 /// One candidacy of one account for one list. Its ends are final: an account that comes back gets a new one.
 pub struct ListMembershipNode(pub domain::ListMembership);
 
+/// One candidacy of one account for one list. Its ends are final: an account that comes back gets a new one.
 #[Object(name = "ListMembership")]
 impl ListMembershipNode {
     /// The global id.
@@ -352,6 +355,7 @@ impl ListMembershipNode {
 /// A request to change a list for one account.
 pub struct ChangeRequestNode(pub domain::ChangeRequest);
 
+/// A request to change a list for one account.
 #[Object(name = "ChangeRequest")]
 impl ChangeRequestNode {
     /// The global id.

@@ -44,6 +44,7 @@ pub enum ListStanding {
 /// One account on a list at one moment.
 pub struct ListEntry(domain::Entry);
 
+/// One account on a list at one moment.
 #[Object]
 impl ListEntry {
     /// The global id of the account.
@@ -72,6 +73,7 @@ impl ListEntry {
 /// What a version did to one account.
 pub struct ListEntryChange(domain::EntryChange);
 
+/// What a version did to one account.
 #[Object]
 impl ListEntryChange {
     /// The global id of the account.
@@ -174,6 +176,7 @@ pub(super) fn entries<'h>(entries: impl Iterator<Item = &'h domain::Entry>, page
 /// One agreed state of a list. It is never changed.
 pub struct ListVersionNode(pub domain::ListVersion);
 
+/// One agreed state of a list. It is never changed.
 #[Object(name = "ListVersion")]
 impl ListVersionNode {
     /// The global id.

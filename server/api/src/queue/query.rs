@@ -15,7 +15,7 @@ use tandem_store::work_item::{QueuePlace, WorkItemFilter, place};
 use uuid::Uuid;
 
 /// The cursor of a queue: rank and id.
-struct Place(QueuePlace);
+pub(crate) struct Place(QueuePlace);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,12 +31,14 @@ impl FromStr for Place {
     }
 }
 
-fn places(page: Page<Place>) -> Page<QueuePlace> {
+/// A page as the store takes it.
+pub(crate) fn places(page: Page<Place>) -> Page<QueuePlace> {
     let Page { limit, after, before, backward } = page;
     Page { limit, after: after.map(|place| place.0), before: before.map(|place| place.0), backward }
 }
 
-fn cursor(item: &WorkItem) -> Place {
+/// The cursor of a work item.
+pub(crate) fn cursor(item: &WorkItem) -> Place {
     Place(place(item))
 }
 

@@ -124,6 +124,7 @@ pub enum ChecklistVerdict {
 /// One thing to check, in the edition of the checklist that is in force.
 pub struct ChecklistItemNode(pub verification::ChecklistItem);
 
+/// One thing to check, in the edition of the checklist that is in force.
 #[Object(name = "ChecklistItem")]
 impl ChecklistItemNode {
     /// The stable key, to answer by.
@@ -150,6 +151,7 @@ impl ChecklistItemNode {
 /// What must be confirmed of a lead before it may be dispatched.
 pub struct ChecklistNode(pub verification::Checklist);
 
+/// What must be confirmed of a lead before it may be dispatched.
 #[Object(name = "Checklist")]
 impl ChecklistNode {
     /// The stable key.
@@ -172,6 +174,7 @@ pub struct ChecklistAnswerNode {
     answer: Answer,
 }
 
+/// One answer to the checklist.
 #[Object(name = "ChecklistAnswer")]
 impl ChecklistAnswerNode {
     /// The key of the checklist's item.
@@ -204,6 +207,7 @@ impl ChecklistAnswerNode {
 /// Who holds a work item, under which token, until when.
 pub struct ClaimNode(work_item::Claim);
 
+/// Who holds a work item, under which token, until when.
 #[Object(name = "WorkItemClaimInfo")]
 impl ClaimNode {
     /// Who.
@@ -224,6 +228,7 @@ impl ClaimNode {
 /// What the holder of a work item waits for.
 pub struct WaitingNode(work_item::Waiting);
 
+/// What the holder of a work item waits for.
 #[Object(name = "WorkItemWaiting")]
 impl WaitingNode {
     /// What for.
@@ -243,6 +248,7 @@ impl WaitingNode {
 /// How a work item ended.
 pub struct OutcomeNode(work_item::Outcome);
 
+/// How a work item ended.
 #[Object(name = "WorkItemOutcome")]
 impl OutcomeNode {
     /// The reason code; null for a verified lead or a finished task.
@@ -267,6 +273,7 @@ impl OutcomeNode {
 /// An entry of a human queue.
 pub struct WorkItemNode(pub work_item::WorkItem);
 
+/// An entry of a human queue.
 #[Object(name = "WorkItem")]
 impl WorkItemNode {
     /// The global id.

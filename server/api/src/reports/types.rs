@@ -31,6 +31,8 @@ pub struct FunnelReport {
     pub(super) group: Group,
 }
 
+/// How many leads came in, and how far they got. Each lead is in exactly one row, and counted once in each column,
+/// however often it was dispatched or returned.
 #[Object]
 impl FunnelReport {
     /// The rows, the largest first.
@@ -57,6 +59,7 @@ impl FunnelRow {
     }
 }
 
+/// One row of a funnel.
 #[Object]
 impl FunnelRow {
     /// The source, the global id of the person, or the territory; null for leads that have none.
@@ -105,6 +108,7 @@ impl FunnelRow {
 /// How far leads got.
 pub struct FunnelCounts(Row);
 
+/// How far leads got.
 #[Object]
 impl FunnelCounts {
     /// Leads that came in.

@@ -40,7 +40,11 @@ pub struct SequenceQuery;
 #[Object]
 impl SequenceQuery {
     /// The sequence with this key; null where there is none.
-    async fn sequence(&self, ctx: &Context<'_>, key: String) -> Option<Result<SequenceNode, ApiError>> {
+    async fn sequence(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its key.")] key: String,
+    ) -> Option<Result<SequenceNode, ApiError>> {
         let sequence = ctx.app().store.sequence_by_key(&key).await.map_err(ApiError::from).transpose()?;
         Some(sequence.map(SequenceNode))
     }
@@ -85,7 +89,7 @@ impl SequenceQuery {
     }
 
     /// Checks a definition (YAML or JSON) without saving it: every problem at once.
-    async fn sequence_validate(&self, source: String) -> SequenceValidation {
+    async fn sequence_validate(&self, #[graphql(desc = "The definition.")] source: String) -> SequenceValidation {
         let problems: Vec<_> =
             sequence_validate(&source).err().unwrap_or_default().into_iter().map(Into::into).collect();
         SequenceValidation { valid: problems.is_empty(), problems }
@@ -95,7 +99,7 @@ impl SequenceQuery {
     async fn sequence_simulate(
         &self,
         ctx: &Context<'_>,
-        source: String,
+        #[graphql(desc = "The definition.")] source: String,
         #[graphql(desc = "Replaces parts of the sample: a map with `contact`, `account`, `lead`, `sender`.")]
         data: Option<Json<Value>>,
         #[graphql(desc = "The IANA name of the contact's time zone.", default = "UTC")] time_zone: String,

@@ -114,6 +114,7 @@ pub struct EnrollmentCount {
 /// A nurture programme.
 pub struct SequenceNode(pub Sequence);
 
+/// A nurture programme.
 #[Object(name = "Sequence")]
 impl SequenceNode {
     /// The global id.
@@ -190,6 +191,7 @@ pub struct SequenceStep {
 /// One published version of a sequence. It never changes.
 pub struct SequenceVersionNode(pub SequenceVersion);
 
+/// One published version of a sequence. It never changes.
 #[Object(name = "SequenceVersion")]
 impl SequenceVersionNode {
     /// The global id.
@@ -253,6 +255,7 @@ pub struct EnrollmentFailure {
 /// One subject's run through one version of a sequence.
 pub struct EnrollmentNode(pub Enrollment);
 
+/// One subject's run through one version of a sequence.
 #[Object(name = "Enrollment")]
 impl EnrollmentNode {
     /// The global id.

@@ -33,6 +33,7 @@ pub enum Language {
 /// One term of a governed taxonomy.
 pub struct TaxonomyTermNode(pub TaxonomyTerm);
 
+/// One term of a governed taxonomy.
 #[Object(name = "TaxonomyTerm")]
 impl TaxonomyTermNode {
     /// The global id.

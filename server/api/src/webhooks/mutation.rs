@@ -30,7 +30,7 @@ pub struct InboundActionInput {
 
 /// The definition of an inbound webhook.
 #[derive(InputObject)]
-pub struct InboundWebhookDraft {
+pub struct InboundWebhookDraftInput {
     /// The last part of its address: 1 to 64 lower-case letters, digits and inner hyphens.
     key: String,
     /// The name to show, 1 to 120 characters.
@@ -52,7 +52,7 @@ pub struct InboundWebhookDraft {
     active: bool,
 }
 
-impl InboundWebhookDraft {
+impl InboundWebhookDraftInput {
     fn read(self) -> Result<Draft, AppError> {
         let actions = self.actions.into_iter().map(|action| ActionDraft {
             kind: action.kind.into(),
@@ -78,7 +78,7 @@ impl InboundWebhookDraft {
 #[derive(InputObject)]
 pub struct InboundWebhookSaveInput {
     /// The definition.
-    webhook: InboundWebhookDraft,
+    webhook: InboundWebhookDraftInput,
     /// The secret of a new webhook, where its sender chose one; by default one is made.
     secret: Option<String>,
     /// Repeats of the same key and input within 24 hours give the same payload.
@@ -114,7 +114,7 @@ pub struct InboundWebhookTryInput {
     /// A saved webhook.
     webhook_id: Option<ID>,
     /// A definition that is not saved yet.
-    draft: Option<InboundWebhookDraft>,
+    draft: Option<InboundWebhookDraftInput>,
     /// A stored delivery, whose headers and body are used.
     delivery_id: Option<ID>,
     /// A payload: a JSON object.

@@ -40,6 +40,8 @@ pub enum InboundActionKind {
     ContactChange,
     /// Takes in a lead, once an external id.
     LeadReceive,
+    /// Records what the contact did.
+    InteractionRecord,
     /// Enrols the contact, or the lead, in a sequence.
     EnrollmentCreate,
     /// Dispatches a verified lead to sales.
@@ -145,6 +147,7 @@ impl From<domain::Done> for InboundActionResult {
 /// An address that other systems post to, and what is done with what they post. Its secret is never shown again.
 pub struct InboundWebhookNode(pub domain::InboundWebhook);
 
+/// An address that other systems post to, and what is done with what they post. Its secret is never shown again.
 #[Object(name = "InboundWebhook")]
 impl InboundWebhookNode {
     /// The global id.
@@ -230,6 +233,7 @@ impl InboundWebhookNode {
 /// A delivery to an inbound webhook. Kept for ninety days.
 pub struct InboundDeliveryNode(pub domain::InboundDelivery);
 
+/// A delivery to an inbound webhook. Kept for ninety days.
 #[Object(name = "InboundDelivery")]
 impl InboundDeliveryNode {
     /// The global id.

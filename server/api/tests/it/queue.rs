@@ -26,10 +26,10 @@ on_both_databases! {
         let high = receive(&world, &marketing, 2, 90).await;
         for lead in [&low, &high] {
             let query = "mutation($id: ID!) { leadQualify(input: {leadId: $id}) {
-                lead { stage ownerKind workItems { kind state round } } userErrors { code } } }";
+                lead { stage ownerKind workItems { nodes { kind state round } } } userErrors { code } } }";
             let done = data(&world, &marketing, query, json!({"id": lead["lead"]["id"]})).await;
             let expected = json!({"stage": "QUEUED", "ownerKind": "SDR_QUEUE",
-                "workItems": [{"kind": "VERIFY_LEAD", "state": "QUEUED", "round": 1}]});
+                "workItems": {"nodes": [{"kind": "VERIFY_LEAD", "state": "QUEUED", "round": 1}]}});
             assert_eq!(done["leadQualify"]["lead"], expected);
         }
         let queue = "query($after: String) { workQueue(first: 1, after: $after) {

@@ -7,13 +7,15 @@ use crate::target_list::Change;
 use crate::written::{Outcome as Was, Written};
 use crate::{
     AccountChange, AccountUpsert, AppError, Batch, Call, ChangeRequestPropose, Command, ContactChange, ContactUpsert,
-    EnrollmentCreate, LeadReceive, OpportunityDispatch, Result,
+    EnrollmentCreate, InteractionRecord, LeadReceive, OpportunityDispatch, Result,
 };
+use chrono::{DateTime, Utc};
 use tandem_domain::account::{Account, AccountPatch};
 use tandem_domain::contact::ContactPatch;
 use tandem_domain::decision::Subject;
 use tandem_domain::id::{AccountId, ContactId, LeadId};
 use tandem_domain::inbound::{ActionKind, Done, Fault, InboundWebhook, Outcome, Step};
+use tandem_domain::interaction;
 use tandem_domain::lead::{self, Grade};
 use tandem_domain::opportunity::Money;
 use tandem_domain::target_list::{ChangeKind, ChangeReason, Evidence};
@@ -56,6 +58,8 @@ pub(super) struct Acting<'a, 'b> {
     pub(super) webhook: String,
     /// What a repetition of the delivery is known by.
     pub(super) delivery: String,
+    /// When the delivery came.
+    pub(super) received_at: DateTime<Utc>,
     /// Where phone numbers without a country code are dialled from.
     pub(super) region: Option<String>,
     contact: Option<ContactId>,
@@ -64,9 +68,14 @@ pub(super) struct Acting<'a, 'b> {
 }
 
 impl<'a, 'b> Acting<'a, 'b> {
-    pub(super) fn new(batch: &'a mut Batch<'b>, call: Call, webhook: &InboundWebhook, delivery: String) -> Self {
+    pub(super) fn new(
+        batch: &'a mut Batch<'b>,
+        call: Call,
+        webhook: &InboundWebhook,
+        (delivery, received_at): (String, DateTime<Utc>),
+    ) -> Self {
         let (webhook, region) = (webhook.key.clone(), webhook.phone_region.clone());
-        Self { batch, call, webhook, delivery, region, contact: None, account: None, lead: None }
+        Self { batch, call, webhook, delivery, received_at, region, contact: None, account: None, lead: None }
     }
 
     /// Does all of it, or stops at the first action that is refused and not optional.
@@ -100,6 +109,7 @@ impl<'a, 'b> Acting<'a, 'b> {
             ActionKind::ContactUpsert => self.contact_upsert(values).await,
             ActionKind::ContactChange => self.contact_change(values).await,
             ActionKind::LeadReceive => self.lead_receive(values).await,
+            ActionKind::InteractionRecord => self.interaction(values).await,
             ActionKind::EnrollmentCreate => self.enroll(values).await,
             ActionKind::OpportunityDispatch => self.dispatch(values).await,
             ActionKind::ChangeRequestPropose => self.propose(values).await,
@@ -255,6 +265,23 @@ impl<'a, 'b> Acting<'a, 'b> {
                 .fault("leadSource", "INBOUND_VALUE_MISSING", "give `leadSource` and `leadExternalId`")
                 .into()),
         }
+    }
+
+    async fn interaction(&mut self, values: &Values<'_>) -> Result<Deed, Stop> {
+        let contact = self.find_contact(values).await?;
+        let kind = values.code("kind")?;
+        let draft = interaction::Draft {
+            kind: kind.ok_or_else(|| values.fault("kind", "INBOUND_VALUE_MISSING", "`kind` is needed"))?,
+            name: values.needed("name")?,
+            occurred_at: Some(values.moment("occurredAt")?.unwrap_or(self.received_at)),
+            seconds: values.count("seconds")?,
+            url: values.text("url")?,
+            properties: values.properties(),
+        };
+        // A replay finds what it recorded before.
+        let known_by = Some(format!("{} {} {}", self.webhook, self.delivery, values.place()));
+        let written = self.run(values, &InteractionRecord { contact, draft, known_by }).await?;
+        Ok((outcome(&written), written.record.id.into()))
     }
 
     async fn enroll(&mut self, values: &Values<'_>) -> Result<Deed, Stop> {

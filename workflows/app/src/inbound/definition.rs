@@ -20,8 +20,8 @@ fn secret(given: Option<&str>, scheme: Scheme, env: &Env) -> Result<Secret> {
     }
 }
 
-/// Refuses a user who cannot act for a webhook: people have roles for which a machine should not stand in.
-pub(super) fn check_actor(user: Option<&User>) -> std::result::Result<(), &'static str> {
+/// Refuses a user who cannot act for a webhook or another sender: people have roles for which a machine should not stand in.
+pub(crate) fn check_actor(user: Option<&User>) -> std::result::Result<(), &'static str> {
     match user {
         None => Err("there is no such user"),
         Some(user) if !user.active => Err("the user may not act any more"),

@@ -149,7 +149,7 @@ impl App {
             Err(fault) => End::Failed(fault),
             Ok(Plan::Steps(steps)) => {
                 let mut batch = self.batch().await?;
-                match self.act(&mut batch, call, &webhook, &delivery.key, &steps).await {
+                match self.act(&mut batch, call, &webhook, (&delivery.key, delivery.received_at), &steps).await {
                     Err(Stop::Broken(error)) => return Err(error),
                     // Dropping the batch undoes the actions that went well.
                     Err(Stop::Fault(fault)) => End::Failed(fault),
@@ -177,7 +177,8 @@ impl App {
         headers: Headers,
         payload: Map<String, Value>,
     ) -> Result<Tried> {
-        let event = event("tried", call.now(&self.env), headers, payload);
+        let now = call.now(&self.env);
+        let event = event("tried", now, headers, payload);
         let key = event.id.clone();
         let steps = match plan(webhook, event).await? {
             Ok(Plan::Steps(steps)) => steps,
@@ -185,7 +186,7 @@ impl App {
             Err(fault) => return Ok(Tried { steps: Vec::new(), end: End::Failed(fault) }),
         };
         let mut batch = self.batch().await?;
-        let end = match self.act(&mut batch, call, webhook, &key, &steps).await {
+        let end = match self.act(&mut batch, call, webhook, (&key, now), &steps).await {
             Ok(done) => End::Done(done),
             Err(Stop::Fault(fault)) => End::Failed(fault),
             Err(Stop::Broken(error)) => return Err(error),
@@ -213,7 +214,7 @@ impl App {
         batch: &mut crate::Batch<'_>,
         call: &Call,
         webhook: &InboundWebhook,
-        key: &str,
+        (key, received_at): (&str, chrono::DateTime<chrono::Utc>),
         steps: &[Step],
     ) -> std::result::Result<Vec<Done>, Stop> {
         let user = batch.tx().peek::<User>(webhook.acts_as).await;
@@ -224,6 +225,6 @@ impl App {
         })?;
         // Whatever side the user stands on, a machine turns no key of a list.
         let call = call.by(Actor::user(webhook.acts_as, Role::Integration, None)).without_job();
-        Acting::new(batch, call, webhook, key.to_owned()).all(steps).await
+        Acting::new(batch, call, webhook, (key.to_owned(), received_at)).all(steps).await
     }
 }

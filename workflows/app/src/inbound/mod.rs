@@ -5,5 +5,6 @@ mod definition;
 mod handling;
 mod values;
 
+pub(crate) use definition::check_actor;
 pub use definition::{InboundWebhookRotateSecret, InboundWebhookSave};
 pub use handling::{InboundDeliveryReceive, InboundDeliveryReplay, InboundDeliverySettle, Tried};

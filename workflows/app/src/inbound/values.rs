@@ -1,5 +1,6 @@
 //! The values that a payload gave for the fields of one action, read as what the fields are.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tandem_domain::account::AccountPatch;
@@ -29,6 +30,11 @@ fn scalar(value: &Value) -> Option<String> {
 impl<'a> Values<'a> {
     pub(super) fn of(step: &'a Step) -> Option<Self> {
         Some(Self { place: step.place, values: step.values.as_ref()? })
+    }
+
+    /// The action's place.
+    pub(super) const fn place(&self) -> usize {
+        self.place
     }
 
     /// A fault at a field.
@@ -91,6 +97,26 @@ impl<'a> Values<'a> {
     /// The values that an enrolment takes along.
     pub(super) fn vars(&self) -> Map<String, Value> {
         self.family("vars.").map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    }
+
+    /// What else is told of something that was done.
+    pub(super) fn properties(&self) -> Map<String, Value> {
+        self.family("properties.").map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    }
+
+    /// A moment: RFC 3339.
+    pub(super) fn moment(&self, field: &str) -> Read<Option<DateTime<Utc>>> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        let moment = DateTime::parse_from_rfc3339(&text).map(|moment| moment.to_utc());
+        moment.map(Some).map_err(|_| self.wrong(field, "a moment as of RFC 3339, such as 2026-03-01T09:30:00Z"))
+    }
+
+    /// A whole number from 0.
+    pub(super) fn count(&self, field: &str) -> Read<Option<u32>> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        let number = text.parse::<f64>().ok().filter(|number| (0.0..=f64::from(u32::MAX)).contains(number));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+        number.map(|number| Some(number as u32)).ok_or_else(|| self.wrong(field, "a number from 0"))
     }
 
     fn external(&self) -> Read<BTreeMap<String, Option<String>>> {

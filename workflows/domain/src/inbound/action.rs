@@ -19,6 +19,8 @@ codes! {
         ContactChange = "CONTACT_CHANGE",
         /// Takes in a lead, once an external id.
         LeadReceive = "LEAD_RECEIVE",
+        /// Records what the contact did.
+        InteractionRecord = "INTERACTION_RECORD",
         /// Enrols the contact, or the lead, in a sequence.
         EnrollmentCreate = "ENROLLMENT_CREATE",
         /// Dispatches a verified lead to sales.
@@ -53,6 +55,7 @@ impl ActionKind {
             Self::AccountUpsert | Self::AccountChange => ACCOUNT,
             Self::ContactUpsert | Self::ContactChange => CONTACT,
             Self::LeadReceive => &["email", "phone", "source", "externalId", "grade", "priority", "tags"],
+            Self::InteractionRecord => &["email", "phone", "kind", "name", "occurredAt", "seconds", "url"],
             Self::EnrollmentCreate => &["sequence", "email", "phone", "leadSource", "leadExternalId"],
             Self::OpportunityDispatch => &["leadSource", "leadExternalId", "name", "amount", "currency", "pool"],
             Self::ChangeRequestPropose => &[
@@ -73,6 +76,7 @@ impl ActionKind {
     pub const fn required(self) -> &'static [&'static str] {
         match self {
             Self::LeadReceive => &["source"],
+            Self::InteractionRecord => &["kind", "name"],
             Self::EnrollmentCreate => &["sequence"],
             Self::ChangeRequestPropose => &["list", "change", "reasons"],
             _ => &[],
@@ -86,6 +90,7 @@ impl ActionKind {
                 &["custom.", "external."]
             }
             Self::LeadReceive => &["custom.", "external."],
+            Self::InteractionRecord => &["properties.", "external."],
             Self::EnrollmentCreate => &["vars.", "external."],
             Self::OpportunityDispatch | Self::ChangeRequestPropose => &[],
         }

@@ -71,6 +71,12 @@ impl Secret {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// The signature of Standard Webhooks for a message; none where the secret is of another scheme.
+    pub fn sign(&self, message: &str, timestamp: &str, body: &str) -> Option<String> {
+        let parts = [message.as_bytes(), b".", timestamp.as_bytes(), b".", body.as_bytes()];
+        Some(format!("v1,{}", STANDARD.encode(mac(&key_of(&self.0)?, &parts)?)))
+    }
+
     /// The text, for the one time that it is shown.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,7 +1,9 @@
 //! One handler a job kind. A handler runs commands under the job's lease; the last one's commit finishes the job.
 
 mod advance_enrollment;
+mod apply_events;
 mod deliver_email;
+mod deliver_webhook;
 mod end_suspension;
 mod expire_change_request;
 mod expire_claim;
@@ -18,6 +20,7 @@ pub use deliver_email::TURN_PATIENCE;
 use crate::Disposition;
 use tandem_app::{
     App, AppError, Batch, Call, Command, EnrollmentAdvance, HandoffCheckSla, HandoffExpireOffer, HandoffMatch,
+    OutboundWebhookReplayPart,
 };
 use tandem_domain::decision::Job;
 
@@ -38,6 +41,11 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
             handoff::run(app, call, HandoffCheckSla { handoff, revision }).await
         }
         Job::RunInboundDelivery { delivery, round } => run_inbound_delivery::run(app, call, delivery, round).await,
+        Job::ApplyEvents { source, batch } => apply_events::run(app, call, source, batch).await,
+        Job::DeliverWebhook { delivery, round } => deliver_webhook::run(app, call, delivery, round).await,
+        Job::ReplayWebhook { webhook, since, until } => {
+            settle(app, call, OutboundWebhookReplayPart { webhook, since, until }).await
+        }
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,
     }

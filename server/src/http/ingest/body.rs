@@ -1,0 +1,151 @@
+//! A body as SDKs send it: perhaps compressed, perhaps with numbers that JSON does not have.
+
+use super::HttpError;
+use axum::body::to_bytes;
+use axum::http::{HeaderMap, StatusCode, header};
+use flate2::read::MultiGzDecoder;
+use serde_json::Value;
+use std::io::Read;
+
+/// The largest body, in bytes, as it is when it is not compressed.
+pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
+/// What gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// A body that was read.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// What it says: an object.
+    pub(super) value: Value,
+    /// How long it is, not compressed.
+    pub(super) bytes: usize,
+}
+
+/// Reads a body, no more of it than is allowed, whatever it inflates to.
+pub(super) async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Body, HttpError> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY) {
+        return Err(HttpError::too_large(MAX_BODY));
+    }
+    // A sender that broke off does not read the answer, so that only the limit needs a name.
+    let sent = to_bytes(body, MAX_BODY).await.map_err(|_error| HttpError::too_large(MAX_BODY))?;
+    // Some senders compress and do not say so, and some say so of what a proxy has inflated.
+    let parse = move || parse(&sent);
+    match tokio::task::spawn_blocking(parse).await {
+        Ok(parsed) => parsed,
+        Err(_panicked) => Err(HttpError::internal()),
+    }
+}
+
+fn bad(message: impl Into<String>) -> HttpError {
+    HttpError::new(StatusCode::BAD_REQUEST, "EVENTS_NOT_JSON", message)
+}
+
+fn parse(sent: &[u8]) -> Result<Body, HttpError> {
+    let inflated;
+    let text = if sent.starts_with(&GZIP) {
+        inflated = inflate(sent)?;
+        inflated.as_slice()
+    } else {
+        sent
+    };
+    let value = match serde_json::from_slice(text) {
+        Ok(value) => value,
+        Err(error) => match finite(text) {
+            Some(mended) => {
+                serde_json::from_slice(&mended).map_err(|_| bad(format!("the body is not JSON: {error}")))?
+            }
+            None => return Err(bad(format!("the body is not JSON: {error}"))),
+        },
+    };
+    match value {
+        Value::Object(_) => Ok(Body { value, bytes: text.len() }),
+        _ => Err(bad("the body is not a JSON object")),
+    }
+}
+
+fn inflate(sent: &[u8]) -> Result<Vec<u8>, HttpError> {
+    let mut inflated = Vec::new();
+    let limit = MAX_BODY as u64 + 1;
+    let read = MultiGzDecoder::new(sent).take(limit).read_to_end(&mut inflated);
+    if inflated.len() > MAX_BODY {
+        return Err(HttpError::too_large(MAX_BODY));
+    }
+    read.map_err(|error| bad(format!("the body is not whole gzip: {error}")))?;
+    Ok(inflated)
+}
+
+/// The same with null where Python's JSON has `NaN` or an `Infinity`, which would lose everything else that was sent with it.
+/// None where there is nothing of the kind.
+fn finite(text: &[u8]) -> Option<Vec<u8>> {
+    const WORDS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
+    let mut mended = Vec::with_capacity(text.len());
+    let (mut at, mut in_text, mut found) = (0, false, false);
+    while let Some(byte) = text.get(at) {
+        if !in_text && let Some(word) = WORDS.iter().find(|word| text[at..].starts_with(word)) {
+            mended.extend_from_slice(b"null");
+            at += word.len();
+            found = true;
+            continue;
+        }
+        if in_text && *byte == b'\\' {
+            // Whatever is escaped ends no text.
+            mended.extend_from_slice(&text[at..(at + 2).min(text.len())]);
+            at += 2;
+            continue;
+        }
+        in_text ^= *byte == b'"';
+        mended.push(*byte);
+        at += 1;
+    }
+    found.then_some(mended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::json;
+    use std::io::Write;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn refused(sent: &[u8]) -> u16 {
+        parse(sent).unwrap_err().status.as_u16()
+    }
+
+    #[test]
+    fn plain_and_compressed_say_the_same() {
+        let text = br#"{ "a": 1 }"#;
+        assert_eq!(parse(text).unwrap().value, json!({ "a": 1 }));
+        assert_eq!(parse(&gzip(text)).unwrap().value, json!({ "a": 1 }));
+    }
+
+    #[test]
+    fn a_bomb_is_not_inflated_and_what_is_broken_is_refused() {
+        let bomb = gzip(&vec![b' '; 200 * 1024 * 1024]);
+        assert!(bomb.len() < MAX_BODY);
+        assert_eq!(refused(&bomb), 413);
+        let whole = gzip(br#"{ "a": 1 }"#);
+        assert_eq!(refused(&whole[..whole.len() - 4]), 400);
+        for text in ["", "[]", "7", "{", "{\"a\":}", "\u{feff}{}"] {
+            assert_eq!(refused(text.as_bytes()), 400, "{text}");
+        }
+        assert_eq!(refused("[".repeat(100_000).as_bytes()), 400);
+        assert_eq!(refused(&[0xff, 0xfe]), 400);
+    }
+
+    #[test]
+    fn a_number_that_json_does_not_have_is_null_and_texts_are_left_alone() {
+        let text = br#"{ "a": NaN, "b": [-Infinity, Infinity], "c": "NaN \" Infinity \\", "d": 1 }"#;
+        let expected = json!({ "a": null, "b": [null, null], "c": "NaN \" Infinity \\", "d": 1 });
+        assert_eq!(parse(text).unwrap().value, expected);
+        assert_eq!(refused(br#"{ "a": NaNa }"#), 400);
+        assert_eq!(refused(br#"{ "a": NaN, "b": "\"#), 400);
+    }
+}

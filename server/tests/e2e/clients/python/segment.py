@@ -1,0 +1,54 @@
+"""501 calls through Segment's SDK for Python, as a program of somebody's makes them.
+Prints {sent, messageIds} as JSON; fails where a call or its delivery did.
+
+  python segment.py URL WRITE_KEY
+"""
+
+import json
+import sys
+from pathlib import Path
+
+# Python looks beside this file first, where "segment" is this file and not the SDK.
+HERE = Path(__file__).resolve().parent
+sys.path = [folder for folder in sys.path if Path(folder).resolve() != HERE]
+
+from segment.analytics import Client  # noqa: E402
+
+COUNT = 501
+
+
+def once(analytics):
+    """The calls that come once. The SDK makes a text of a number that is a user's id."""
+    yield analytics.alias("segment-python-visitor-0", "segment-python-user-0")
+    yield analytics.group("segment-python-user-1", "segment-python-company-1", {"name": "Example, Inc."})
+    yield analytics.track(anonymous_id="segment-python-visitor-2", event="Visited", properties={"number": 2})
+    yield analytics.track(4100003, "Numbered", {"number": 3})
+
+
+def call(analytics, number):
+    who = {"user_id": f"segment-python-user-{number}", "anonymous_id": f"segment-python-visitor-{number}"}
+    match number % 8:
+        case 0:
+            return analytics.identify(**who, traits={"email": f"{who['user_id']}@example.com", "plan": "trial"})
+        case 1:
+            url = f"https://example.com/pricing?of={number}"
+            return analytics.page(**who, category="Docs", name="Pricing", properties={"url": url})
+        case 2:
+            return analytics.screen(**who, name="Inbox", properties={"number": number})
+        case _:
+            properties = {"number": number, "total": number / 4, "currency": "EUR"}
+            return analytics.track(**who, event="Order Placed", properties=properties)
+
+
+def main(url, write_key):
+    failures = []
+    analytics = Client(write_key, host=url, on_error=lambda error, batch: failures.append(f"{len(batch)}: {error}"))
+    calls = list(once(analytics))
+    calls += [call(analytics, number) for number in range(len(calls), COUNT)]
+    analytics.shutdown()
+    if failures or not all(queued for queued, _ in calls):
+        sys.exit("not all were delivered: " + "; ".join(failures))
+    print(json.dumps({"sent": len(calls), "messageIds": [message["messageId"] for _, message in calls]}))
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,68 @@
+//! A receiver of webhooks that answers as it is told to and remembers what it was sent.
+
+use chrono::TimeDelta;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use tandem_app::outbound::{PortFuture, Post, Reply, Unsent, WebhookSender};
+
+/// How a receiver answers.
+pub type Answer = Result<Reply, Unsent>;
+
+/// Every address answers 204 unless it was told otherwise.
+#[derive(Default)]
+pub struct FakeReceiver {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    posts: Vec<Post>,
+    answers: HashMap<String, Answer>,
+}
+
+impl FakeReceiver {
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on an address answers with this status, and asks to be left alone for so many seconds.
+    pub fn answer(&self, url: &str, status: u16, retry_after: Option<i64>) {
+        let reply = Reply { status, retry_after: retry_after.map(TimeDelta::seconds), excerpt: "said".to_owned() };
+        self.inner().answers.insert(url.to_owned(), Ok(reply));
+    }
+
+    /// From now on an address cannot be reached.
+    pub fn fail(&self, url: &str, code: &'static str) {
+        let unsent = Unsent { code, message: "it could not be reached".to_owned() };
+        self.inner().answers.insert(url.to_owned(), Err(unsent));
+    }
+
+    /// What was posted so far, the refused tries included.
+    pub fn posts(&self) -> Vec<Post> {
+        self.inner().posts.clone()
+    }
+
+    /// The bodies that an address was sent.
+    pub fn bodies(&self, url: &str) -> Vec<Value> {
+        let posts = self.posts().into_iter().filter(|post| post.url == url);
+        posts.map(|post| serde_json::from_str(&post.body).unwrap_or_default()).collect()
+    }
+}
+
+impl WebhookSender for FakeReceiver {
+    fn post(&self, post: Post) -> PortFuture<'_, Answer> {
+        let mut inner = self.inner();
+        let answer = inner.answers.get(&post.url).cloned();
+        inner.posts.push(post);
+        let usual = Ok(Reply { status: 204, retry_after: None, excerpt: String::new() });
+        Box::pin(std::future::ready(answer.unwrap_or(usual)))
+    }
+
+    fn check(&self, url: &str) -> Result<(), Unsent> {
+        if url.starts_with("https://") {
+            return Ok(());
+        }
+        Err(Unsent { code: "WEBHOOK_URL_INVALID", message: "a webhook is posted to an https address".to_owned() })
+    }
+}
