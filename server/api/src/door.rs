@@ -9,6 +9,13 @@ use std::convert::Infallible;
 /// The character that is refused.
 const NUL: char = '\0';
 
+/// Marks what is wrong with the input: the protocol's code, and more exactly the reason.
+fn bad_input(error: &mut ServerError, reason: &str) {
+    let extensions = error.extensions.get_or_insert_default();
+    extensions.set("code", "BAD_USER_INPUT");
+    extensions.set("reason", reason);
+}
+
 /// Why a request is not executed, where its variables or its document hold the character.
 pub(crate) fn refuse_nul(request: &mut Request) -> Option<ServerError> {
     let in_variables = request.variables.iter().any(|(_, value)| holds_nul(value));
@@ -18,7 +25,7 @@ pub(crate) fn refuse_nul(request: &mut Request) -> Option<ServerError> {
     }
     let message = "a text holds the character U+0000, which cannot be stored; leave it out";
     let mut error = ServerError::new(message, None);
-    error.extensions.get_or_insert_default().set("code", "NUL_CHARACTER");
+    bad_input(&mut error, "NUL_CHARACTER");
     Some(error)
 }
 
@@ -43,7 +50,7 @@ pub(crate) fn refuse_missing_variables(request: &mut Request) -> Option<ServerEr
     let (name, kind) = (&missing.node.name.node, &missing.node.var_type.node);
     let message = format!("the variable ${name} of the type {kind} must have a value");
     let mut error = ServerError::new(message, Some(missing.pos));
-    error.extensions.get_or_insert_default().set("code", "VARIABLE_MISSING");
+    bad_input(&mut error, "VARIABLE_MISSING");
     Some(error)
 }
 

@@ -189,6 +189,8 @@ user_error_codes! {
     LeadExists = "LEAD_EXISTS",
     /// A lead needs a source of 1 to 80 characters.
     LeadSourceInvalid = "LEAD_SOURCE_INVALID",
+    /// The id of a lead where it came from has 1 to 200 characters.
+    LeadExternalIdInvalid = "LEAD_EXTERNAL_ID_INVALID",
     /// A priority is 0 to 100.
     LeadPriorityOutOfRange = "LEAD_PRIORITY_OUT_OF_RANGE",
     /// A grade is `A1` to `D4`.
@@ -565,6 +567,8 @@ user_error_codes! {
     InteractionBadUrl = "INTERACTION_BAD_URL",
     /// The properties of an interaction are too large.
     InteractionTooLarge = "INTERACTION_TOO_LARGE",
+    /// The expression would take too long, or too much memory, over these data.
+    ExpressionTooCostly = "EXPRESSION_TOO_COSTLY",
     // the runner
     /// Calling jobs off needs a reason.
     JobsReason = "JOBS_REASON",

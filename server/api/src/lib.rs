@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod accounts;
+mod coercion;
 mod connection;
 mod context;
 mod cost;
@@ -98,11 +99,14 @@ pub struct Subscription(
 /// The schema over an application.
 pub type TandemSchema = Schema<Query, Mutation, Subscription>;
 
+/// The most fields of an operation, as the library counts them; what pages multiply is counted by `cost`.
+const MOST_FIELDS: usize = 5_000;
+
 /// Builds the schema; without an application it can only be printed.
 pub fn schema(app: Option<App>) -> TandemSchema {
     let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .limit_depth(15)
-        .limit_complexity(cost::MOST)
+        .limit_complexity(MOST_FIELDS)
         .limit_recursive_depth(48)
         .limit_directives(8)
         .disable_suggestions()
@@ -161,6 +165,7 @@ fn admit(app: &App, caller: Caller, request: Request) -> Result<(Request, Option
     let mut request = request.data(loaders::loader(app.store.clone())).data(caller);
     let refused = door::refuse_nul(&mut request)
         .or_else(|| door::refuse_missing_variables(&mut request))
+        .or_else(|| coercion::refuse_misfits(&mut request))
         .or_else(|| door::refuse_several_roots(&mut request));
     match refused {
         Some(error) => Err(error),

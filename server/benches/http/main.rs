@@ -1,12 +1,16 @@
 //! How fast requests are answered, over real sockets, beside a floor in the same run.
 //!
-//! `just bench-http`, or `cargo bench -p tandem-server --bench http -- [--requests N] [--only NAME,NAME] [--on DATABASE]`; the
-//! names are abuse and webhooks, the databases sqlite and postgres. PostgreSQL is started by the run, with default durability
+//! `just bench-http`, or `cargo bench -p tandem-server --bench http -- [--requests N] [--contacts N] [--only NAME,NAME]
+//! [--on DATABASE]`; the names are abuse, webhooks, pages and ingest, the databases sqlite and postgres. Pages and ingest are
+//! measured over `--contacts` contacts, which take their time to be written: a million is the figure that is aimed at. PostgreSQL is started by the run, with default durability
 //! (fsync on); SQLite syncs every commit. Figures are of the machine they were taken on: read them beside the floor.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on fails")]
 
 mod abuse;
+mod grown;
+mod ingest;
+mod pages;
 mod webhooks;
 
 use mimalloc::MiMalloc;
@@ -40,6 +44,8 @@ impl Bench {
         // What is measured is not how well the limits hold.
         settings.server.requests_per_second = u32::MAX.try_into().unwrap();
         settings.server.request_burst = u32::MAX.try_into().unwrap();
+        settings.server.events_per_second = u32::MAX.try_into().unwrap();
+        settings.server.event_burst = u32::MAX.try_into().unwrap();
         let (trigger, shutdown) = shutdown::channel();
         let http = Http::new(&settings, world.app.clone(), shutdown).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -99,11 +105,12 @@ async fn timed<T>(request: impl Future<Output = T>) -> (Duration, T) {
 }
 
 fn main() {
-    let (mut requests, mut only, mut on) = (1_000, None, None);
+    let (mut requests, mut contacts, mut only, mut on) = (1_000, 100_000, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--requests" => requests = arguments.next().unwrap().parse().unwrap(),
+            "--contacts" => contacts = arguments.next().unwrap().parse().unwrap(),
             "--only" => only = arguments.next(),
             "--on" => on = arguments.next(),
             // Cargo's own.
@@ -130,6 +137,16 @@ fn main() {
             if wants(&only, "webhooks") {
                 println!("\n{database}: {requests} deliveries to a webhook, 50 at a time");
                 webhooks::run(&bench, requests).await;
+            }
+            if wants(&only, "pages") || wants(&only, "ingest") {
+                println!("\n{database}: pages and events over a database that has grown, 8 at a time");
+                let grown = grown::grow(&bench, contacts).await;
+                if wants(&only, "pages") {
+                    pages::run(&bench, &grown, requests).await;
+                }
+                if wants(&only, "ingest") {
+                    ingest::run(&bench, requests / 2).await;
+                }
             }
         }
     });

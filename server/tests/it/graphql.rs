@@ -100,7 +100,7 @@ async fn a_text_with_a_nul_and_nested_pages_are_bad_requests() {
     let (_, issued) = server.token("ada", Role::Admin, None).await;
     let token = issued.secret.unwrap();
     for (query, code) in [
-        (r#"mutation { teamCreate(input: { name: "\u0000", side: SALES }) { team { id } } }"#, "NUL_CHARACTER"),
+        (r#"mutation { teamCreate(input: { name: "\u0000", side: SALES }) { team { id } } }"#, "BAD_USER_INPUT"),
         ("{ accounts(first: 100) { nodes { contacts(first: 100) { nodes { id } } } } }", "QUERY_TOO_COMPLEX"),
     ] {
         let answer = server.query(Some(&token), query).await;

@@ -13,6 +13,7 @@ mod metrics;
 mod plain;
 mod server;
 mod socket;
+mod statements;
 mod subscriptions;
 mod unsubscribe;
 mod webhooks;

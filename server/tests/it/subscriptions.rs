@@ -175,9 +175,9 @@ on_both_databases! {
         let (_, _, mut socket) = stage.user("sina", Role::Sdr, None).await;
         let query = "subscription($id: ID!) { handoffChanged(id: $id) { id } }";
         for (id, variables, code) in [
-            ("1", json!({}), "VARIABLE_MISSING"),
-            ("2", json!({ "id": null }), "VARIABLE_MISSING"),
-            ("3", json!({ "id": "a\u{0}" }), "NUL_CHARACTER"),
+            ("1", json!({}), "BAD_USER_INPUT"),
+            ("2", json!({ "id": null }), "BAD_USER_INPUT"),
+            ("3", json!({ "id": "a\u{0}" }), "BAD_USER_INPUT"),
         ] {
             socket.subscribe(id, query, variables).await;
             let refused = socket.hear().await.unwrap();

@@ -106,7 +106,7 @@ impl Command for TeamCreate {
 
     async fn decide(&self, _: &Tx, call: &Call, env: &Env) -> Result<Decision<Team>> {
         let id: TeamId = env.id(call.now(env));
-        Ok(access::add_team(Team { id, name: self.name.trim().to_owned(), side: self.side }))
+        Ok(access::add_team(Team { id, name: self.name.trim().to_owned(), side: self.side })?)
     }
 }
 

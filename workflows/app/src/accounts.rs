@@ -1,6 +1,6 @@
 //! Commands on accounts.
 
-use crate::book::{Book, row};
+use crate::book::{Book, check_tags, row};
 use crate::written::{Rows, Written, check_rows};
 use crate::{AppError, Call, Command, Env, Result};
 use serde::Serialize;
@@ -110,6 +110,8 @@ impl Command for AccountTag {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Written<Account>>> {
         let before: Account =
             tx.get(self.id).await?.ok_or(AppError::NotFound { what: "Account", id: self.id.into() })?;
+        check_tags("add", &self.add)?;
+        check_tags("remove", &self.remove)?;
         let decision = account::tag(&before, &self.add, &self.remove, call.now(env))?;
         Ok(Written::changed(before, decision))
     }

@@ -332,6 +332,12 @@ impl<R: Record> Book<R> {
     }
 }
 
+/// Refuses tags that are none, by the name of the input field that has them.
+pub(crate) fn check_tags(field: &str, tags: &[String]) -> Result<()> {
+    let checked = tandem_domain::normalise::tags(tags);
+    checked.map(drop).map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some(field)))
+}
+
 /// What became of one row.
 pub fn row<R: Record>(written: Result<Written<R>>) -> Result<RowResult> {
     match written {

@@ -1,6 +1,6 @@
 //! Commands on contacts.
 
-use crate::book::{Book, row};
+use crate::book::{Book, check_tags, row};
 use crate::written::{Rows, Written, check_rows};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
@@ -234,6 +234,8 @@ impl Command for ContactTag {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Written<Contact>>> {
         let before: Contact =
             tx.get(self.id).await?.ok_or(AppError::NotFound { what: "Contact", id: self.id.into() })?;
+        check_tags("add", &self.add)?;
+        check_tags("remove", &self.remove)?;
         let decision = contact::tag(&before, &self.add, &self.remove, call.now(env))?;
         Ok(Written::changed(before, decision))
     }

@@ -137,6 +137,9 @@ pub enum Refusal {
     /// A user without a role could do nothing.
     #[error("a user needs at least one role")]
     NoRole,
+    /// Nobody could tell it from others, or show it.
+    #[error("a name has 1 to {MAX_NAME} characters, none of them a control character")]
+    BadName,
     /// An end in the past makes a token that never worked.
     #[error("the token would end at {at}, which has passed")]
     ExpiryPassed {
@@ -155,6 +158,7 @@ impl Refusal {
             Self::RoleNotHeld { .. } => "ROLE_NOT_HELD",
             Self::SideMismatch { .. } => "SIDE_MISMATCH",
             Self::NoRole => "USER_WITHOUT_ROLE",
+            Self::BadName => "NAME_INVALID",
             Self::ExpiryPassed { .. } => "TOKEN_EXPIRY_PASSED",
         }
     }
@@ -165,6 +169,7 @@ impl Refusal {
             Self::RoleNotHeld { .. } => Some("role"),
             Self::SideMismatch { .. } => Some("side"),
             Self::NoRole => Some("roles"),
+            Self::BadName => Some("name"),
             Self::ExpiryPassed { .. } => Some("expiresAt"),
             _ => None,
         }
@@ -182,7 +187,16 @@ impl Role {
     }
 }
 
+/// The longest name of a user or a team, in characters.
+pub const MAX_NAME: usize = 120;
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    let fits = (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(Refusal::BadName) }
+}
+
 fn check_user(user: &User) -> Result<(), Refusal> {
+    check_name(&user.name)?;
     if user.roles.is_empty() {
         return Err(Refusal::NoRole);
     }
@@ -212,9 +226,10 @@ pub fn change_user(before: &User, after: User) -> Result<Decision<User>, Refusal
 }
 
 /// Adds a team.
-pub fn add_team(team: Team) -> Decision<Team> {
+pub fn add_team(team: Team) -> Result<Decision<Team>, Refusal> {
+    check_name(&team.name)?;
     let fact = Fact::audit("team.added", team.id).with("name", &team.name).with("side", team.side);
-    Decision::new(team, fact)
+    Ok(Decision::new(team, fact))
 }
 
 /// Issues a token to `user`: it may carry only a role that the user has.

@@ -22,6 +22,13 @@ pub const MAX_TOKENS: usize = 400;
 /// The most loops (`all`, `exists`, `exists_one`, `map`, `filter`) inside one another.
 pub const MAX_LOOP_NESTING: usize = 2;
 
+/// How often the innermost loop may go round at worst.
+const MAX_ROUNDS: u64 = 100_000;
+/// How much memory the texts and lists that sums make may take at worst, in bytes.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// What one value of a list takes, in bytes, about.
+const BYTES_OF_A_VALUE: u64 = 32;
+
 /// The stack for parsing and evaluating, in bytes. The worst expression within the bounds took under 8 MiB in a debug
 /// build, more than a thread of a server has; of what is reserved here only the part that is used becomes memory.
 const STACK: usize = 64 * 1024 * 1024;
@@ -50,6 +57,16 @@ pub enum Refusal {
         /// What went wrong.
         message: String,
     },
+    /// It would take too long, or too much memory, over these data.
+    #[error(
+        "the expression `{source_text}` is too costly over these data: its loops would go round {rounds} times at worst"
+    )]
+    TooCostly {
+        /// The expression.
+        source_text: String,
+        /// How often its innermost loop would go round at worst.
+        rounds: u64,
+    },
     /// The process had no thread to spare. It says nothing about the expression.
     #[error("there was no thread left to evaluate the expression; try again")]
     NoThread,
@@ -69,6 +86,7 @@ impl Refusal {
         match self {
             Self::Syntax { .. } => "EXPRESSION_SYNTAX",
             Self::Failed { .. } | Self::NoThread => "EXPRESSION_FAILED",
+            Self::TooCostly { .. } => "EXPRESSION_TOO_COSTLY",
             Self::NotBoolean { .. } => "EXPRESSION_NOT_BOOLEAN",
         }
     }
@@ -92,6 +110,8 @@ impl Refusal {
 pub struct Expression {
     source: String,
     tree: Arc<IdedExpr>,
+    /// How many loops are inside one another.
+    loops: u32,
 }
 
 impl Expression {
@@ -116,7 +136,8 @@ impl Expression {
         if loops > MAX_LOOP_NESTING {
             return Err(syntax(&format!("at most {MAX_LOOP_NESTING} loops may be inside one another")));
         }
-        Ok(Self { source: source.to_owned(), tree: Arc::new(tree) })
+        let loops = u32::try_from(loops).unwrap_or(u32::MAX);
+        Ok(Self { source: source.to_owned(), tree: Arc::new(tree), loops })
     }
 
     /// The text it was parsed from.
@@ -126,6 +147,7 @@ impl Expression {
 
     /// The value of the expression. `data` is a JSON object whose top-level keys are the variables.
     pub fn evaluate(&self, data: &Value) -> Result<Value, Refusal> {
+        self.afford(data)?;
         let failed = |message: &str| Refusal::Failed { source_text: self.source.clone(), message: short(message) };
         let evaluated = with_stack(|| {
             let mut context = Context::with_env(Arc::clone(&STANDARD));
@@ -139,6 +161,25 @@ impl Expression {
             Broken::NoThread => Err(Refusal::NoThread),
             Broken::Panicked => Err(failed("the evaluation broke off")),
         })
+    }
+
+    /// Refuses what could go on for long, or grow large, over these data, before it begins: once begun it cannot be stopped.
+    fn afford(&self, data: &Value) -> Result<(), Refusal> {
+        let (mut longest, mut largest) = (0, 0);
+        measure(data, &mut longest, &mut largest);
+        // A list may also be written into the expression.
+        let written = self.source.matches(',').count() as u64 + 1;
+        let rounds = longest.max(written).saturating_pow(self.loops);
+        // Within a loop each sum may double what the one before it made; a sum of lists copies them.
+        let sums = self.source.matches('+').count();
+        let growth =
+            if self.loops == 0 { sums as u64 + 1 } else { 1_u64.checked_shl(sums.min(62) as u32).unwrap_or(u64::MAX) };
+        let bytes = largest.max(longest.saturating_mul(BYTES_OF_A_VALUE)).saturating_mul(growth);
+        let bytes = if sums == 0 { 0 } else { bytes.saturating_mul(rounds) };
+        if rounds > MAX_ROUNDS || bytes > MAX_BYTES {
+            return Err(Refusal::TooCostly { source_text: self.source.clone(), rounds });
+        }
+        Ok(())
     }
 
     /// Whether the condition holds. Anything other than true or false is refused.
@@ -156,11 +197,9 @@ impl Expression {
 
     /// The names of the variables it reads, sorted.
     pub fn variables(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.tree.references().variables().into_iter().map(str::to_owned).collect();
-        // Loops are expanded with variables of the interpreter's own.
-        names.retain(|name| !name.starts_with('@'));
-        names.sort_unstable();
-        names
+        let mut names = std::collections::BTreeSet::new();
+        free(&self.tree, &mut Vec::new(), &mut names);
+        names.into_iter().collect()
     }
 }
 
@@ -341,6 +380,61 @@ fn loops(tree: &IdedExpr) -> usize {
     }
 }
 
+/// Collects the variables that are read and not made by a loop around them.
+fn free<'t>(tree: &'t IdedExpr, bound: &mut Vec<&'t str>, names: &mut std::collections::BTreeSet<String>) {
+    match &tree.expr {
+        Expr::Unspecified | Expr::Literal(_) => {}
+        Expr::Ident(name) => {
+            // Loops are expanded with variables of the interpreter's own.
+            if !name.starts_with('@') && !bound.contains(&name.as_str()) {
+                names.insert(name.clone());
+            }
+        }
+        Expr::Call(call) => {
+            call.target.as_deref().into_iter().chain(&call.args).for_each(|part| free(part, bound, names));
+        }
+        Expr::Select(select) => free(&select.operand, bound, names),
+        Expr::List(list) => list.elements.iter().for_each(|part| free(part, bound, names)),
+        Expr::Map(map) => map.entries.iter().for_each(|entry| free_entry(&entry.expr, bound, names)),
+        Expr::Struct(made) => made.entries.iter().for_each(|entry| free_entry(&entry.expr, bound, names)),
+        Expr::Comprehension(each) => {
+            free(&each.iter_range, bound, names);
+            free(&each.accu_init, bound, names);
+            let before = bound.len();
+            bound.extend([each.iter_var.as_str(), each.accu_var.as_str()]);
+            bound.extend(each.iter_var2.as_deref());
+            [&each.loop_cond, &each.loop_step, &each.result].into_iter().for_each(|part| free(part, bound, names));
+            bound.truncate(before);
+        }
+    }
+}
+
+fn free_entry<'t>(entry: &'t EntryExpr, bound: &mut Vec<&'t str>, names: &mut std::collections::BTreeSet<String>) {
+    match entry {
+        EntryExpr::StructField(field) => free(&field.value, bound, names),
+        EntryExpr::MapEntry(entry) => {
+            free(&entry.key, bound, names);
+            free(&entry.value, bound, names);
+        }
+    }
+}
+
+/// The length of the longest list or map within a value, and of the longest text, in bytes.
+fn measure(value: &Value, longest: &mut u64, largest: &mut u64) {
+    match value {
+        Value::String(text) => *largest = (*largest).max(text.len() as u64),
+        Value::Array(items) => {
+            *longest = (*longest).max(items.len() as u64);
+            items.iter().for_each(|item| measure(item, longest, largest));
+        }
+        Value::Object(entries) => {
+            *longest = (*longest).max(entries.len() as u64);
+            entries.values().for_each(|item| measure(item, longest, largest));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Whole numbers become `int`, so that `x + 1` works whatever sign the number has.
 fn to_cel(value: &Value) -> CelValue {
     match value {
@@ -395,6 +489,27 @@ mod tests {
         assert_eq!(holds("", &data).unwrap_err().code(), "EXPRESSION_SYNTAX");
         let refusal = holds("true &&\n  (1 + )", &data).unwrap_err();
         assert_eq!(refusal.line(), Some(2), "{refusal}");
+    }
+
+    #[test]
+    fn a_variable_of_a_loop_is_none_of_the_datas() {
+        let names = |source: &str| Expression::parse(source).unwrap().variables();
+        assert_eq!(names("payload.l.all(x, x > 0 && y)"), ["payload", "y"]);
+        assert_eq!(names("a.map(x, b.filter(y, y == x)).size() > 0 && x == 1"), ["a", "b", "x"]);
+        assert_eq!(names("{'k': v}.k == [w][0]"), ["v", "w"]);
+    }
+
+    #[test]
+    fn what_would_take_too_long_or_grow_too_large_is_refused_before_it_begins() {
+        let list = |length: usize| json!({ "l": vec![1; length], "a": "x".repeat(60_000) });
+        let code = |source: &str, length| holds(source, &list(length)).map_err(|refusal| refusal.code());
+        assert_eq!(code("l.all(x, l.all(y, y == x))", 300), Ok(true));
+        assert_eq!(code("l.all(x, l.all(y, y == x))", 1_000), Err("EXPRESSION_TOO_COSTLY"));
+        assert_eq!(code("l.map(x, a + a).size() > 0", 60_000), Err("EXPRESSION_TOO_COSTLY"));
+        assert_eq!(code("l.map(x, l + l).size() > 0", 5_000), Err("EXPRESSION_TOO_COSTLY"));
+        let doubled = format!("[a]{}.size() > 0", ".map(x, x + x)".repeat(30));
+        assert_eq!(code(&doubled, 1), Err("EXPRESSION_TOO_COSTLY"));
+        assert_eq!(code("a + a + a != '' && l.exists(x, x + 1 == 2)", 50), Ok(true));
     }
 
     #[test]

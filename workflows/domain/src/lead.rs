@@ -13,6 +13,7 @@ pub use grade::{FitGrade, Grade, IntentGrade};
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, UserId};
+use crate::normalise;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -228,6 +229,9 @@ pub enum Refusal {
     /// The source is empty or longer than 80 characters.
     #[error("a lead needs a source of 1 to 80 characters; say where it came from, e.g. `webinar`")]
     SourceInvalid,
+    /// The id where it came from has another form.
+    #[error("the id of a lead where it came from has 1 to 200 characters, none of them a control character")]
+    ExternalIdInvalid,
     /// The priority is above 100.
     #[error("a priority is 0 (least urgent) to 100; {given} is not")]
     PriorityOutOfRange {
@@ -273,6 +277,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::SourceInvalid => "LEAD_SOURCE_INVALID",
+            Self::ExternalIdInvalid => "LEAD_EXTERNAL_ID_INVALID",
             Self::PriorityOutOfRange { .. } => "LEAD_PRIORITY_OUT_OF_RANGE",
             Self::GradeInvalid { .. } => "LEAD_GRADE_INVALID",
             Self::NotAllowed { .. } => "LEAD_MOVE_NOT_ALLOWED",
@@ -287,6 +292,7 @@ impl Refusal {
     pub const fn field(&self) -> Option<&'static str> {
         match self {
             Self::SourceInvalid => Some("source"),
+            Self::ExternalIdInvalid => Some("externalId"),
             Self::PriorityOutOfRange { .. } => Some("priority"),
             Self::GradeInvalid { .. } => Some("grade"),
             Self::DuePassed { .. } => Some("until"),
@@ -370,12 +376,13 @@ fn check_priority(given: u8) -> Result<(), Refusal> {
 pub fn receive(new: NewLead, patience: &Patience, now: DateTime<Utc>) -> Result<Decision<Lead>, Refusal> {
     check_priority(new.priority)?;
     let due = patience.triage(now);
+    let external_id = new.external_id.as_deref().map(normalise::external_id).transpose();
     let lead = Lead {
         id: new.id,
         contact: new.contact,
         account: new.account,
         source: normalise_source(&new.source)?,
-        external_id: new.external_id,
+        external_id: external_id.map_err(|_| Refusal::ExternalIdInvalid)?,
         stage: Stage::Received,
         stage_since: now,
         owner: Owner::Marketing,

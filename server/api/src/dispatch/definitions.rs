@@ -197,18 +197,18 @@ fn draft(input: WorkingCalendarSaveInput) -> Result<Draft, AppError> {
 }
 
 fn pool(input: PoolSaveInput) -> Result<PoolDraft, AppError> {
-    let member = |member: PoolMemberInput| {
+    let member = |(place, member): (usize, PoolMemberInput)| {
         Ok(MemberDraft {
-            user: local(&member.user_id, "members.userId")?,
+            user: local(&member.user_id, &format!("members.{place}.userId"))?,
             weight: member.weight,
             capacity: member.capacity,
-            calendar: local_opt(member.calendar_id.as_ref(), "members.calendarId")?,
+            calendar: local_opt(member.calendar_id.as_ref(), &format!("members.{place}.calendarId"))?,
         })
     };
     Ok(PoolDraft {
         key: input.key,
         name: input.name,
-        members: input.members.into_iter().map(member).collect::<Result<_, AppError>>()?,
+        members: input.members.into_iter().enumerate().map(member).collect::<Result<_, AppError>>()?,
         calendar: local(&input.calendar_id, "calendarId")?,
         accept_within: input.accept_within_minutes,
         work_within: input.work_within_minutes,
@@ -254,11 +254,11 @@ impl DefinitionMutation {
         input: RoutingTableSaveInput,
     ) -> Result<RoutingTableSavePayload, ApiError> {
         let done = async {
-            let rule = |rule: RoutingRuleInput| {
-                let pool = local(&rule.pool_id, "rules.poolId")?;
+            let rule = |(place, rule): (usize, RoutingRuleInput)| {
+                let pool = local(&rule.pool_id, &format!("rules.{place}.poolId"))?;
                 Ok(RoutingRule { name: rule.name, when: rule.when, pool })
             };
-            let rules = input.rules.into_iter().map(rule).collect::<Result<_, AppError>>()?;
+            let rules = input.rules.into_iter().enumerate().map(rule).collect::<Result<_, AppError>>()?;
             let draft = TableDraft { rules, fallback: local(&input.fallback_pool_id, "fallbackPoolId")? };
             ctx.run(input.idempotency_key, RoutingTableSave { draft }).await
         };

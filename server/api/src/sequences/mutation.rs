@@ -205,7 +205,11 @@ fn problems(source: &str, done: &Result<(), &AppError>) -> Option<Vec<UserError>
     let error = |problem: tandem_domain::sequence::Problem| {
         let line = problem.line.map(|line| format!("line {line}: ")).unwrap_or_default();
         Some(UserError {
-            field: Some(vec!["source".to_owned(), problem.path]),
+            field: Some(
+                std::iter::once("source".to_owned())
+                    .chain(Some(problem.path).filter(|path| !path.is_empty()))
+                    .collect(),
+            ),
             message: format!("{line}{}", problem.message),
             code: UserErrorCode::of(problem.rule.as_str())?,
         })

@@ -52,6 +52,44 @@ on_both_databases! {
         assert_eq!(trace(&world).await, before);
     }
 
+    async fn a_value_that_does_not_fit_is_refused_before_anything_is_done(world: World) {
+        let (_, admin) = world.user("ada", Role::Admin, None).await;
+        let before = trace(&world).await;
+        let first = "one: teamCreate(input: { name: \"A\", side: SALES }) { team { id } }";
+        let team = |name: &str| format!("teamCreate(input: {{ name: {name}, side: SALES }}) {{ team {{ id }} }}");
+        let task = "taskCreate(input: { contactId: \"x\", title: \"x\", dueAt: $d }) { workItem { id } }";
+        let page = "eventSourceRotateKey(input: { sourceId: \"x\", overlapHours: $n }) { source { id } }";
+        for (variables, second, values) in [
+            ("", "teamCreate(input: \"x\") { team { id } }".to_owned(), json!({})),
+            ("", team("7"), json!({})),
+            ("", "teamCreate(input: { name: \"B\", side: NOWHERE }) { team { id } }".to_owned(), json!({})),
+            ("", "teamCreate(input: { name: \"B\" }) { team { id } }".to_owned(), json!({})),
+            ("", "teamCreate(input: { name: \"B\", side: SALES, more: 1 }) { team { id } }".to_owned(), json!({})),
+            ("($s: String!)", team("$s"), json!({ "s": 7 })),
+            ("($s: String!)", team("$s"), json!({ "s": ["B"] })),
+            ("($d: DateTime!)", task.to_owned(), json!({ "d": "+262142-12-31T23:59:59Z" })),
+            ("($d: DateTime!)", task.to_owned(), json!({ "d": "yesterday" })),
+            ("($n: Int!)", page.to_owned(), json!({ "n": 2_147_483_648_i64 })),
+            ("($n: Int!)", page.to_owned(), json!({ "n": "1" })),
+            ("", "userCreate(input: { name: \"B\", email: \"nobody\", roles: [SDR] }) { user { id } }".to_owned(), json!({})),
+        ] {
+            let answer = ask(&world, &admin, &format!("mutation{variables} {{ {first} two: {second} }}"), values).await;
+            let code = &answer["errors"][0]["extensions"]["code"];
+            // What the library's own rules see, they see first, and as early.
+            assert!(*code == "BAD_USER_INPUT" || *code == "GRAPHQL_VALIDATION_FAILED", "{second}: {answer}");
+            let message = answer["errors"][0]["message"].as_str().unwrap();
+            assert!(!["not used", "Unknown", "has no field"].iter().any(|other| message.contains(other)) || second.contains("more: 1"), "{second}: {answer}");
+            assert_eq!((&answer["data"], trace(&world).await), (&Value::Null, before), "{second}");
+        }
+        // What fits is done, in the ways that the specification allows to write it.
+        let good = "mutation($side: Side!, $roles: [Role!]!, $email: EmailAddress = \"b@example.com\") {
+            teamCreate(input: { name: \"A\", side: $side }) { team { id } }
+            userCreate(input: { name: \"B\", email: $email, roles: $roles }) { user { id } userErrors { message } } }";
+        let answer = ask(&world, &admin, good, json!({ "side": "SALES", "roles": "SDR" })).await;
+        assert!(answer["data"]["teamCreate"]["team"]["id"].is_string(), "{answer}");
+        assert!(answer["data"]["userCreate"]["user"]["id"].is_string(), "{answer}");
+    }
+
     async fn nested_pages_are_refused_before_they_are_executed(world: World) {
         let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
         let nested = |size: u32| format!("{{ targetAccountLists(first: {size}) {{ nodes {{ memberships(first: {size}) {{ nodes {{
@@ -78,7 +116,7 @@ on_both_databases! {
         for (document, variables) in cases {
             let answer = ask(&world, &sdr, &document, variables).await;
             assert_eq!(answer["data"], Value::Null, "{document}: {answer}");
-            assert_eq!(answer["errors"][0]["extensions"]["code"], "NUL_CHARACTER", "{document}: {answer}");
+            assert_eq!(answer["errors"][0]["extensions"]["reason"], "NUL_CHARACTER", "{document}: {answer}");
             assert_eq!(trace(&world).await, before, "{document} left something behind");
         }
         // A backslash before the escape makes it plain text.
@@ -102,7 +140,7 @@ on_both_databases! {
         for (document, variables, name) in cases {
             let answer = ask(&world, &sdr, document, variables).await;
             assert_eq!(answer["data"], Value::Null, "{answer}");
-            assert_eq!(answer["errors"][0]["extensions"]["code"], "VARIABLE_MISSING", "{answer}");
+            assert_eq!(answer["errors"][0]["extensions"]["reason"], "VARIABLE_MISSING", "{answer}");
             assert!(answer["errors"][0]["message"].as_str().unwrap().contains(name), "{answer}");
             assert_eq!(trace(&world).await, before, "{document} left something behind");
         }

@@ -29,9 +29,9 @@ struct Read {
     kind: EventKind,
 }
 
-fn read(source: &EventSource, event: IngestedEvent) -> std::result::Result<Read, IngestedEvent> {
-    let Ok(Value::Object(fields)) = serde_json::from_str(&event.payload) else { return Err(event) };
-    let Some(kind) = event.kind else { return Err(event) };
+fn read(source: &EventSource, event: IngestedEvent) -> std::result::Result<Read, IngestedEventId> {
+    let Ok(Value::Object(fields)) = serde_json::from_str(&event.payload) else { return Err(event.id) };
+    let Some(kind) = event.kind else { return Err(event.id) };
     let [anonymous, user] = ["anonymousId", "userId"].map(|name| event::id(fields.get(name)));
     let keys = Keys::of(anonymous.as_deref(), user.as_deref(), &source.user_system);
     Ok(Read { event, fields, keys, kind })
@@ -99,9 +99,9 @@ impl Command for EventsApply {
         for event in waiting {
             match read(&self.definition, event) {
                 Ok(read) => events.push(read),
-                Err(event) => {
+                Err(id) => {
                     let fault = Fault::new("EVENT_NOT_AN_OBJECT", "an event is a JSON object");
-                    applied.settled.push((event.id, State::Refused, Some(fault)));
+                    applied.settled.push((id, State::Refused, Some(fault)));
                 }
             }
         }

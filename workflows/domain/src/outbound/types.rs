@@ -27,7 +27,6 @@ pub const EVENT_TYPES: &[&str] = &[
     "enrollment.started",
     "events.applied",
     "events.received",
-    "handoff.accept",
     "handoff.accepted",
     "handoff.assigned",
     "handoff.closed",
@@ -64,7 +63,6 @@ pub const EVENT_TYPES: &[&str] = &[
     "lead.escalated",
     "lead.graded",
     "lead.lost",
-    "lead.lost_sight",
     "lead.marked_duplicate",
     "lead.nurture_ended",
     "lead.nurtured",
@@ -174,8 +172,8 @@ mod tests {
         "visitor",
         "work_item",
     ];
-    /// What looks like a fact and is none: keys of identities, fields in tests.
-    const OTHERS: [&str; 10] = [
+    /// What looks like a fact of the ledger and is none: keys of identities, fields in tests, facts of administration.
+    const OTHERS: [&str; 12] = [
         "account.domain",
         "account.name",
         "account.registry",
@@ -186,6 +184,8 @@ mod tests {
         "sequence.published",
         "outbound_webhook.saved",
         "outbound_webhook.secret_rotated",
+        "outbound_webhook.replay_begun",
+        "outbound_webhook.replayed",
     ];
 
     fn literals(folder: &Path, found: &mut BTreeSet<String>) {
@@ -197,7 +197,8 @@ mod tests {
                 && !path.ends_with("outbound/types.rs")
             {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let texts = text.split('"').skip(1).step_by(2);
+                // Line by line, since a quote may be a character of its own.
+                let texts = text.lines().flat_map(|line| line.split('"').skip(1).step_by(2));
                 let named = texts.filter(|text| {
                     let plain = |part: &str| {
                         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')

@@ -15,6 +15,8 @@ pub const MAX_SOURCE: usize = 64 * 1024;
 pub const MAX_OUTPUT: usize = 256 * 1024;
 /// The most instructions for one result.
 const FUEL: u64 = 50_000;
+/// The most sums of one tag.
+const MAX_SUMS: usize = 16;
 /// The statements that are allowed.
 const STATEMENTS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
 
@@ -270,13 +272,22 @@ fn scan(source: &str) -> Result<(), Refusal> {
 /// Checks the names of filters and tests from the beginning of a tag to its end: the engine looks them up only when
 /// it comes to them, which may be months after the definition was published.
 fn check_tag(inside: &str) -> Result<(), String> {
-    let mut rest = inside;
+    let (mut rest, mut sums) = (inside, 0);
     while let Some(c) = rest.chars().next() {
         let after = &rest[c.len_utf8()..];
         if rest.starts_with("}}") || rest.starts_with("%}") {
             break;
         }
         let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        // They make much of little: lists repeated, texts doubled, faster than the engine counts its steps.
+        match c {
+            '*' => return Err("`*` is not allowed".to_owned()),
+            '~' | '+' => sums += 1,
+            _ => {}
+        }
+        if sums > MAX_SUMS {
+            return Err(format!("at most {MAX_SUMS} of `~` and `+` may be in one tag"));
+        }
         rest = match c {
             '"' | '\'' => {
                 let mut escaped = false;
