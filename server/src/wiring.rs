@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_app::Tracking;
 use tandem_app::email::port::{Mailbox, Mailer};
 use tandem_app::outbound::{Hooks, NoSender, WebhookSender};
 use tandem_app::{App, AppError, Call, Chance, Clock, Env, Ids, Links, Mail, QueueRules, TaxonomyLibraryInstall};
@@ -109,6 +110,7 @@ pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
         links: Links::after(&settings.server.base_url(), secret.as_bytes(), settings.links.old_secrets.reveal())?,
         from: named(from, &smtp.from_name),
         reply_to: (!smtp.reply_to.is_empty()).then(|| named(&smtp.reply_to, "")),
+        tracking: Tracking { opens: settings.links.track_opens, clicks: settings.links.track_clicks },
     })
 }
 

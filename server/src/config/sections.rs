@@ -210,6 +210,10 @@ pub struct Links {
     pub secret: Secret,
     /// Signed links before, the oldest first; `-` in the place of one that shall open nothing any more.
     pub old_secrets: Secret,
+    /// Whether a picture tells that an e-mail was opened.
+    pub track_opens: bool,
+    /// Whether links of e-mails lead through here.
+    pub track_clicks: bool,
 }
 
 /// `[leads]`

@@ -23,6 +23,7 @@ use people::People;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
+use tandem_app::Tracking;
 use tandem_app::email::port::Mailbox;
 use tandem_app::email::{Links, Mail};
 use tandem_app::outbound::{Hooks, NoSender};
@@ -132,6 +133,7 @@ pub async fn play(stage: Stage) -> Result<Played> {
         links: Links::new(&base_url, link_secret.as_bytes())?,
         from: Mailbox::named("Tandem demo", "hello@tandem.example"),
         reply_to: None,
+        tracking: Tracking::default(),
     });
     let clock = Arc::new(VirtualClock::new(progress.start_ms));
     let env = Env {

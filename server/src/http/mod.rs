@@ -12,6 +12,7 @@ mod params;
 mod rate;
 pub mod request;
 mod router;
+mod tracking;
 pub mod unsubscribe;
 mod webhooks;
 mod websocket;

@@ -6,7 +6,7 @@ use super::ingest::{self, Collector};
 use super::rate::Rate;
 use super::request::{self, Frame};
 use super::websocket::Sockets;
-use super::{graphql, health, metrics, unsubscribe, webhooks, websocket};
+use super::{graphql, health, metrics, tracking, unsubscribe, webhooks, websocket};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
 use crate::wiring;
@@ -103,6 +103,7 @@ pub fn router(http: Http) -> Router {
         .merge(front)
         .merge(webhooks::routes())
         .merge(ingest::routes())
+        .merge(tracking::routes())
         .merge(unsubscribe::routes(http.app.clone()));
     framed(http, routes)
 }

@@ -130,6 +130,7 @@ const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;margin:0;color:#1
 async fn show(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     match app.env.mail.links.open(&token) {
         Ok(Link::Unsubscribe { .. }) => Say::Ask.page(&headers),
+        Ok(_) => Say::Wrong(Refusal::Malformed).page(&headers),
         Err(refusal) => Say::Wrong(refusal).page(&headers),
     }
 }
@@ -140,8 +141,9 @@ async fn unsubscribe(
     request: Option<Extension<RequestId>>,
     headers: HeaderMap,
 ) -> Response {
-    let Link::Unsubscribe { email, contact } = match app.env.mail.links.open(&token) {
-        Ok(link) => link,
+    let (email, contact) = match app.env.mail.links.open(&token) {
+        Ok(Link::Unsubscribe { email, contact }) => (email, contact),
+        Ok(_) => return Say::Wrong(Refusal::Malformed).page(&headers),
         Err(refusal) => return Say::Wrong(refusal).page(&headers),
     };
     let request = request.map_or_else(|| "unsubscribe".to_owned(), |Extension(RequestId(id))| id);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 use tokio::process::Command;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
 /// Where the clients are.
@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs a program in the clients' folder to its end.
 async fn run(program: &str, arguments: &[&str]) -> Output {
-    ended(Command::new(program).args(arguments)).await
+    ended(Command::new(program).args(arguments), PATIENCE).await
 }
 
 /// The same for a command of its own settings.
-async fn ended(command: &mut Command) -> Output {
+async fn ended(command: &mut Command, patience: Duration) -> Output {
     let run = command.current_dir(folder()).kill_on_drop(true).output();
-    timeout(PATIENCE, run).await.unwrap().unwrap()
+    timeout(patience, run).await.unwrap().unwrap()
 }
 
 /// Whether a program does what the clients need of it. With `CI` set it must.
@@ -68,13 +68,35 @@ pub async fn installed() -> bool {
         .await
 }
 
+/// Whoever makes an environment of Python; the others find it made.
+static MAKING: Mutex<()> = Mutex::const_new(());
+
+/// The Python that has the clients of a folder. None where no Python can do what they need, which is said in Python too.
+pub async fn python(of: &str, need: &str) -> Option<String> {
+    let _making = MAKING.lock().await;
+    if !works("python3", &["-c", need]).await {
+        return None;
+    }
+    let (list, into) = (format!("{of}/requirements.txt"), format!("{of}/.venv"));
+    let python = folder().join(&into).join("bin/python").to_str().unwrap().to_owned();
+    let make = ["-m", "venv", "--clear", into.as_str()];
+    let fill = ["-m", "pip", "install", "--quiet", "--no-input", "--only-binary", ":all:", "-r", list.as_str()];
+    install(&list, &into, &[("python3", &make), (python.as_str(), &fill)]).await;
+    Some(python)
+}
+
 /// What a client printed, which must be one line of JSON. It speaks to this machine, whatever proxy others go through.
 pub async fn printed(program: &str, arguments: &[&str]) -> Value {
+    printed_within(PATIENCE, program, arguments).await
+}
+
+/// The same for a client that has more to do than the others.
+pub async fn printed_within(patience: Duration, program: &str, arguments: &[&str]) -> Value {
     let mut command = Command::new(program);
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
-    let ran = ended(command.args(arguments).env("NO_PROXY", "127.0.0.1")).await;
+    let ran = ended(command.args(arguments).env("NO_PROXY", "127.0.0.1"), patience).await;
     assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     serde_json::from_slice(&ran.stdout).unwrap()
 }

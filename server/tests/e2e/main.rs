@@ -4,6 +4,7 @@
 
 mod clients;
 mod demo;
+mod fuzz;
 mod outbound;
 mod process;
 mod sdks;

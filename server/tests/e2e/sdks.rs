@@ -1,12 +1,11 @@
 //! The analytics SDKs that others wrote, against the real program: each call is stored once and applied.
 
-use crate::clients::{folder, install, installed, printed, served, works};
+use crate::clients::{installed, printed, python, served};
 use crate::process::{Process, exchange};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tandem_testkit::on_both_databases;
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 /// How many calls each program makes through its SDK.
@@ -14,25 +13,11 @@ const CALLS: usize = 501;
 /// How many people it identifies, each by an address.
 const PEOPLE: usize = 62;
 
+/// What the clients in Python need of it.
+const NEED: &str = "import ensurepip, venv";
+
 /// Nothing here takes this long, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The Python that has the clients in Python. None where there is no Python that makes environments.
-async fn python() -> Option<String> {
-    static DONE: OnceCell<bool> = OnceCell::const_new();
-    let python = folder().join("python/.venv/bin/python").to_str().unwrap().to_owned();
-    let there = DONE.get_or_init(|| async {
-        if !works("python3", &["-c", "import ensurepip, venv"]).await {
-            return false;
-        }
-        let list = "python/requirements.txt";
-        let make = ["-m", "venv", "--clear", "python/.venv"];
-        let fill = ["-m", "pip", "install", "--quiet", "--no-input", "--only-binary", ":all:", "-r", list];
-        install(list, "python/.venv", &[("python3", &make), (python.as_str(), &fill)]).await;
-        true
-    });
-    there.await.then_some(python)
-}
 
 /// A server with one source of events.
 struct Listening {
@@ -157,13 +142,13 @@ on_both_databases! {
     }
 
     async fn segments_sdk_for_python_is_understood(world: World) {
-        if let Some(python) = python().await {
+        if let Some(python) = python("python", NEED).await {
             every_call_is_stored_once_and_applied(&world.url, &python, "python/segment.py").await;
         }
     }
 
     async fn rudderstacks_sdk_for_python_is_understood(world: World) {
-        if let Some(python) = python().await {
+        if let Some(python) = python("python", NEED).await {
             every_call_is_stored_once_and_applied(&world.url, &python, "python/rudder.py").await;
         }
     }

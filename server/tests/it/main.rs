@@ -15,6 +15,7 @@ mod server;
 mod socket;
 mod statements;
 mod subscriptions;
+mod tracking;
 mod unsubscribe;
 mod webhooks;
 mod websocket;

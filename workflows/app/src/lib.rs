@@ -44,8 +44,8 @@ pub use dispatch::{
     OpportunityDispatch, OutOfOfficeSet, PoolSave, RoutingTableSave, WorkingCalendarSave,
 };
 pub use email::{
-    EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe, Links, Mail, NoMailer, SuppressionAdd,
-    SuppressionLift,
+    EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailTrack, EmailUnsubscribe, Links, Mail, NoMailer,
+    SuppressionAdd, SuppressionLift, Tracked, Tracking,
 };
 pub use env::{Chance, Clock, Env, Ids, NoTraces, Traces};
 pub use error::{AppError, Result};

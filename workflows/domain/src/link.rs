@@ -1,8 +1,9 @@
 //! Signed links: what a URL in an e-mail may carry, and how nobody else can make one.
 //!
-//! A token holds ids and never an address. Its bytes are `version (1) | purpose | key id | email id | contact id |
-//! HMAC-SHA256 over all before it`, in base64 for URLs without padding. The key id says which key signed, so that a
-//! key can be changed while the links in e-mails of last year still work.
+//! A token holds ids and never an e-mail address. Its bytes are `version (1) | purpose | key id | email id | contact id |
+//! where a click leads | HMAC-SHA256 over all before it`, in base64 for URLs without padding. The key id says which key
+//! signed, so that a key can be changed while the links in e-mails of last year still work. Where a click leads is signed, so
+//! that nobody can send people elsewhere under our name.
 
 use crate::id::{ContactId, EmailId};
 use base64::Engine as _;
@@ -14,12 +15,16 @@ use uuid::Uuid;
 
 const VERSION: u8 = 1;
 const UNSUBSCRIBE: u8 = b'u';
+const OPEN: u8 = b'o';
+const CLICK: u8 = b'c';
 const HEAD: usize = 3;
-const SIGNED: usize = HEAD + 16 + 16;
-const TOTAL: usize = SIGNED + 32;
+const IDS: usize = HEAD + 16 + 16;
+const TAG: usize = 32;
+/// The longest address that a click leads to, in bytes.
+pub const MAX_URL: usize = 2_000;
 
 /// What a link asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
     /// Write no more to the person whom this e-mail went to.
     Unsubscribe {
@@ -27,6 +32,22 @@ pub enum Link {
         email: EmailId,
         /// The person it went to.
         contact: ContactId,
+    },
+    /// Show the picture that tells that this e-mail was opened.
+    Open {
+        /// The e-mail that holds the picture.
+        email: EmailId,
+        /// The person it went to.
+        contact: ContactId,
+    },
+    /// Lead on to where a link of this e-mail leads.
+    Click {
+        /// The e-mail that carried the link.
+        email: EmailId,
+        /// The person it went to.
+        contact: ContactId,
+        /// Where it leads: an http or https address of at most 2,000 bytes.
+        url: String,
     },
 }
 
@@ -100,13 +121,18 @@ impl KeyRing {
         Some(mac)
     }
 
-    /// The token for a link: 90 characters, all safe in a URL.
-    pub fn sign(&self, link: Link) -> String {
-        let Link::Unsubscribe { email, contact } = link;
-        let mut bytes = Vec::with_capacity(TOTAL);
-        bytes.extend([VERSION, UNSUBSCRIBE, self.current]);
+    /// The token for a link, of characters that are safe in a URL: 90 of them, and more where a click leads somewhere.
+    pub fn sign(&self, link: &Link) -> String {
+        let (purpose, email, contact, url) = match link {
+            Link::Unsubscribe { email, contact } => (UNSUBSCRIBE, email, contact, ""),
+            Link::Open { email, contact } => (OPEN, email, contact, ""),
+            Link::Click { email, contact, url } => (CLICK, email, contact, url.as_str()),
+        };
+        let mut bytes = Vec::with_capacity(IDS + url.len() + TAG);
+        bytes.extend([VERSION, purpose, self.current]);
         bytes.extend(email.0.as_bytes());
         bytes.extend(contact.0.as_bytes());
+        bytes.extend(url.as_bytes());
         let tag = self.mac(self.current, &bytes).map(|mac| mac.finalize().into_bytes());
         bytes.extend(tag.unwrap_or_default());
         URL_SAFE_NO_PAD.encode(bytes)
@@ -115,14 +141,32 @@ impl KeyRing {
     /// What a token asks for. The signature is compared in constant time.
     pub fn open(&self, token: &str) -> Result<Link, Refusal> {
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Refusal::Malformed)?;
-        if bytes.len() != TOTAL || bytes[0] != VERSION || bytes[1] != UNSUBSCRIBE {
+        let length = bytes.len().checked_sub(TAG).filter(|length| (IDS..=IDS + MAX_URL).contains(length));
+        let (signed, tag) = bytes.split_at(length.ok_or(Refusal::Malformed)?);
+        let (purpose, url) = (signed[1], &signed[IDS..]);
+        if signed[0] != VERSION || ![UNSUBSCRIBE, OPEN, CLICK].contains(&purpose) {
             return Err(Refusal::Malformed);
         }
-        let (signed, tag) = bytes.split_at(SIGNED);
-        self.mac(bytes[2], signed).ok_or(Refusal::KeyRetired)?.verify_slice(tag).map_err(|_| Refusal::Forged)?;
+        self.mac(signed[2], signed).ok_or(Refusal::KeyRetired)?.verify_slice(tag).map_err(|_| Refusal::Forged)?;
         let id = |from: usize| Uuid::from_slice(&signed[from..from + 16]).map_err(|_| Refusal::Malformed);
-        Ok(Link::Unsubscribe { email: EmailId(id(HEAD)?), contact: ContactId(id(HEAD + 16)?) })
+        let (email, contact) = (EmailId(id(HEAD)?), ContactId(id(HEAD + 16)?));
+        match purpose {
+            UNSUBSCRIBE if url.is_empty() => Ok(Link::Unsubscribe { email, contact }),
+            OPEN if url.is_empty() => Ok(Link::Open { email, contact }),
+            CLICK => {
+                let url = String::from_utf8(url.to_vec()).map_err(|_| Refusal::Malformed)?;
+                Ok(Link::Click { email, contact, url })
+            }
+            _ => Err(Refusal::Malformed),
+        }
     }
+}
+
+/// Whether a link of an e-mail leads to somewhere that a click can be led on to.
+pub fn is_web(url: &str) -> bool {
+    let begins = |scheme: &str| url.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    let plain = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
+    plain && (begins("https://") || begins("http://"))
 }
 
 #[cfg(test)]
@@ -140,16 +184,16 @@ mod tests {
             let link = Link::Unsubscribe {
                 email: EmailId(Uuid::from_u128(email)), contact: ContactId(Uuid::from_u128(contact)),
             };
-            let token = ring(seed).sign(link);
+            let token = ring(seed).sign(&link);
             prop_assert!(token.len() == 90 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             prop_assert_eq!(ring(seed).open(&token), Ok(link));
             prop_assert_eq!(ring(seed.wrapping_add(1)).open(&token), Err(Refusal::Forged));
         }
 
         #[test]
-        fn a_token_changed_in_any_bit_is_refused(email: u128, at in 0..TOTAL, bit in 0..8_u32) {
+        fn a_token_changed_in_any_bit_is_refused(email: u128, at in 0..IDS + TAG, bit in 0..8_u32) {
             let link = Link::Unsubscribe { email: EmailId(Uuid::from_u128(email)), contact: ContactId(Uuid::nil()) };
-            let mut bytes = URL_SAFE_NO_PAD.decode(ring(1).sign(link)).unwrap();
+            let mut bytes = URL_SAFE_NO_PAD.decode(ring(1).sign(&link)).unwrap();
             bytes[at] ^= 1 << bit;
             prop_assert!(ring(1).open(&URL_SAFE_NO_PAD.encode(bytes)).is_err());
         }
@@ -161,14 +205,39 @@ mod tests {
     }
 
     #[test]
+    fn where_a_click_leads_is_part_of_what_is_signed() {
+        let (email, contact) = (EmailId(Uuid::max()), ContactId(Uuid::nil()));
+        let url = "https://acme.example/pricing?a=1&b=2#top".to_owned();
+        let link = Link::Click { email, contact, url };
+        let token = ring(1).sign(&link);
+        assert_eq!(ring(1).open(&token), Ok(link));
+        let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        bytes[IDS + 9] ^= 1;
+        assert_eq!(ring(1).open(&URL_SAFE_NO_PAD.encode(bytes)), Err(Refusal::Forged));
+        // One kind of link is not another.
+        let mut open = URL_SAFE_NO_PAD.decode(ring(1).sign(&Link::Open { email, contact })).unwrap();
+        open[1] = UNSUBSCRIBE;
+        assert_eq!(ring(1).open(&URL_SAFE_NO_PAD.encode(open)), Err(Refusal::Forged));
+        for (url, leads) in [
+            ("https://a.example", true),
+            ("HTTP://a", true),
+            ("mailto:a@b.c", false),
+            ("javascript:x", false),
+            ("https://a b", false),
+        ] {
+            assert_eq!(is_web(url), leads, "{url}");
+        }
+    }
+
+    #[test]
     fn an_old_key_still_checks_and_a_retired_one_does_not() {
         let link = Link::Unsubscribe { email: EmailId(Uuid::max()), contact: ContactId(Uuid::nil()) };
         let old = KeyRing::new(1, BTreeMap::from([(1, vec![1; 32])])).unwrap();
         let both = KeyRing::new(2, BTreeMap::from([(1, vec![1; 32]), (2, vec![2; 32])])).unwrap();
         let new = KeyRing::new(2, BTreeMap::from([(2, vec![2; 32])])).unwrap();
-        assert_eq!(both.open(&old.sign(link)), Ok(link));
-        assert_eq!(new.open(&old.sign(link)), Err(Refusal::KeyRetired));
-        assert_eq!(new.open(&both.sign(link)), Ok(link));
+        assert_eq!(both.open(&old.sign(&link)), Ok(link.clone()));
+        assert_eq!(new.open(&old.sign(&link)), Err(Refusal::KeyRetired));
+        assert_eq!(new.open(&both.sign(&link)), Ok(link));
     }
 
     #[test]

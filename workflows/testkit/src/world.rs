@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tandem_app::Tracking;
 use tandem_app::outbound::Hooks;
 use tandem_app::{
     Actor, App, Call, ContactCreate, Env, Links, Mail, NoTraces, QueueRules, SeededChance, SeededIds, UserCreate,
@@ -125,6 +126,7 @@ impl World {
             links: Links::new("https://tandem.example", &[7; 32]).unwrap(),
             from: Mailbox::named("Tandem", "tandem@example.com"),
             reply_to: None,
+            tracking: Tracking::default(),
         };
         let hooks = Arc::new(FakeReceiver::default());
         let env = Env {

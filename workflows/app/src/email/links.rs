@@ -57,7 +57,17 @@ impl Links {
 
     /// The address by which the recipient of an e-mail unsubscribes: for texts and headers.
     pub fn unsubscribe_url(&self, email: EmailId, contact: ContactId) -> String {
-        format!("{}/u/{}", self.base, self.keys.sign(Link::Unsubscribe { email, contact }))
+        format!("{}/u/{}", self.base, self.keys.sign(&Link::Unsubscribe { email, contact }))
+    }
+
+    /// The address of the picture that tells that an e-mail was opened.
+    pub fn open_url(&self, email: EmailId, contact: ContactId) -> String {
+        format!("{}/t/o/{}", self.base, self.keys.sign(&Link::Open { email, contact }))
+    }
+
+    /// The address that leads on to where a link of an e-mail leads.
+    pub fn click_url(&self, email: EmailId, contact: ContactId, url: &str) -> String {
+        format!("{}/t/c/{}", self.base, self.keys.sign(&Link::Click { email, contact, url: url.to_owned() }))
     }
 
     /// What a token asks for.

@@ -7,10 +7,12 @@ mod commands;
 mod links;
 pub mod port;
 mod suppression;
+mod tracking;
 
 pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, plan_email};
 pub use links::{LinkError, Links};
 pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift, Unsubscribed};
+pub use tracking::{EmailTrack, Tracked, Tracking};
 
 use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture, UnsubscribeBy};
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub struct Mail {
     pub from: Mailbox,
     /// Where answers go where a step names nobody; none for the sender.
     pub reply_to: Option<Mailbox>,
+    /// What is found out of what becomes of an e-mail.
+    pub tracking: Tracking,
 }
 
 impl Mail {
@@ -44,7 +48,10 @@ impl Mail {
             to: email.to.clone(),
             subject: with_link(&email.subject),
             text: with_link(&email.text),
-            html: email.html.as_ref().map(|html| html.replace(UNSUBSCRIBE_HERE, &in_html)),
+            html: email.html.as_ref().map(|html| {
+                let html = self.tracking.put_into(html, &self.links, email);
+                html.replace(UNSUBSCRIBE_HERE, &in_html)
+            }),
             unsubscribe: Some(UnsubscribeBy { url }),
         }
     }

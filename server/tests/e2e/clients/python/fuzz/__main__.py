@@ -15,7 +15,9 @@ needs.
 
 import argparse
 import json
+from tempfile import TemporaryDirectory
 
+import hypothesis
 from run import Fuzz
 
 arguments = argparse.ArgumentParser(prog="fuzz")
@@ -23,4 +25,7 @@ arguments.add_argument("url")
 arguments.add_argument("tokens", type=lambda text: text.split(","))
 arguments.add_argument("--cases", type=int, default=2_000)
 arguments.add_argument("--seed", default="1")
-print(json.dumps(Fuzz(**vars(arguments.parse_args())).run()))
+given = arguments.parse_args()
+with TemporaryDirectory() as home:
+    hypothesis.configuration.set_hypothesis_home_dir(home)
+    print(json.dumps(Fuzz(**vars(given)).run()))

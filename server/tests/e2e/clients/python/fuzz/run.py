@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 import time
 from collections import Counter
 from random import Random
@@ -47,7 +46,6 @@ class Fuzz:
 
     def run(self):
         began = time.monotonic()
-        hypothesis.configuration.set_hypothesis_home_dir(tempfile.mkdtemp())
         scalars()
         # What this run itself stands on is left alone.
         for token in self.tokens:
@@ -278,10 +276,10 @@ class Fuzz:
 
     def path(self, error, data):
         """Where an error points to there is a null, or nothing, since something around it is null."""
-        # The library reads scalars while it executes.
-        if re.match("Failed to parse|Expected input type", error["message"]):
-            kind = "an invalid request is executed: a value that its scalar refuses"
-            raise Wrong(f"an invalid request is executed: {error['message']}", kind)
+        # What a type of the schema takes and its field does not, is for `userErrors`; this is the library speaking.
+        if found := re.match(r'Failed to parse "\w+"|Expected input type', error["message"]):
+            kind = f"what the schema allows is refused while it is executed: {found[0]}"
+            raise Wrong(f"what the schema allows is refused while it is executed: {error['message']}", kind)
         for step in error["path"]:
             if data is None:
                 return
