@@ -55,6 +55,8 @@ impl MigrationTrait for Migration {
                 // However often a message is sent, it is stored once.
                 unique("ingested_event", &["source_id", "message_id"]),
                 index("ingested_event", &["source_id", "state", "id"]),
+                index("ingested_event", &["source_id", "id"]),
+                index("ingested_event", &["state", "id"]),
                 index("ingested_event", &["batch_id"]),
                 index("ingested_event", &["received_at"]),
                 index("visitor", &["contact_id"]),

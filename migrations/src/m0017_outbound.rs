@@ -36,6 +36,8 @@ impl MigrationTrait for Migration {
                 // However often an entry of the ledger is looked at, a webhook is told of it once.
                 unique("outbound_delivery", &["webhook_id", "seq"]),
                 index("outbound_delivery", &["webhook_id", "state", "id"]),
+                index("outbound_delivery", &["webhook_id", "id"]),
+                index("outbound_delivery", &["state", "id"]),
                 index("outbound_delivery", &["webhook_id", "subject_id", "state"]),
                 index("outbound_delivery", &["created_at"]),
             ],

@@ -27,10 +27,13 @@ enum Input {
     Object(HashMap<String, Wanted>),
 }
 
+/// What a field of an object takes, and the type that it gives.
+type Taking = (HashMap<String, Wanted>, String);
+
 /// What the schema says of values: input types by name, and what each field of an object takes and gives.
 struct Known {
     inputs: HashMap<String, Input>,
-    fields: HashMap<String, HashMap<String, (HashMap<String, Wanted>, String)>>,
+    fields: HashMap<String, HashMap<String, Taking>>,
 }
 
 fn wanted(definition: async_graphql::parser::types::InputValueDefinition) -> Wanted {
@@ -97,7 +100,7 @@ fn scalar(name: &str, value: &Value) -> Result<(), Misfit> {
         ("ID", _) => "an id",
         ("DateTime", Value::String(text)) => match DateTime::parse_from_rfc3339(text) {
             // RFC 3339 writes a year with four digits; what lies beyond could not be told back.
-            Ok(moment) if (1..=9998).contains(&moment.year()) => return Ok(()),
+            Ok(moment) if (1..=9998).contains(&moment.to_utc().year()) => return Ok(()),
             _ => "a moment as of RFC 3339",
         },
         ("DateTime", _) => "a moment as of RFC 3339",
@@ -113,6 +116,32 @@ fn scalar(name: &str, value: &Value) -> Result<(), Misfit> {
 fn short(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 80 { text } else { text.chars().take(79).chain(['…']).collect() }
+}
+
+/// Numbers below zero that a field of an input may have, to be refused with what it is about.
+const SIGNED: [&str; 6] = ["token", "priority", "maxRunning", "maxRunningPerKey", "perMinute", "perMinutePerKey"];
+/// Objects whose values are texts.
+const TEXTS: [&str; 2] = ["values", "headers"];
+
+/// What the schema's language cannot say of a field of an input: that a count begins at zero, and JSON is an object.
+fn narrower(field: &str, of: &Type, value: &Value) -> Result<(), Misfit> {
+    match (named(of), value) {
+        ("Int", Value::Number(number))
+            if !SIGNED.contains(&field) && number.as_i64().is_some_and(|number| number < 0) =>
+        {
+            Err(format!("a whole number from 0 is expected, not {number}"))
+        }
+        ("JSON", Value::Null) => Ok(()),
+        ("JSON", Value::Object(given)) if TEXTS.contains(&field) => {
+            match given.values().find(|one| !matches!(one, Value::String(_))) {
+                Some(other) => Err(format!("a JSON object of texts is expected; one of them is {}", short(other))),
+                None => Ok(()),
+            }
+        }
+        ("JSON", Value::Object(_)) => Ok(()),
+        ("JSON", other) => Err(format!("a JSON object is expected, not {}", short(other))),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a value fits a type. Its nesting was bounded when it was read.
@@ -137,7 +166,10 @@ fn fits(value: &Value, of: &Type) -> Result<(), Misfit> {
                     None if wanted.optional => Ok(()),
                     Some(Value::Null) if wanted.optional => Ok(()),
                     None => Err(format!("{name} needs the field `{field}`")),
-                    Some(value) => fits(value, &wanted.of).map_err(|misfit| format!("{field}: {misfit}")),
+                    Some(value) => {
+                        let fitting = fits(value, &wanted.of).and_then(|()| narrower(field, &wanted.of, value));
+                        fitting.map_err(|misfit| format!("{field}: {misfit}"))
+                    }
                 })
             }
             (Some(Input::Object(_)), _) => Err(format!("{name}: an object is expected, not {}", short(value))),

@@ -536,6 +536,8 @@ user_error_codes! {
     OutboundBadTypes = "OUTBOUND_BAD_TYPES",
     /// The filter of the webhook cannot be read, or reads what is not there.
     OutboundBadFilter = "OUTBOUND_BAD_FILTER",
+    /// Whether a webhook keeps the order of a thing's events stays.
+    OutboundOrderFixed = "OUTBOUND_ORDER_FIXED",
     /// The delivery is not in the state for it.
     OutboundSettled = "OUTBOUND_SETTLED",
     /// The webhook is off.

@@ -23,8 +23,9 @@ impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
             Value::String(text) => match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-                Ok(date) => Ok(Self(date)),
-                Err(_) => Err(InputValueError::custom("a day is written YYYY-MM-DD")),
+                // The parser also takes signs, blanks, and fewer or more digits, which could not be told back.
+                Ok(date) if date.to_string() == *text && text.len() == 10 => Ok(Self(date)),
+                _ => Err(InputValueError::custom("a day is written YYYY-MM-DD")),
             },
             _ => Err(InputValueError::expected_type(value)),
         }

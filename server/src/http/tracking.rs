@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use std::time::Duration;
 use tandem_app::{App, AppError, Call, EmailTrack, Tracked};
 use tandem_domain::link::{Link, is_web};
 
@@ -27,11 +28,16 @@ fn agent(headers: &HeaderMap) -> Option<String> {
     Some(String::from_utf8_lossy(agent.as_bytes()).chars().take(500).collect())
 }
 
+/// How long whoever follows a link waits for that to be recorded.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 async fn record(app: &App, request_id: String, track: EmailTrack) {
-    match app.run(&Call::system(request_id), track).await {
+    let call = Call::system(request_id);
+    match tokio::time::timeout(PATIENCE, app.run(&call, track)).await {
         // An e-mail or a person that is not there any more.
-        Ok(_) | Err(AppError::NotFound { .. } | AppError::Refused { .. }) => {}
-        Err(error) => tracing::error!(%error, "an open or a click could not be recorded"),
+        Ok(Ok(_) | Err(AppError::NotFound { .. } | AppError::Refused { .. })) => {}
+        Ok(Err(error)) => tracing::error!(%error, "an open or a click could not be recorded"),
+        Err(_elapsed) => tracing::warn!("an open or a click was not recorded in time; it is led on without"),
     }
 }
 

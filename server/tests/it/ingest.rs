@@ -130,6 +130,20 @@ on_both_databases! {
         assert_eq!(latest["nodes"][0]["contact"]["email"], "ann@acme.example");
     }
 
+    async fn the_events_of_a_batch_keep_their_order(world: World) {
+        let source = Source::over(Server::over(world)).await;
+        let events: Vec<Value> = (0..40).map(|n| json!({ "type": "track", "event": format!("E{n:02}"), "userId": "u" })).collect();
+        let title = |title: &str| json!({ "type": "identify", "userId": "u", "traits": { "email": "ann@acme.example", "title": title } });
+        let batch = [vec![title("first")], events, vec![title("second"), title("third")]].concat();
+        taken(&source.send("/v1/batch", json!({ "batch": batch }).to_string()).await);
+        source.server.world.run_due_jobs().await;
+        let query = "{ contacts(first: 1) { nodes { title interactions(first: 50) { nodes { name } } } } }";
+        let ann = &source.ask(query, json!({})).await["contacts"]["nodes"][0];
+        assert_eq!(ann["title"], "third");
+        let names: Vec<&str> = ann["interactions"]["nodes"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        assert!(names.len() == 40 && names.is_sorted(), "{names:?}");
+    }
+
     async fn what_is_no_request_is_refused_by_its_code(world: World) {
         let source = Source::over(Server::over(world)).await;
         let event = track("m").to_string();

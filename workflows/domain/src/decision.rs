@@ -261,6 +261,8 @@ pub enum Job {
         since: DateTime<Utc>,
         /// When that was asked for.
         until: DateTime<Utc>,
+        /// The last delivery of the part before.
+        after: Option<crate::id::OutboundDeliveryId>,
     },
     /// Move leads that their timers should have moved.
     SweepLeads {},

@@ -80,6 +80,8 @@ use uuid::Uuid;
 
 /// How many rows one statement reads or writes.
 const CHUNK: usize = 500;
+/// How often visitors are looked for before that is left to another attempt.
+const LOOKS: usize = 5;
 
 fn moment(at: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(at).unwrap_or_default()
@@ -199,15 +201,24 @@ impl Tx {
         let keys: Vec<String> = keys.iter().cloned().collect();
         // Two sources may hear of the same visitor for the first time at once.
         self.take_turns("Visitor", &keys).await?;
-        let mut holders: HashMap<String, Uuid> = HashMap::new();
-        for keys in keys.chunks(CHUNK) {
-            let found = key::Entity::find().filter(key::Column::Key.is_in(keys)).all(self.connection().await?).await?;
-            holders.extend(found.into_iter().map(|row| (row.key, row.visitor_id)));
+        // A visitor may be made another one's by a transaction that came by another key, between the look at the keys and
+        // the lock: then the keys lead elsewhere.
+        for _ in 0..LOOKS {
+            let mut holders: HashMap<String, Uuid> = HashMap::new();
+            for keys in keys.chunks(CHUNK) {
+                let found =
+                    key::Entity::find().filter(key::Column::Key.is_in(keys)).all(self.connection().await?).await?;
+                holders.extend(found.into_iter().map(|row| (row.key, row.visitor_id)));
+            }
+            let visitors = self.get_many::<Visitor>(holders.values().copied()).await?;
+            let visitors: HashMap<Uuid, Visitor> =
+                visitors.into_iter().map(|visitor| (visitor.id.into(), visitor)).collect();
+            if holders.values().all(|id| visitors.contains_key(id)) {
+                let held = holders.into_iter().filter_map(|(key, id)| Some((key, visitors.get(&id)?.clone())));
+                return Ok(held.collect());
+            }
         }
-        let visitors = self.get_many::<Visitor>(holders.values().copied()).await?;
-        let visitors: HashMap<Uuid, Visitor> =
-            visitors.into_iter().map(|visitor| (visitor.id.into(), visitor)).collect();
-        Ok(holders.into_iter().filter_map(|(key, id)| Some((key, visitors.get(&id)?.clone()))).collect())
+        Err(StoreError::Conflict)
     }
 
     async fn save_crowd(&self, changes: &Changes) -> Result<()> {
@@ -256,7 +267,7 @@ impl Tx {
             .col_expr(Column::ContactId, Expr::value(visitor.contact.map(Uuid::from)))
             .col_expr(Column::AccountId, Expr::value(visitor.account.map(Uuid::from)))
             .filter(Column::VisitorId.eq(Uuid::from(visitor.id)))
-            .filter(Column::ContactId.is_null())
+            .filter(Column::ContactId.is_null().or(Column::ContactId.ne(visitor.contact.map(Uuid::from))))
             .exec(self.connection().await?)
             .await?;
         Ok(())

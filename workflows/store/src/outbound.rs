@@ -135,6 +135,7 @@ impl Tx {
         &self,
         webhook: OutboundWebhookId,
         (since, until): (DateTime<Utc>, DateTime<Utc>),
+        after: Option<OutboundDeliveryId>,
         limit: u64,
     ) -> Result<Vec<OutboundDelivery>> {
         use delivery::row::{Column, Entity};
@@ -144,9 +145,12 @@ impl Tx {
             .filter(Column::CreatedAt.between(ms(since), ms(until)))
             .order_by_asc(Column::Id)
             .limit(limit);
-        let failed: Vec<OutboundDelivery> = self.select(query).await?;
-        // What failed again after the replay was asked for is not tried for ever.
-        Ok(failed.into_iter().filter(|delivery| delivery.settled_at.is_none_or(|at| at <= until)).collect())
+        // What failed again meanwhile lies behind, and is not tried for ever.
+        let query = match after {
+            Some(after) => query.filter(Column::Id.gt(Uuid::from(after))),
+            None => query,
+        };
+        self.select(query).await
     }
 
     /// Of deliveries in their order, those for which nothing that came before about the same thing is still on its way.
@@ -158,10 +162,12 @@ impl Tx {
             &about.iter().map(|(webhook, subject)| ((*webhook).into(), *subject)).collect::<Vec<_>>(),
         )
         .await?;
+        let webhooks: BTreeSet<Uuid> = about.iter().map(|(webhook, _)| *webhook).collect();
         let subjects: Vec<Uuid> = about.iter().map(|(_, subject)| *subject).collect();
         let mut held: BTreeSet<(Uuid, Uuid)> = BTreeSet::new();
         for subjects in subjects.chunks(CHUNK) {
             let query = Entity::find()
+                .filter(Column::WebhookId.is_in(webhooks.iter().copied()))
                 .filter(Column::SubjectId.is_in(subjects.iter().copied()))
                 .filter(Column::State.eq(State::Pending.as_str()));
             let rows = query.all(self.connection().await?).await?;

@@ -208,6 +208,27 @@ on_both_databases! {
         assert_eq!((after.name.as_deref(), after.external_ids["app"].as_str()), (Some("Somebody Else"), "7"));
     }
 
+    async fn a_server_puts_right_who_a_page_said_somebody_is(world: World) {
+        let page = sender(&world, Trust::Browser).await;
+        let user = json!({ "userId": "1042" });
+        sent(&world, &page, &[identify("m1", &user, &json!({ "email": "me@evil.example" })), track("m2", &user, "Looked")]).await;
+        let server = draft(&page.machine, "server", Trust::Server);
+        let (server, _) = world.app.save_event_source(&page.ops, server).await.unwrap();
+        arrive(&world, &server, &[identify("m1", &user, &json!({ "email": "ann@acme.example" }))]).await;
+        world.run_due_jobs().await;
+        let ann = contact(&world, "ann@acme.example").await.unwrap();
+        assert_eq!(names(&world, &ann).await, ["Looked"]);
+        // And the page cannot take it back, nor make two users one.
+        sent(&world, &page, &[
+            identify("m3", &user, &json!({ "email": "me@evil.example" })),
+            json!({ "type": "alias", "messageId": "m4", "previousId": "1042", "userId": "mine" }),
+            track("m5", &user, "Left"),
+        ]).await;
+        assert_eq!(names(&world, &ann).await, ["Looked", "Left"]);
+        let codes: Vec<Option<String>> = outcomes(&world).await.into_iter().map(|(_, code)| code).collect();
+        assert!(codes.contains(&Some("EVENT_IDENTITIES_DIFFER".to_owned())) && codes.contains(&Some("EVENT_NEEDS_TRUST".to_owned())));
+    }
+
     async fn a_group_of_a_server_makes_the_company_and_says_who_works_there(world: World) {
         let sender = sender(&world, Trust::Server).await;
         let who = json!({ "userId": "u" });

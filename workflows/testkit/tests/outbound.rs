@@ -259,6 +259,34 @@ on_both_databases! {
         assert_eq!(world.hooks.bodies(URL).len(), 7);
     }
 
+    async fn what_is_replayed_in_an_ordered_webhook_goes_once_and_behind_what_is_on_its_way(world: World) {
+        let ops = ops(&world).await;
+        let ann = person(&world, &ops, "ann@acme.example").await;
+        let hook = saved(&world, &ops, Draft { ordered: true, ..draft("crm", &["interaction.*"]) }).await;
+        let other = Draft { ordered: false, ..draft("crm", &["interaction.*"]) };
+        assert_eq!(world.app.run(&ops, OutboundWebhookSave { draft: other }).await.unwrap_err().code(), "OUTBOUND_ORDER_FIXED");
+        // Events about other things each, and all given up.
+        world.hooks.answer(URL, 500, None);
+        for number in 0..3 {
+            met(&world, &ops, &ann, &format!("Call {number}")).await;
+        }
+        world.run_due_jobs().await;
+        while deliveries(&world).await.iter().any(|one| one.state == State::Pending) {
+            world.pass(TimeDelta::hours(30)).await;
+        }
+        let (tried, failed) = (world.hooks.posts().len(), deliveries(&world).await);
+        assert!(failed.iter().all(|one| one.state == State::Failed));
+        world.hooks.answer(URL, 200, None);
+        saved(&world, &ops, Draft { ordered: true, ..draft("crm", &["interaction.*"]) }).await;
+        // One by hand, and all of them at the same time: each is delivered once.
+        world.app.run(&ops, OutboundDeliveryReplay { delivery: failed[1].id }).await.unwrap();
+        let since = failed[0].created_at;
+        world.app.run(&ops, OutboundWebhookReplay { webhook: hook.id, since }).await.unwrap();
+        world.run_due_jobs().await;
+        assert!(deliveries(&world).await.iter().all(|one| one.state == State::Delivered));
+        assert_eq!(world.hooks.posts().len(), tried + 3);
+    }
+
     async fn two_nodes_that_relay_at_once_tell_everything_once(world: World) {
         let ops = ops(&world).await;
         saved(&world, &ops, draft("crm", &["account.created"])).await;

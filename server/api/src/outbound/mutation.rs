@@ -27,7 +27,7 @@ pub struct OutboundWebhookSaveInput {
     types: Vec<String>,
     /// Only events for which this holds, in CEL over `type`, `timestamp` and `data`; by default all.
     filter: Option<String>,
-    /// Whether events about one thing are delivered one after the other, in their order. One that fails holds up those behind
+    /// Whether events about one thing are delivered one after the other, in their order; fixed. One that fails holds up those behind
     /// it until it is delivered or given up.
     #[graphql(default)]
     ordered: bool,

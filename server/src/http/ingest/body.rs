@@ -6,9 +6,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use std::io::Read;
+use tokio::sync::Semaphore;
 
 /// The largest body, in bytes, as it is when it is not compressed.
 pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
+/// The most objects and lists, and the most parts of them: in memory they take many times what they take as text.
+const MAX_OPENED: usize = 100_000;
+const MAX_PARTS: usize = 500_000;
+/// How many bodies are taken apart at once.
+static APART: Semaphore = Semaphore::const_new(8);
 /// What gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -31,6 +37,7 @@ pub(super) async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<
     let sent = to_bytes(body, MAX_BODY).await.map_err(|_error| HttpError::too_large(MAX_BODY))?;
     // Some senders compress and do not say so, and some say so of what a proxy has inflated.
     let parse = move || parse(&sent);
+    let _turn = APART.acquire().await;
     match tokio::task::spawn_blocking(parse).await {
         Ok(parsed) => parsed,
         Err(_panicked) => Err(HttpError::internal()),
@@ -49,6 +56,13 @@ fn parse(sent: &[u8]) -> Result<Body, HttpError> {
     } else {
         sent
     };
+    let opened = text.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    let parts = text.iter().filter(|byte| **byte == b',').count();
+    if opened > MAX_OPENED || parts > MAX_PARTS {
+        let message =
+            format!("the body has more than {MAX_OPENED} objects and lists, or {MAX_PARTS} parts; send less at a time");
+        return Err(bad(message));
+    }
     let value = match serde_json::from_slice(text) {
         Ok(value) => value,
         Err(error) => match finite(text) {
@@ -75,8 +89,8 @@ fn inflate(sent: &[u8]) -> Result<Vec<u8>, HttpError> {
     Ok(inflated)
 }
 
-/// The same with null where Python's JSON has `NaN` or an `Infinity`, which would lose everything else that was sent with it.
-/// None where there is nothing of the kind.
+/// The same with null where Python's JSON has `NaN` or an `Infinity`, and U+FFFD where a text was cut within a character (half
+/// of a surrogate pair): they would lose everything else that was sent with them. None where there is nothing of the kind.
 fn finite(text: &[u8]) -> Option<Vec<u8>> {
     const WORDS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
     let mut mended = Vec::with_capacity(text.len());
@@ -89,6 +103,17 @@ fn finite(text: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         if in_text && *byte == b'\\' {
+            if let Some(width) = half(text, at) {
+                mended.extend_from_slice(b"\\ufffd");
+                at += width;
+                found = true;
+                continue;
+            }
+            if unit(text, at).is_some_and(|unit| HIGH.contains(&unit)) {
+                mended.extend_from_slice(&text[at..at + 12]);
+                at += 12;
+                continue;
+            }
             // Whatever is escaped ends no text.
             mended.extend_from_slice(&text[at..(at + 2).min(text.len())]);
             at += 2;
@@ -99,6 +124,25 @@ fn finite(text: &[u8]) -> Option<Vec<u8>> {
         at += 1;
     }
     found.then_some(mended)
+}
+
+/// The halves of a surrogate pair.
+const HIGH: std::ops::Range<u16> = 0xd800..0xdc00;
+const LOW: std::ops::Range<u16> = 0xdc00..0xe000;
+
+/// The UTF-16 unit that is escaped at a place.
+fn unit(text: &[u8], at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// How long the escape at a place is, where it is half of a pair without the other half.
+fn half(text: &[u8], at: usize) -> Option<usize> {
+    let unit_here = unit(text, at)?;
+    let follows = || unit(text, at + 6).is_some_and(|next| LOW.contains(&next));
+    (LOW.contains(&unit_here) || (HIGH.contains(&unit_here) && !follows())).then_some(6)
 }
 
 #[cfg(test)]
@@ -145,6 +189,13 @@ mod tests {
         let text = br#"{ "a": NaN, "b": [-Infinity, Infinity], "c": "NaN \" Infinity \\", "d": 1 }"#;
         let expected = json!({ "a": null, "b": [null, null], "c": "NaN \" Infinity \\", "d": 1 });
         assert_eq!(parse(text).unwrap().value, expected);
+        let cut =
+            br#"{ "a": "x\ud83d", "b": "\ude00y", "c": "\ud83d\ude00", "d": "\\ud83d", "e": "\ud83d\ud83d\ude00" }"#;
+        let expected = json!({
+            "a": "x\u{fffd}", "b": "\u{fffd}y", "c": "\u{1f600}", "d": "\\ud83d", "e": "\u{fffd}\u{1f600}",
+        });
+        assert_eq!(parse(cut).unwrap().value, expected);
+        assert_eq!(refused(format!("[{}]", "{},".repeat(100_001)).as_bytes()), 400);
         assert_eq!(refused(br#"{ "a": NaNa }"#), 400);
         assert_eq!(refused(br#"{ "a": NaN, "b": "\"#), 400);
     }

@@ -149,11 +149,13 @@ async fn take(http: &Http, call: &str, request: Request) -> Result<(), Refused> 
     let Some(count) = NonZeroU32::new(u32::try_from(told.len()).unwrap_or(u32::MAX)) else { return Ok(()) };
     http.events.take_many(&source.key, count).map_err(|wait| Refused::Wait(rate::seconds(wait)))?;
     let envelope = Envelope { kind, sent_at, received_at: now };
-    let read = |event: Value| -> IngestedEvent {
-        let id: IngestedEventId = http.app.env.id(now);
+    // Ids of one moment come in no order of their own; the events of a batch keep theirs.
+    let mut ids: Vec<IngestedEventId> = told.iter().map(|_| http.app.env.id(now)).collect();
+    ids.sort_unstable();
+    let read = |(event, id): (Value, IngestedEventId)| -> IngestedEvent {
         envelope.read(source.id, EventBatchId(Uuid::nil()), id, &event)
     };
-    let events: Vec<IngestedEvent> = told.into_iter().map(read).collect();
+    let events: Vec<IngestedEvent> = told.into_iter().zip(ids).map(read).collect();
     match http.collector.store(source.id, events, bytes).await {
         Ok(()) => Ok(()),
         Err(collector::Unstored::Full) => Err(Refused::Wait(1)),

@@ -34,7 +34,7 @@ impl Tracking {
             let lead = element!("a[href]", |link| {
                 let href = link.get_attribute("href").unwrap_or_default();
                 // What an attribute escapes is meant as what it stands for.
-                let url = href.trim().replace("&amp;", "&");
+                let url = html_escape::decode_html_entities(href.trim()).into_owned();
                 if is_web(&url) {
                     link.set_attribute("href", &links.click_url(email.id, email.contact, &url))?;
                 }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn links_lead_through_here_and_back_to_where_they_led() {
         let all = Tracking { opens: true, clicks: true };
-        let html = "<html><body><p>Hi <a class=x href='https://acme.example/?a=1&amp;b=2'>there</a>, \
+        let html = "<html><body><p>Hi <a class=x href='https:&#x2f;&#x2f;acme.example/?a=1&amp;b=2'>there</a>, \
             <a href=\"mailto:a@b.c\">mail</a> <a href=\"%UNSUB%\">no more</a></p></body></html>";
         let tracked = put(all, html);
         let token = tracked.split("https://tandem.example/t/c/").nth(1).unwrap().split('"').next().unwrap();

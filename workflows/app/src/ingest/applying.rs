@@ -4,13 +4,14 @@
 
 use super::people::Scribe;
 use crate::{Actor, App, AppError, Call, Command, Env, Result};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_domain::access::{Role, User};
 use tandem_domain::account::Account;
 use tandem_domain::decision::{Decision, Fact, Job};
-use tandem_domain::id::{AccountId, ContactId, EventBatchId, EventSourceId, IngestedEventId, VisitorId};
+use tandem_domain::id::{AccountId, ContactId, EventBatchId, EventSourceId, IngestedEventId, InteractionId, VisitorId};
 use tandem_domain::identity::Identity;
 use tandem_domain::ingest::event::{self, Deed};
 use tandem_domain::ingest::{Crowd, EventKind, EventSource, Fault, IngestedEvent, Keys, State, Trust};
@@ -120,11 +121,15 @@ impl Command for EventsApply {
             let mut fault = told.and_then(|told| told.fault.clone());
             let is_refused = told.is_some_and(|told| told.is_refused);
             for (contact, account) in told.and_then(|told| told.contact).into_iter().chain(known) {
-                if crowd.know(visitor, contact, account).is_err() {
+                if crowd.know(visitor, (contact, account), self.definition.trust).is_err() {
                     fault.get_or_insert_with(different);
                 }
             }
-            if *kind == EventKind::Alias
+            if *kind == EventKind::Alias && self.definition.trust == Trust::Browser {
+                // Two users of ours are not made one by a page that anybody can read.
+                let message = "only a source with the trust SERVER may say that two visitors are one";
+                fault.get_or_insert_with(|| Fault::new("EVENT_NEEDS_TRUST", message));
+            } else if *kind == EventKind::Alias
                 && let Some(previous) = event::id(fields.get("previousId"))
                 && crowd.alias(&previous, &self.definition.user_system, visitor).is_err()
             {
@@ -141,6 +146,12 @@ impl Command for EventsApply {
         }
         let (changes, visitors) = crowd.close();
         let merged: BTreeMap<VisitorId, VisitorId> = changes.merged.iter().copied().collect();
+        // Ids of one moment come in no order of their own; what was told in an order keeps it.
+        let mut ids: BTreeMap<DateTime<Utc>, Vec<InteractionId>> = BTreeMap::new();
+        for (_, event, _) in &deeds {
+            ids.entry(event.occurred_at).or_default().push(env.id(event.occurred_at));
+        }
+        ids.values_mut().for_each(|alike| alike.sort_unstable_by(|one, other| other.cmp(one)));
         applied.interactions = deeds
             .into_iter()
             .map(|(met, event, deed)| {
@@ -150,7 +161,7 @@ impl Command for EventsApply {
                 }
                 let visitor = visitors.get(&id);
                 Interaction {
-                    id: env.id(event.occurred_at),
+                    id: ids.get_mut(&event.occurred_at).and_then(Vec::pop).unwrap_or_else(|| env.id(event.occurred_at)),
                     contact: visitor.and_then(|visitor| visitor.contact),
                     account: visitor.and_then(|visitor| visitor.account),
                     visitor: Some(id),

@@ -4,16 +4,17 @@
 //! gaps. Whoever relays reads on from where everybody came, and writes the deliveries together with how far they came; of
 //! several nodes that try it at once, one succeeds.
 
-use crate::{App, Result};
+use crate::{App, AppError, Result};
 use serde_json::Value;
 use tandem_domain::decision::Planned;
 use tandem_domain::id::global;
 use tandem_domain::ledger::Entry;
 use tandem_domain::outbound::{OutboundDelivery, OutboundWebhook, delivery};
+use tandem_store::StoreError;
 use tandem_store::outbound::Relayed;
 
 /// How many entries are relayed in one transaction.
-const AT_ONCE: u64 = 500;
+const AT_ONCE: u64 = 200;
 
 /// Whether the webhook's filter lets an event pass. One that cannot be worked out does: better told too much than kept from.
 fn passes(webhook: &OutboundWebhook, event: &Value) -> bool {
@@ -57,9 +58,15 @@ impl App {
             self.store.ledger_after(from, AT_ONCE).await?.into_iter().map(|link| link.entry).collect();
         let Some(to) = entries.last().map(|entry| entry.seq) else { return Ok(0) };
         let looked = entries.len();
+        // Read behind the entries: a webhook that was saved before one of them is among these.
+        let webhooks = self.store.outbound_listeners().await?;
         let listeners = webhooks.clone();
         // Aside from the threads that keep leases: filters over many events take their time.
-        let wanted = tokio::task::spawn_blocking(move || wanted(&listeners, entries)).await.unwrap_or_default();
+        let wanted = tokio::task::spawn_blocking(move || wanted(&listeners, entries)).await;
+        let wanted = wanted.map_err(|error| {
+            tracing::error!(%error, "what webhooks want could not be worked out; it is tried again");
+            AppError::from(StoreError::Conflict)
+        })?;
         let now = self.env.now();
         let mut relayed = Relayed { from: told, to, ordered: Vec::new(), free: Vec::new() };
         for (entry, body, places) in wanted {

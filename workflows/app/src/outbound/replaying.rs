@@ -32,9 +32,14 @@ impl Command for OutboundDeliveryReplay {
         let now = call.now(env);
         let missing = || AppError::NotFound { what: "OutboundDelivery", id: self.delivery.into() };
         let before: OutboundDelivery = tx.get(self.delivery).await?.ok_or_else(missing)?;
-        active(tx, before.webhook).await?;
+        let webhook = active(tx, before.webhook).await?;
         let from = before.state;
-        Ok(delivery::replayed(delivery::replay(before, now), from, now))
+        if webhook.ordered {
+            tx.take_outbound_turns(&[(before.webhook, before.subject)]).await?;
+        }
+        // In an ordered webhook it goes when those about the same thing that are on their way have gone.
+        let waits = webhook.ordered && tx.outbound_next(&before).await?.is_some();
+        Ok(delivery::replayed(delivery::replay(before, now), from, (!waits).then_some(now)))
     }
 }
 
@@ -57,7 +62,7 @@ impl Command for OutboundWebhookReplay {
             .with("key", &webhook.key)
             .with("since", self.since);
         let (webhook, since, until) = (webhook.id, self.since, call.now(env));
-        Ok(Decision::new((), fact).plan(Job::ReplayWebhook { webhook, since, until }, until))
+        Ok(Decision::new((), fact).plan(Job::ReplayWebhook { webhook, since, until, after: None }, until))
     }
 }
 
@@ -68,8 +73,10 @@ pub struct OutboundWebhookReplayPart {
     pub webhook: OutboundWebhookId,
     /// From when on.
     pub since: DateTime<Utc>,
-    /// What failed, or came about, after the replay was asked for is not its business.
+    /// What came about after the replay was asked for is not its business.
     pub until: DateTime<Utc>,
+    /// The last delivery of the part before.
+    pub after: Option<OutboundDeliveryId>,
 }
 
 impl Command for OutboundWebhookReplayPart {
@@ -79,22 +86,29 @@ impl Command for OutboundWebhookReplayPart {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Vec<OutboundDelivery>>> {
         let now = call.now(env);
         let webhook = active(tx, self.webhook).await?;
-        let failed = tx.outbound_failed(self.webhook, (self.since, self.until), AT_ONCE).await?;
+        let failed = tx.outbound_failed(self.webhook, (self.since, self.until), self.after, AT_ONCE).await?;
+        let last = failed.last().map(|delivery| delivery.id);
         let more = failed.len() as u64 == AT_ONCE;
         let fact = Fact::audit("outbound_webhook.replayed", self.webhook).with("deliveries", failed.len());
         let mut decision = Decision::new(Vec::with_capacity(failed.len()), fact);
         let mut waiting = std::collections::BTreeSet::new();
+        if webhook.ordered {
+            let about: Vec<_> = failed.iter().map(|delivery| (delivery.webhook, delivery.subject)).collect();
+            tx.take_outbound_turns(&about).await?;
+        }
         for before in failed {
             debug_assert_eq!(before.state, State::Failed);
             let replayed = delivery::replay(before, now);
-            // In an ordered webhook the first goes, and brings the next one along.
-            if !webhook.ordered || waiting.insert(replayed.subject) {
+            // In an ordered webhook the first goes, and brings the next one along; or whoever is on the way brings it.
+            let goes =
+                !webhook.ordered || (waiting.insert(replayed.subject) && tx.outbound_next(&replayed).await?.is_none());
+            if goes {
                 decision = decision.plan_under(replayed.limit_key(), replayed.job(), now);
             }
             decision.next.push(replayed);
         }
         if more {
-            let job = Job::ReplayWebhook { webhook: self.webhook, since: self.since, until: self.until };
+            let job = Job::ReplayWebhook { webhook: self.webhook, since: self.since, until: self.until, after: last };
             decision = decision.plan(job, now);
         }
         Ok(decision)

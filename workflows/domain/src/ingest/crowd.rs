@@ -3,7 +3,7 @@
 //! A device's key becomes its first user's, with everything that was done on it before. A second user of the same device
 //! does not take that over: events that name a user are that user's, whatever the device.
 
-use super::{Visitor, anonymous_key, user_key};
+use super::{Trust, Visitor, anonymous_key, user_key};
 use crate::id::{AccountId, ContactId, VisitorId};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +90,10 @@ impl Crowd {
     }
 
     fn come(&mut self, id: VisitorId, is_user: bool, at: DateTime<Utc>) -> VisitorId {
-        self.visitors.insert(id, Visitor { id, contact: None, account: None, is_user, first_seen_at: at });
+        self.visitors.insert(
+            id,
+            Visitor { id, contact: None, account: None, named_by: Trust::Browser, is_user, first_seen_at: at },
+        );
         self.changed.insert(id);
         id
     }
@@ -168,7 +171,7 @@ impl Crowd {
         if let Some(visitor) = self.visitors.get_mut(&to) {
             visitor.first_seen_at = gone.first_seen_at.min(stays.first_seen_at);
             if stays.contact.is_none() {
-                (visitor.contact, visitor.account) = (gone.contact, gone.account);
+                (visitor.contact, visitor.account, visitor.named_by) = (gone.contact, gone.account, gone.named_by);
             }
         }
         // Also where only one of the two was known: the other's past is that person's now.
@@ -182,14 +185,27 @@ impl Crowd {
         Ok(())
     }
 
-    /// It became known who a visitor is.
-    pub fn know(&mut self, id: VisitorId, contact: ContactId, account: Option<AccountId>) -> Result<(), Different> {
+    /// It became known who a visitor is, from a sender that is believed so far. What a page that anybody can read said, a
+    /// server of ours puts right; nothing else makes one person of another.
+    pub fn know(
+        &mut self,
+        id: VisitorId,
+        (contact, account): (ContactId, Option<AccountId>),
+        by: Trust,
+    ) -> Result<(), Different> {
         let Some(visitor) = self.visitors.get_mut(&id) else { return Ok(()) };
+        let may_differ = by == Trust::Server && visitor.named_by == Trust::Browser;
         match visitor.contact {
-            Some(known) if known != contact => Err(Different),
-            Some(_) => Ok(()),
-            None => {
-                (visitor.contact, visitor.account) = (Some(contact), account);
+            Some(known) if known != contact && !may_differ => Err(Different),
+            Some(known) if known == contact => {
+                if may_differ {
+                    visitor.named_by = by;
+                    self.changed.insert(id);
+                }
+                Ok(())
+            }
+            _ => {
+                (visitor.contact, visitor.account, visitor.named_by) = (Some(contact), account, by);
                 self.changed.insert(id);
                 self.identified.insert(id);
                 Ok(())
@@ -237,7 +253,7 @@ mod tests {
         let before = crowd.meet(&keys("a", ""), id(1), at()).unwrap();
         let after = crowd.meet(&keys("a", "u"), id(2), at()).unwrap();
         assert_eq!(before, after);
-        crowd.know(after, person(9), None).unwrap();
+        crowd.know(after, (person(9), None), Trust::Server).unwrap();
         let (changes, _) = crowd.close();
         assert_eq!((changes.visitors.len(), changes.keys.len()), (1, 2));
         assert_eq!(changes.identified, [id(1)]);
@@ -247,7 +263,7 @@ mod tests {
     fn a_new_device_of_a_known_user_brings_its_past_along() {
         let mut crowd = Crowd::default();
         let user = crowd.meet(&keys("", "u"), id(1), at()).unwrap();
-        crowd.know(user, person(9), None).unwrap();
+        crowd.know(user, (person(9), None), Trust::Server).unwrap();
         crowd.meet(&keys("b", ""), id(2), at()).unwrap();
         assert_eq!(crowd.meet(&keys("b", "u"), id(3), at()), Some(user));
         let (changes, visitors) = crowd.close();
@@ -267,13 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn a_server_puts_right_what_a_page_said_and_not_the_other_way_round() {
+        let mut crowd = Crowd::default();
+        let user = crowd.meet(&keys("", "u"), id(1), at()).unwrap();
+        crowd.know(user, (person(8), None), Trust::Browser).unwrap();
+        assert_eq!(crowd.know(user, (person(9), None), Trust::Browser), Err(Different));
+        crowd.know(user, (person(9), None), Trust::Server).unwrap();
+        assert_eq!(crowd.know(user, (person(8), None), Trust::Browser), Err(Different));
+        assert_eq!(crowd.know(user, (person(8), None), Trust::Server), Err(Different));
+        assert_eq!(crowd.get(user).unwrap().contact, Some(person(9)));
+    }
+
+    #[test]
     fn an_alias_joins_two_unless_they_are_known_to_differ() {
         let mut crowd = Crowd::default();
         let (u, v) =
             (crowd.meet(&keys("", "u"), id(1), at()).unwrap(), crowd.meet(&keys("", "v"), id(2), at()).unwrap());
         let w = crowd.meet(&keys("", "w"), id(3), at()).unwrap();
-        crowd.know(u, person(8), None).unwrap();
-        crowd.know(w, person(9), None).unwrap();
+        crowd.know(u, (person(8), None), Trust::Server).unwrap();
+        crowd.know(w, (person(9), None), Trust::Server).unwrap();
         crowd.alias("v", "app", u).unwrap();
         assert_eq!(crowd.meet(&keys("", "v"), id(5), at()), Some(u));
         assert_eq!(crowd.alias("w", "app", u), Err(Different));
@@ -304,7 +332,7 @@ mod tests {
                 if let Some(key) = &keys.user {
                     prop_assert_eq!(crowd.holder(key).map(|visitor| visitor.id), Some(met));
                 }
-                if act < 3 && user > 0 && crowd.know(met, person(act as u128), None).is_ok() {
+                if act < 3 && user > 0 && crowd.know(met, (person(act as u128), None), Trust::Server).is_ok() {
                     known.insert(keys.user.clone().unwrap(), person(act as u128));
                 }
                 if act == 3 && user > 0 {

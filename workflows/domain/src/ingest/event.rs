@@ -188,11 +188,11 @@ fn check(fields: &Map<String, Value>, kind: EventKind) -> Option<Fault> {
         let message = format!("`{name}` is a text of 1 to 200 characters without control characters, or a number");
         return Some(Fault::new("EVENT_ID_INVALID", message));
     }
-    if id(fields.get("userId")).is_none() && id(fields.get("anonymousId")).is_none() {
-        return Some(Fault::new("EVENT_WITHOUT_ID", "an event needs a `userId` or an `anonymousId`"));
-    }
     if kind == EventKind::Alias && (id(fields.get("userId")).is_none() || id(fields.get("previousId")).is_none()) {
         return Some(Fault::new("EVENT_WITHOUT_ID", "alias needs a `previousId` and a `userId`"));
+    }
+    if id(fields.get("userId")).is_none() && id(fields.get("anonymousId")).is_none() {
+        return Some(Fault::new("EVENT_WITHOUT_ID", "an event needs a `userId` or an `anonymousId`"));
     }
     if kind == EventKind::Group && id(fields.get("groupId")).is_none() {
         return Some(Fault::new("EVENT_WITHOUT_ID", "group needs a `groupId`"));

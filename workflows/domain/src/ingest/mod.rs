@@ -29,6 +29,8 @@ pub struct Visitor {
     pub contact: Option<ContactId>,
     /// The company of the contact when it became known.
     pub account: Option<AccountId>,
+    /// How far whoever named it is believed.
+    pub named_by: Trust,
     /// Whether one of its keys is that of a signed-in user: a device's key alone may come to be somebody else's.
     pub is_user: bool,
     /// When it was first heard of.

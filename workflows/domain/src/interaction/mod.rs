@@ -127,7 +127,7 @@ pub enum Refusal {
     #[error("an interaction needs a name of 1 to {MAX_NAME} characters")]
     BadName,
     /// It lies ahead.
-    #[error("{at} lies ahead; record what has happened")]
+    #[error("{at} is not between 1970 and now; record what has happened")]
     Ahead {
         /// The moment given.
         at: DateTime<Utc>,
@@ -139,7 +139,7 @@ pub enum Refusal {
         given: u32,
     },
     /// Not an address.
-    #[error("the address of an interaction has at most 2,000 characters, none of them blank")]
+    #[error("the address of an interaction begins with https:// or http:// and has at most 2,000 bytes, none blank")]
     BadUrl,
     /// The properties are too large.
     #[error("the properties of an interaction are at most {MAX_PROPERTIES} bytes of JSON")]
@@ -170,11 +170,12 @@ impl Refusal {
     }
 }
 
-/// An address as it is kept: without blanks around it, and short enough to be one.
+/// An address as it is kept: of the web, so that whoever shows it as a link leads nowhere else.
 pub fn address(text: &str) -> Option<String> {
     let text = text.trim();
-    let fits = (1..=2_000).contains(&text.len()) && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    fits.then(|| text.to_owned())
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    let fits = text.len() <= 2_000 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    (fits && (begins("https://") || begins("http://"))).then(|| text.to_owned())
 }
 
 /// Without the NUL that no database keeps as text.
@@ -214,7 +215,7 @@ pub fn record(
         return Err(Refusal::BadName);
     }
     let occurred_at = draft.occurred_at.unwrap_or(now);
-    if occurred_at > now {
+    if occurred_at > now || occurred_at < DateTime::UNIX_EPOCH {
         return Err(Refusal::Ahead { at: occurred_at });
     }
     if let Some(given) = draft.seconds.filter(|seconds| *seconds > MAX_SECONDS) {
@@ -280,6 +281,8 @@ mod tests {
             (Draft { occurred_at: Some(now() + chrono::TimeDelta::seconds(1)), ..draft() }, "occurredAt"),
             (Draft { seconds: Some(MAX_SECONDS + 1), ..draft() }, "seconds"),
             (Draft { url: Some("https://a b".to_owned()), ..draft() }, "url"),
+            (Draft { url: Some("javascript:alert(1)".to_owned()), ..draft() }, "url"),
+            (Draft { occurred_at: Some(DateTime::UNIX_EPOCH - chrono::TimeDelta::days(1)), ..draft() }, "occurredAt"),
             (
                 Draft {
                     properties: [("x".to_owned(), json!("y".repeat(MAX_PROPERTIES)))].into_iter().collect(),

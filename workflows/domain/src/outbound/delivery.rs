@@ -15,6 +15,8 @@ use uuid::Uuid;
 pub const MAX_BODY: usize = 20_000;
 /// How many attempts are kept of a delivery.
 const KEPT: usize = 20;
+/// How often a delivery has failed before it tells that its webhook is gone: over some hours, by the usual waits.
+const INSISTED: u32 = 5;
 /// How long a webhook may fail without one success before it is switched off.
 pub const PATIENCE: TimeDelta = TimeDelta::days(5);
 
@@ -217,13 +219,17 @@ pub fn settle(
         webhook.failing_since = None;
     } else {
         delivery.failures += 1;
-        let since = *webhook.failing_since.get_or_insert(now);
+        let since = webhook.failing_since.unwrap_or(now);
+        if webhook.is_active() {
+            webhook.failing_since = Some(since);
+        }
         let off = match status {
             Some(410) => Some(Disabled::Gone),
-            _ if now - since >= PATIENCE => Some(Disabled::Failing),
+            // A quiet webhook whose last event failed long ago is not off at the first failure of the next one.
+            _ if now - since >= PATIENCE && delivery.failures >= INSISTED => Some(Disabled::Failing),
             _ => None,
         };
-        if before.failing_since.is_none() {
+        if webhook.is_active() && before.failing_since.is_none() {
             operational.push(Fact::ledger("outbound_webhook.failing", webhook.id).with("key", &webhook.key));
         }
         if let Some(off) = off.filter(|_| webhook.is_active()) {
@@ -269,11 +275,15 @@ pub fn replay(mut delivery: OutboundDelivery, now: DateTime<Utc>) -> OutboundDel
     delivery
 }
 
-/// Records a replay.
-pub fn replayed(delivery: OutboundDelivery, from: State, now: DateTime<Utc>) -> Decision<OutboundDelivery> {
+/// Records a replay; the job falls due where it is to go now.
+pub fn replayed(delivery: OutboundDelivery, from: State, due: Option<DateTime<Utc>>) -> Decision<OutboundDelivery> {
     let fact = Fact::audit("outbound_delivery.replayed", Subject::from(delivery.id)).moved(from, delivery.state);
     let (job, key) = (delivery.job(), delivery.limit_key());
-    Decision::new(delivery, fact).plan_under(key, job, now)
+    let decision = Decision::new(delivery, fact);
+    match due {
+        Some(due) => decision.plan_under(key, job, due),
+        None => decision,
+    }
 }
 
 #[cfg(test)]
@@ -336,8 +346,11 @@ mod tests {
     #[test]
     fn five_days_of_failures_are_the_end_and_one_success_begins_anew() {
         let failing = OutboundWebhook { failing_since: Some(at(0)), ..webhook() };
+        let at_the_first = settle(delivery(), failing.clone(), outcome(500), (&schedule(), 0.5), at(900));
+        assert_eq!(at_the_first.unwrap().next.1, None, "a quiet webhook is not off at the first failure");
+        let long = OutboundDelivery { failures: INSISTED - 1, ..delivery() };
         let end =
-            |hours| settle(delivery(), failing.clone(), outcome(500), (&schedule(), 0.5), at(hours)).unwrap().next.1;
+            |hours| settle(long.clone(), failing.clone(), outcome(500), (&schedule(), 0.5), at(hours)).unwrap().next.1;
         assert_eq!(end(119), None, "nothing about the webhook changed");
         assert_eq!(end(120).unwrap().disabled, Some(Disabled::Failing));
         let mended = settle(delivery(), failing, outcome(200), (&schedule(), 0.5), at(119)).unwrap().next.1;

@@ -56,7 +56,7 @@ pub struct OutboundWebhook {
     pub types: Vec<String>,
     /// Only events for which this holds.
     pub filter: Option<Expression>,
-    /// Whether events about one thing are delivered one after the other, in their order. One that fails holds up those
+    /// Whether events about one thing are delivered one after the other, in their order; fixed. One that fails holds up those
     /// behind it until it is delivered or given up.
     pub ordered: bool,
     /// The current one first.
@@ -116,6 +116,14 @@ pub enum Refusal {
         /// What is wrong.
         message: String,
     },
+    /// Whether a webhook keeps the order of a thing's events stays.
+    #[error(
+        "`ordered` of `{key}` stays, since deliveries are on their way by it; save another webhook under another key"
+    )]
+    OrderFixed {
+        /// The webhook's key.
+        key: String,
+    },
     /// The delivery is not in the state for it.
     #[error("this delivery is {state}")]
     NotSo {
@@ -138,6 +146,7 @@ impl Refusal {
             Self::BadName => "OUTBOUND_BAD_NAME",
             Self::BadTypes { .. } => "OUTBOUND_BAD_TYPES",
             Self::BadFilter { .. } => "OUTBOUND_BAD_FILTER",
+            Self::OrderFixed { .. } => "OUTBOUND_ORDER_FIXED",
             Self::NotSo { .. } => "OUTBOUND_SETTLED",
             Self::Off { .. } => "OUTBOUND_OFF",
         }
@@ -150,6 +159,7 @@ impl Refusal {
             Self::BadName => Some("name"),
             Self::BadTypes { .. } => Some("types"),
             Self::BadFilter { .. } => Some("filter"),
+            Self::OrderFixed { .. } => Some("ordered"),
             Self::NotSo { .. } | Self::Off { .. } => None,
         }
     }
@@ -184,6 +194,9 @@ pub fn save(
     let wrong = draft.types.iter().find(|pattern| !types::is_pattern(pattern)).cloned();
     if wrong.is_some() || !(1..=MAX_TYPES).contains(&draft.types.len()) {
         return Err(Refusal::BadTypes { given: wrong.unwrap_or_default().chars().take(80).collect() });
+    }
+    if before.is_some_and(|before| before.ordered != draft.ordered) {
+        return Err(Refusal::OrderFixed { key: draft.key });
     }
     // Where it was off by a hand's wish, what happened meanwhile was not meant for it; where it had failed, it was.
     let goes_on = before.filter(|before| before.disabled != Some(Disabled::Manual));

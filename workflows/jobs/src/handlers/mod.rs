@@ -43,8 +43,8 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::RunInboundDelivery { delivery, round } => run_inbound_delivery::run(app, call, delivery, round).await,
         Job::ApplyEvents { source, batch } => apply_events::run(app, call, source, batch).await,
         Job::DeliverWebhook { delivery, round } => deliver_webhook::run(app, call, delivery, round).await,
-        Job::ReplayWebhook { webhook, since, until } => {
-            settle(app, call, OutboundWebhookReplayPart { webhook, since, until }).await
+        Job::ReplayWebhook { webhook, since, until, after } => {
+            settle(app, call, OutboundWebhookReplayPart { webhook, since, until, after }).await
         }
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,

@@ -238,7 +238,9 @@ class Fuzz:
             kind = re.sub(r"'[^']*'|\".*|[.:] .*|at \..*", "…", found[0])
             raise Wrong(f"an invalid request is executed: {found[0]}", f"an invalid request is executed: {kind}")
         if not executed:
-            if not found and errors[0]["extensions"]["code"] != "QUERY_TOO_COMPLEX":
+            # What the schema's language cannot say: a count begins at zero, and some JSON is an object.
+            narrower = any(words in errors[0]["message"] for words in ("a whole number from 0", "a JSON object"))
+            if not found and not narrower and errors[0]["extensions"]["code"] != "QUERY_TOO_COMPLEX":
                 raise Wrong(f"a valid request is refused: {errors[0]['message']}")
             return
         if not isinstance(answer["extensions"]["cost"], int):
