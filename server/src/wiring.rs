@@ -120,6 +120,10 @@ fn listed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: &str) 
     parts.map(|part| part.parse().map_err(|why| anyhow::anyhow!("{name}: `{part}`: {why}"))).collect()
 }
 
+/// How often a delivery to a webhook is tried again at most, and how long is waited at most, in seconds.
+const MOST_RETRIES: usize = 20;
+const LONGEST_WAIT: u32 = 7 * 24 * 60 * 60;
+
 /// What posts outbound webhooks, and when again.
 pub fn hooks(settings: &Settings) -> anyhow::Result<Hooks> {
     let webhooks = &settings.webhooks;
@@ -128,7 +132,10 @@ pub fn hooks(settings: &Settings) -> anyhow::Result<Hooks> {
         allow_http: webhooks.allow_http,
         timeout: std::time::Duration::from_secs(webhooks.timeout_seconds.get().into()),
     };
-    let waits: Vec<u32> = listed("webhooks.retry_seconds", &webhooks.retry_seconds)?;
+    let waits: Vec<u32> = listed("webhooks.retry_waits", &webhooks.retry_waits)?;
+    if waits.len() > MOST_RETRIES || waits.iter().any(|wait| !(1..=LONGEST_WAIT).contains(wait)) {
+        bail!("webhooks.retry_waits: at most {MOST_RETRIES} waits of 1 to {LONGEST_WAIT} seconds");
+    }
     let schedule = waits.into_iter().map(|seconds| TimeDelta::seconds(seconds.into())).collect();
     let sender: Arc<dyn WebhookSender> = match HttpSender::new(rules) {
         Ok(sender) => Arc::new(sender),

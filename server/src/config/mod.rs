@@ -147,7 +147,7 @@ impl Settings {
 
     /// Every duration: its key, its value, the shortest and the longest it may be. A moment is computed from each, and
     /// there is no moment that far ahead without an end to them.
-    fn durations(&self) -> [(&'static str, u64, RangeInclusive<u64>); 15] {
+    fn durations(&self) -> [(&'static str, u64, RangeInclusive<u64>); 16] {
         let Self { server, jobs, smtp, leads, queue, .. } = self;
         let (hour, ten_years_of_hours, ten_years_of_days) = (3_600, 87_600, 3_650);
         [
@@ -158,6 +158,7 @@ impl Settings {
             ("jobs.lease_seconds", jobs.lease_seconds.get().into(), 1..=600),
             ("jobs.attempt_seconds", jobs.attempt_seconds.get().into(), 1..=24 * hour),
             ("jobs.poll_ms", jobs.poll_ms.get(), 1..=1_000 * hour),
+            ("webhooks.timeout_seconds", self.webhooks.timeout_seconds.get().into(), 1..=300),
             ("smtp.connect_timeout_seconds", smtp.connect_timeout_seconds.get(), 1..=hour),
             ("smtp.command_timeout_seconds", smtp.command_timeout_seconds.get(), 1..=hour),
             ("smtp.message_timeout_seconds", smtp.message_timeout_seconds.get(), 1..=hour),

@@ -131,7 +131,7 @@ pub struct Webhooks {
     /// Seconds.
     pub timeout_seconds: NonZeroU32,
     /// Seconds, separated by commas.
-    pub retry_seconds: String,
+    pub retry_waits: String,
     /// Whether http is posted to.
     pub allow_http: bool,
     /// CIDR, separated by commas.

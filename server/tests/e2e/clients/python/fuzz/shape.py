@@ -124,7 +124,18 @@ def has_form(kind, value):
         date(year or 400, month, day)
     except ValueError:
         return False
-    return kind == "Date" or 1 <= year <= 9998
+    return kind == "Date" or 1 <= year_in_utc(year, (month, day), value) <= 9998
+
+
+def year_in_utc(year, of_the_year, value):
+    """The year of a moment in UTC, which near New Year is not the one that is written."""
+    hours, minutes = int(value[11:13]), int(value[14:16])
+    zone = re.search(r"([+-])(\d\d):(\d\d)$", value)
+    offset = (int(zone[2]) * 60 + int(zone[3])) * (1 if zone[1] == "+" else -1) if zone else 0
+    in_utc = hours * 60 + minutes - offset
+    if of_the_year == (1, 1) and in_utc < 0:
+        return year - 1
+    return year + (of_the_year == (12, 31) and in_utc >= 24 * 60)
 
 
 def know_scalars(schema):
