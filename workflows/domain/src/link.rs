@@ -162,11 +162,15 @@ impl KeyRing {
     }
 }
 
+/// Whether an address is one of the web: whoever shows others as a link leads people to scripts.
+pub fn has_web_scheme(url: &str) -> bool {
+    let begins = |scheme: &str| url.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    begins("https://") || begins("http://")
+}
+
 /// Whether a link of an e-mail leads to somewhere that a click can be led on to.
 pub fn is_web(url: &str) -> bool {
-    let begins = |scheme: &str| url.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
-    let plain = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
-    plain && (begins("https://") || begins("http://"))
+    url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic()) && has_web_scheme(url)
 }
 
 #[cfg(test)]

@@ -76,9 +76,9 @@ impl App {
             }
             Some(body) => {
                 let headers = webhook.headers(&delivery.message(), &body, self.env.now());
-                let began = std::time::Instant::now();
+                let began = self.env.now();
                 let answer = self.env.hooks.sender.post(Post { url: webhook.url.clone(), headers, body }).await;
-                let took_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+                let took_ms = u32::try_from((self.env.now() - began).num_milliseconds()).unwrap_or_default();
                 match answer {
                     Ok(Reply { status, retry_after, excerpt }) => {
                         let attempt = Attempt { at, took_ms, status: Some(status), code: None, message: excerpt };

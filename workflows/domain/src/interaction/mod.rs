@@ -9,6 +9,7 @@ pub use automation::Automation;
 use crate::codes;
 use crate::decision::{Decision, Fact};
 use crate::id::{AccountId, ContactId, EventSourceId, InteractionId, VisitorId};
+use crate::link::{MAX_URL, has_web_scheme};
 use crate::normalise::{self, comparison_key};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -173,9 +174,8 @@ impl Refusal {
 /// An address as it is kept: of the web, so that whoever shows it as a link leads nowhere else.
 pub fn address(text: &str) -> Option<String> {
     let text = text.trim();
-    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
-    let fits = text.len() <= 2_000 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    (fits && (begins("https://") || begins("http://"))).then(|| text.to_owned())
+    let fits = text.len() <= MAX_URL && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    (fits && has_web_scheme(text)).then(|| text.to_owned())
 }
 
 /// Without the NUL that no database keeps as text.
