@@ -85,18 +85,24 @@ pub async fn python(of: &str, need: &str) -> Option<String> {
     Some(python)
 }
 
-/// What a client printed, which must be one line of JSON. It speaks to this machine, whatever proxy others go through.
+/// A client, to be run in the clients' folder, that speaks to this machine, whatever proxy others go through.
+pub fn client(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    for name in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    command.args(arguments).env("NO_PROXY", "127.0.0.1").current_dir(folder()).kill_on_drop(true);
+    command
+}
+
+/// What a client printed, which must be one line of JSON.
 pub async fn printed(program: &str, arguments: &[&str]) -> Value {
     printed_within(PATIENCE, program, arguments).await
 }
 
 /// The same for a client that has more to do than the others.
 pub async fn printed_within(patience: Duration, program: &str, arguments: &[&str]) -> Value {
-    let mut command = Command::new(program);
-    for name in ["http_proxy", "https_proxy", "all_proxy"] {
-        command.env_remove(name).env_remove(name.to_uppercase());
-    }
-    let ran = ended(command.args(arguments).env("NO_PROXY", "127.0.0.1"), patience).await;
+    let ran = ended(&mut client(program, arguments), patience).await;
     assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     serde_json::from_slice(&ran.stdout).unwrap()
 }

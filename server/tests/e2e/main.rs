@@ -8,6 +8,7 @@ mod fuzz;
 mod outbound;
 mod process;
 mod sdks;
+mod subscriptions;
 mod traces;
 mod webhooks;
 

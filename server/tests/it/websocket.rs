@@ -1,7 +1,7 @@
 use crate::server::Server;
 use crate::socket::Socket;
 use serde_json::{Value, json};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use tandem_app::AccessTokenRevoke;
 use tandem_domain::access::Role;
 use tandem_server::config::Settings;
@@ -178,6 +178,34 @@ async fn a_socket_runs_fifty_operations_and_refuses_more() {
         said.push(message);
     }
     assert_eq!(said.iter().filter(|message| message["type"] == "complete").count(), 50);
+}
+
+#[tokio::test]
+async fn an_operation_counts_where_it_is_heard_and_what_is_too_much_is_one_error() {
+    let mut settings = Settings::defaults().unwrap();
+    let few = NonZeroU32::new(5).unwrap();
+    (settings.server.requests_per_second, settings.server.request_burst) = (NonZeroU32::MIN, few);
+    let server = Server::with(settings, World::sqlite().await);
+    let (_, issued) = server.token("ada", Role::Admin, None).await;
+    let mut socket = Socket::begin(server.listen().await, &issued.secret.unwrap()).await;
+    // Most are completed before anything of them runs.
+    for n in 0..200 {
+        socket.say(subscribe(&n.to_string())).await;
+        socket.say(json!({ "type": "complete", "id": n.to_string() })).await;
+    }
+    socket.say(json!({ "type": "ping" })).await;
+    let mut refused = Vec::new();
+    loop {
+        let message = socket.hear().await.unwrap();
+        match message["type"].as_str().unwrap() {
+            "pong" => break,
+            "error" => refused.push(message),
+            _ => {}
+        }
+    }
+    assert!(refused.len() > 100, "{}", refused.len());
+    let codes = refused.iter().map(|message| &message["payload"][0]["extensions"]["code"]);
+    assert!(codes.into_iter().all(|code| code == "RATE_LIMITED"), "{refused:?}");
 }
 
 #[tokio::test]

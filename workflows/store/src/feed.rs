@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// How many things wait for a listener.
-const BACKLOG: usize = 1_024;
+/// How many things wait for a listener, at most.
+pub const BACKLOG: usize = 1_024;
 /// How long to wait for a wake-up before looking without one.
 const NET: Duration = Duration::from_secs(1);
 /// How many entries one look reads.

@@ -4,6 +4,7 @@ use super::PROTOCOL;
 use super::message::{End, Heard, Said};
 use super::operation::{Numbered, Operation, refusal, said};
 use crate::http::graphql::secret_of;
+use crate::http::rate;
 use crate::http::router::Http;
 use axum::extract::ws::{Message, WebSocket};
 use serde_json::{Map, Value};
@@ -139,8 +140,7 @@ impl Conversation {
                 if self.operations.contains_key(&id) {
                     return Err(Some(End::duplicate(&id)));
                 }
-                if self.operations.len() >= MOST_OPERATIONS {
-                    let message = format!("{MOST_OPERATIONS} operations run on this socket; complete one first");
+                if let Err(message) = self.admit(&secret) {
                     let refused = said(&refusal(message, "RATE_LIMITED", &self.request_id));
                     return Ok(send(socket, Message::Text(refused.text(&id))).await?);
                 }
@@ -159,6 +159,16 @@ impl Conversation {
                 Ok(())
             }
         }
+    }
+
+    /// Counts an operation under the token, or says why it is too much. It is counted where it is heard, before anything of it
+    /// runs: else one that is completed at once would cost nothing, however often it comes.
+    fn admit(&self, secret: &str) -> Result<(), String> {
+        self.http.rate.take(secret).map_err(rate::message)?;
+        if self.operations.len() >= MOST_OPERATIONS {
+            return Err(format!("{MOST_OPERATIONS} operations run on this socket; complete one first"));
+        }
+        Ok(())
     }
 
     /// The secret of the `authorization` field, if it is a good one.

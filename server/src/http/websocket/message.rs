@@ -43,9 +43,9 @@ impl End {
         Self::new(4403, why)
     }
 
-    /// The credentials could not be looked at.
+    /// The credentials could not be looked at: a passing trouble, after which clients come back by themselves.
     pub(super) fn unchecked() -> Self {
-        Self::new(1011, "the token could not be checked")
+        Self::new(1013, "the token could not be checked")
     }
 
     /// The client speaks another protocol.

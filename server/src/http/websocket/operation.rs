@@ -4,7 +4,6 @@ use super::message::Said;
 use crate::http::graphql::{body, is_executed};
 use crate::http::guard;
 use crate::http::params::Params;
-use crate::http::rate;
 use crate::http::router::Http;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response, ServerError};
@@ -62,9 +61,6 @@ impl Operation {
             Ok(actor) => actor,
             Err((message, code)) => return refused(message, code),
         };
-        if let Err(wait) = self.http.rate.take(&self.secret) {
-            return refused(rate::message(wait), "RATE_LIMITED");
-        }
         let caller = Caller { actor, request_id: self.request_id.clone() };
         if let Err(missing) = self.params.find_document(&self.http.documents) {
             return once(refusal(missing.to_string(), missing.code(), &self.request_id));

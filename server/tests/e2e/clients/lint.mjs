@@ -23,6 +23,7 @@ import { readFileSync } from "node:fs";
 
 // Lists of entities that are no connections, each with the reason why it cannot grow.
 const boundedLists = new Map([
+  ["ReceivedEmail.enrollments", "those that one e-mail ended: of the person, and of a colleague who answered"],
   ["Opportunity.handoffs", "one for each re-route, which a manager decides"],
   ["Query.suppressionsOf", "one of the address, and one of each domain that its own lies in"],
 ]);
