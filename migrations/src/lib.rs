@@ -18,6 +18,7 @@ mod m0014_steps;
 mod m0015_inbound;
 mod m0016_ingest;
 mod m0017_outbound;
+mod m0018_received_email;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_inbound::Migration),
             Box::new(m0016_ingest::Migration),
             Box::new(m0017_outbound::Migration),
+            Box::new(m0018_received_email::Migration),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! The one place with the machine's clock, its randomness and its ids, where everything is put together.
 
-use crate::config::{Settings, SmtpTls};
+use crate::config::{ImapTls, Settings, SmtpTls};
 use crate::shutdown::Shutdown;
 use crate::telemetry::OtelTraces;
 use anyhow::{Context, bail};
@@ -12,7 +12,9 @@ use std::time::Duration;
 use tandem_app::Tracking;
 use tandem_app::email::port::{Mailbox, Mailer};
 use tandem_app::outbound::{Hooks, NoSender, WebhookSender};
+use tandem_app::received::port::Inbox;
 use tandem_app::{App, AppError, Call, Chance, Clock, Env, Ids, Links, Mail, QueueRules, TaxonomyLibraryInstall};
+use tandem_connectors::imap::{self, ImapInbox, ImapSettings};
 use tandem_connectors::smtp::{DkimSettings, SmtpSettings, TlsMode};
 use tandem_connectors::webhook::{HttpSender, Rules};
 use tandem_domain::lead::Patience;
@@ -95,6 +97,30 @@ pub fn mailer(settings: &Settings) -> anyhow::Result<Arc<dyn Mailer>> {
     Ok(tandem_connectors::smtp::mailer(settings)?)
 }
 
+/// What looks into the mailbox that answers come to, where one is configured.
+pub fn inbox(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Inbox>>> {
+    let imap = &settings.imap;
+    if imap.host.is_empty() {
+        return Ok(None);
+    }
+    let settings = ImapSettings {
+        host: imap.host.clone(),
+        port: Some(imap.port.get()),
+        tls: match imap.tls {
+            ImapTls::None => imap::TlsMode::None,
+            ImapTls::Starttls => imap::TlsMode::Starttls,
+            ImapTls::Tls => imap::TlsMode::Implicit,
+        },
+        ca_file: (!imap.ca_file.is_empty()).then(|| (&imap.ca_file).into()),
+        username: imap.user.clone(),
+        password: imap.password.reveal().to_owned(),
+        folder: imap.folder.clone(),
+        connect_timeout_seconds: imap.connect_timeout_seconds.get(),
+        command_timeout_seconds: imap.command_timeout_seconds.get(),
+    };
+    Ok(Some(Arc::new(ImapInbox::new(settings)?)))
+}
+
 /// Everything that e-mail needs.
 pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
     let smtp = &settings.smtp;
@@ -111,6 +137,8 @@ pub async fn mail(settings: &Settings, store: &Store) -> anyhow::Result<Mail> {
         from: named(from, &smtp.from_name),
         reply_to: (!smtp.reply_to.is_empty()).then(|| named(&smtp.reply_to, "")),
         tracking: Tracking { opens: settings.links.track_opens, clicks: settings.links.track_clicks },
+        inbox: inbox(settings)?,
+        unsubscribe_mailbox: Some(smtp.unsubscribe_mailbox.clone()).filter(|mailbox| !mailbox.is_empty()),
     })
 }
 

@@ -10,6 +10,7 @@ use async_graphql::parser::types::{
     BaseType, ExecutableDocument, Field, OperationType, Selection, SelectionSet, Type, TypeKind, TypeSystemDefinition,
 };
 use async_graphql::{Name, Request, ScalarType, ServerError, Value};
+use async_graphql_value::Value as InputValue;
 use chrono::{DateTime, Datelike};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -19,6 +20,7 @@ use std::sync::LazyLock;
 struct Wanted {
     of: Type,
     optional: bool,
+    default: Option<Value>,
 }
 
 /// What an input type takes.
@@ -38,7 +40,8 @@ struct Known {
 
 fn wanted(definition: async_graphql::parser::types::InputValueDefinition) -> Wanted {
     let of = definition.ty.node;
-    Wanted { optional: of.nullable || definition.default_value.is_some(), of }
+    let default = definition.default_value.map(|default| default.node);
+    Wanted { optional: of.nullable || default.is_some(), of, default }
 }
 
 fn named(of: &Type) -> &str {
@@ -80,6 +83,11 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     }
     known
 });
+
+/// Reads the schema, which is otherwise done at the first look.
+pub(crate) fn prepare() {
+    LazyLock::force(&KNOWN);
+}
 
 /// Why a value does not fit.
 type Misfit = String;
@@ -183,6 +191,18 @@ struct Look<'r> {
     variables: HashMap<&'r str, Value>,
     /// The fragments that were looked at.
     seen: HashSet<&'r str>,
+    /// For each use of a variable that was left out: the default of the argument that it is the value of, where it is one.
+    left_out: HashMap<&'r str, Vec<Option<Value>>>,
+}
+
+/// The variables in a value.
+fn variables_in<'r>(value: &'r InputValue, found: &mut Vec<&'r str>) {
+    match value {
+        InputValue::Variable(name) => found.push(name.as_str()),
+        InputValue::List(items) => items.iter().for_each(|item| variables_in(item, found)),
+        InputValue::Object(fields) => fields.values().for_each(|value| variables_in(value, found)),
+        _ => {}
+    }
 }
 
 impl<'r> Look<'r> {
@@ -213,6 +233,12 @@ impl<'r> Look<'r> {
         let Some((arguments, gives)) = known else { return Ok(()) };
         for (name, value) in &field.arguments {
             let Some(wanted) = arguments.get(name.node.as_str()) else { continue };
+            let mut used = Vec::new();
+            variables_in(&value.node, &mut used);
+            for name in used.into_iter().filter(|name| !self.variables.contains_key(name)) {
+                let whole = matches!(&value.node, InputValue::Variable(_));
+                self.left_out.entry(name).or_default().push(wanted.default.clone().filter(|_| whole));
+            }
             let given = value.node.clone().into_const_with(|variable| {
                 Ok::<_, Infallible>(self.variables.get(variable.as_str()).cloned().unwrap_or(Value::Null))
             });
@@ -224,6 +250,13 @@ impl<'r> Look<'r> {
         }
         self.selection(&field.selection_set.node, gives)
     }
+}
+
+/// The one default that all uses of a variable have.
+fn agreed(uses: Vec<Option<Value>>) -> Option<Value> {
+    let mut uses = uses.into_iter();
+    let first = uses.next()??;
+    uses.all(|other| other.as_ref() == Some(&first)).then_some(first)
 }
 
 /// Why a request is not executed, where one of its values does not fit its type.
@@ -248,16 +281,22 @@ pub(crate) fn refuse_misfits(request: &mut Request) -> Option<ServerError> {
         }
         variables.insert(name.as_str(), value.clone());
     }
+    let mut defaults = Vec::new();
     if found.is_none() {
         let on = match chosen.ty {
             OperationType::Query => "Query",
             OperationType::Mutation => "Mutation",
             OperationType::Subscription => "Subscription",
         };
-        let mut look = Look { document, variables, seen: HashSet::new() };
+        let mut look = Look { document, variables, seen: HashSet::new(), left_out: HashMap::new() };
         found = look.selection(&chosen.selection_set.node, on).err();
+        defaults.extend(look.left_out.into_iter().filter_map(|(name, uses)| Some((Name::new(name), agreed(uses)?))));
     }
-    let (message, pos) = found?;
+    let Some((message, pos)) = found else {
+        // An argument whose variable was left out has its default (6.4.1); the library takes it for null.
+        request.variables.extend(defaults);
+        return None;
+    };
     let mut error = ServerError::new(message, Some(pos));
     error.extensions.get_or_insert_default().set("code", "BAD_USER_INPUT");
     Some(error)

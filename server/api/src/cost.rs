@@ -75,6 +75,11 @@ static SCHEMA: LazyLock<HashMap<String, HashMap<String, Known>>> = LazyLock::new
     known
 });
 
+/// Reads the schema, which is otherwise done at the first look.
+pub(crate) fn prepare() {
+    LazyLock::force(&SCHEMA);
+}
+
 /// The name of a type, or of what a list holds.
 fn named(of: &Type) -> String {
     match &of.base {

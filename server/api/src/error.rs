@@ -64,6 +64,37 @@ impl UserError {
     }
 }
 
+/// The refusal with its field called as this mutation's input calls it: `names` pairs the name that a rule gives with the
+/// path in the input. A field that is not there keeps its name.
+pub(crate) fn named(error: AppError, names: &[(&str, &str)]) -> AppError {
+    match error {
+        AppError::Refused { code, message, field } => AppError::Refused { code, message, field: path(field, names) },
+        other => other,
+    }
+}
+
+/// The same for the refusal of one row of many.
+pub(crate) fn named_row(refusal: RowRefusal, names: &[(&str, &str)]) -> RowRefusal {
+    RowRefusal { field: path(refusal.field, names), ..refusal }
+}
+
+fn path(field: Option<String>, names: &[(&str, &str)]) -> Option<String> {
+    field.map(|field| match names.iter().find(|(name, _)| *name == field) {
+        Some((_, path)) => (*path).to_owned(),
+        None => field,
+    })
+}
+
+/// The refusal with its field inside `outer`, the field of the input that holds what was refused.
+pub(crate) fn within(error: AppError, outer: &str) -> AppError {
+    match error {
+        AppError::Refused { code, message, field: Some(field) } => {
+            AppError::Refused { code, message, field: Some(format!("{outer}.{field}")) }
+        }
+        other => other,
+    }
+}
+
 macro_rules! user_error_codes {
     ($($(#[$meta:meta])* $variant:ident = $code:literal),+ $(,)?) => {
         /// The stable codes of what a caller can mend.

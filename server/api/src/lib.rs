@@ -48,6 +48,7 @@ pub struct Query(
     node::NodeQuery,
     access::AccessQuery,
     emails::EmailQuery,
+    emails::ReceivedEmailQuery,
     ledger::LedgerQuery,
     lists::ListQuery,
     leads::LeadQuery,
@@ -112,7 +113,12 @@ pub fn schema(app: Option<App>) -> TandemSchema {
         .disable_suggestions()
         .register_output_type::<words::Words>();
     match app {
-        Some(app) => builder.data(app).finish(),
+        Some(app) => {
+            // Now and not at the first request, which would wait for it.
+            coercion::prepare();
+            cost::prepare();
+            builder.data(app).finish()
+        }
         None => builder.finish(),
     }
 }

@@ -5,7 +5,7 @@ use crate::accounts::{AccountNode, ContactNode};
 use crate::context::ContextExt;
 use crate::custom_fields::CustomFieldNode;
 use crate::dispatch::{HandoffNode, OpportunityNode, PoolNode, RoutingTableNode, WorkingCalendarNode};
-use crate::emails::{EmailNode, SuppressionNode};
+use crate::emails::{EmailNode, ReceivedEmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::events::{EventSourceNode, IngestedEventNode};
 use crate::ids;
@@ -47,6 +47,8 @@ pub enum Node {
     WorkItem(WorkItemNode),
     /// One e-mail to one person.
     Email(EmailNode),
+    /// An e-mail that arrived.
+    ReceivedEmail(ReceivedEmailNode),
     /// An address or a domain that is never written to.
     Suppression(SuppressionNode),
     /// A nurture programme.
@@ -142,6 +144,7 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "Lead" => ctx.load(id).await?.map(|lead| Node::Lead(LeadNode(lead))),
         "WorkItem" => ctx.load(id).await?.map(|item| Node::WorkItem(WorkItemNode(item))),
         "Email" => ctx.load(id).await?.map(|email| Node::Email(EmailNode(email))),
+        "ReceivedEmail" => ctx.load(id).await?.map(|found| Node::ReceivedEmail(ReceivedEmailNode(found))),
         "Suppression" => ctx.load(id).await?.map(|found| Node::Suppression(SuppressionNode(found))),
         "Sequence" => ctx.load(id).await?.map(|sequence| Node::Sequence(SequenceNode(sequence))),
         "SequenceVersion" => ctx.load(id).await?.map(|version| Node::SequenceVersion(SequenceVersionNode(version))),

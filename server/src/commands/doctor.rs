@@ -14,7 +14,7 @@ const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 /// A queue whose oldest job is overdue by more than this is not being worked.
 const QUEUE_LAG: TimeDelta = TimeDelta::minutes(5);
 /// How long to wait for the mail server.
-const SMTP_PATIENCE: Duration = Duration::from_secs(10);
+const MAIL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one check found.
 enum Found {
@@ -62,6 +62,7 @@ pub(super) async fn run(loaded: Result<Settings, ConfigError>) -> anyhow::Result
         }
     }
     report("smtp", smtp(&settings).await);
+    report("imap", imap(&settings).await);
     Ok(if good { Outcome::Done } else { Outcome::Failed })
 }
 
@@ -149,12 +150,30 @@ async fn smtp(settings: &Settings) -> Found {
         Ok(mailer) => mailer,
         Err(error) => return bad(error, "config/default.toml explains every key of [smtp]"),
     };
-    match tokio::time::timeout(SMTP_PATIENCE, mailer.check()).await {
+    match tokio::time::timeout(MAIL_PATIENCE, mailer.check()).await {
         Ok(Ok(what)) => Found::Good(what),
         Ok(Err(error)) => bad(error, "check smtp.host, smtp.port, smtp.tls and the login, and the firewall"),
         Err(_) => bad(
             format!("{}:{} does not answer", settings.smtp.host, settings.smtp.port),
             "check smtp.host and smtp.port, and the firewall",
+        ),
+    }
+}
+
+async fn imap(settings: &Settings) -> Found {
+    let inbox = match wiring::inbox(settings) {
+        Ok(None) => return Found::Skipped("imap.host is empty, so nobody looks for answers"),
+        Ok(Some(inbox)) => inbox,
+        Err(error) => return bad(error, "config/default.toml explains every key of [imap]"),
+    };
+    match tokio::time::timeout(MAIL_PATIENCE, inbox.check()).await {
+        Ok(Ok(what)) => Found::Good(what),
+        Ok(Err(error)) => {
+            bad(error, "check imap.host, imap.port, imap.tls, the login and imap.folder, and the firewall")
+        }
+        Err(_) => bad(
+            format!("{}:{} does not answer", settings.imap.host, settings.imap.port),
+            "check imap.host and imap.port, and the firewall",
         ),
     }
 }

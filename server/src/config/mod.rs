@@ -8,7 +8,9 @@ mod secret;
 mod sections;
 
 pub use secret::Secret;
-pub use sections::{Database, Jobs, Leads, Links, Log, LogFormat, Queue, Server, Settings, Smtp, SmtpTls, Traces};
+pub use sections::{
+    Database, Imap, ImapTls, Jobs, Leads, Links, Log, LogFormat, Queue, Server, Settings, Smtp, SmtpTls, Traces,
+};
 
 use layers::Layers;
 use std::ops::RangeInclusive;
@@ -19,7 +21,7 @@ pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// The keys that may name a file which holds the value.
 pub const SECRET_KEYS: &[&str] =
-    &["database.url", "smtp.password", "smtp.dkim_key", "links.secret", "links.old_secrets"];
+    &["database.url", "smtp.password", "smtp.dkim_key", "imap.password", "links.secret", "links.old_secrets"];
 
 /// Why the configuration is refused. Every message says where the fault is.
 #[derive(Debug, thiserror::Error)]
@@ -147,8 +149,8 @@ impl Settings {
 
     /// Every duration: its key, its value, the shortest and the longest it may be. A moment is computed from each, and
     /// there is no moment that far ahead without an end to them.
-    fn durations(&self) -> [(&'static str, u64, RangeInclusive<u64>); 16] {
-        let Self { server, jobs, smtp, leads, queue, .. } = self;
+    fn durations(&self) -> [(&'static str, u64, RangeInclusive<u64>); 18] {
+        let Self { server, jobs, smtp, imap, leads, queue, .. } = self;
         let (hour, ten_years_of_hours, ten_years_of_days) = (3_600, 87_600, 3_650);
         [
             ("server.graphql_timeout_seconds", server.graphql_timeout_seconds.get(), 1..=hour),
@@ -162,6 +164,8 @@ impl Settings {
             ("smtp.connect_timeout_seconds", smtp.connect_timeout_seconds.get(), 1..=hour),
             ("smtp.command_timeout_seconds", smtp.command_timeout_seconds.get(), 1..=hour),
             ("smtp.message_timeout_seconds", smtp.message_timeout_seconds.get(), 1..=hour),
+            ("imap.connect_timeout_seconds", imap.connect_timeout_seconds.get(), 1..=300),
+            ("imap.command_timeout_seconds", imap.command_timeout_seconds.get(), 1..=300),
             ("leads.triage_hours", leads.triage_hours.get().into(), 1..=ten_years_of_hours),
             ("leads.queue_hours", leads.queue_hours.get().into(), 1..=ten_years_of_hours),
             ("leads.dispatch_hours", leads.dispatch_hours.get().into(), 1..=ten_years_of_hours),
@@ -207,6 +211,13 @@ impl Settings {
         if !self.smtp.host.is_empty() && self.smtp.from.is_empty() {
             return Err(ConfigError::invalid("smtp.from", "is needed when smtp.host is set"));
         }
+        if !self.imap.host.is_empty() && self.imap.user.is_empty() {
+            return Err(ConfigError::invalid("imap.user", "is needed when imap.host is set"));
+        }
+        if !self.smtp.unsubscribe_mailbox.is_empty() && !is_plain_address(&self.smtp.unsubscribe_mailbox) {
+            let rule = "is an address like answers@example.com, in plain ASCII";
+            return Err(ConfigError::invalid("smtp.unsubscribe_mailbox", rule));
+        }
         let longest = self.smtp.longest_delivery_seconds();
         if !self.smtp.host.is_empty() && u64::from(self.jobs.attempt_seconds.get()) <= longest {
             let why = format!(
@@ -220,6 +231,14 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Whether an address can stand in a `mailto:` link as it is.
+fn is_plain_address(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@');
+    let parts = text.split_once('@');
+    let whole = parts.is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') && !domain.contains('@'));
+    whole && text.chars().all(plain)
 }
 
 #[cfg(test)]

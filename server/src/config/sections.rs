@@ -22,6 +22,8 @@ pub struct Settings {
     pub jobs: Jobs,
     /// Outgoing mail.
     pub smtp: Smtp,
+    /// The mailbox that answers come to.
+    pub imap: Imap,
     /// Outbound webhooks.
     pub webhooks: Webhooks,
     /// Signed links.
@@ -124,6 +126,42 @@ pub struct Jobs {
     pub poll_ms: NonZeroU64,
 }
 
+/// `[imap]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imap {
+    /// The server; empty: none.
+    pub host: String,
+    /// Its port.
+    pub port: NonZeroU16,
+    /// How the connection is protected.
+    pub tls: ImapTls,
+    /// The user to log in as.
+    pub user: String,
+    /// The password of `user`.
+    pub password: Secret,
+    /// The folder to read.
+    pub folder: String,
+    /// PEM of a private authority; empty: the public ones.
+    pub ca_file: String,
+    /// Seconds.
+    pub connect_timeout_seconds: NonZeroU64,
+    /// Seconds.
+    pub command_timeout_seconds: NonZeroU64,
+}
+
+/// How the connection to the mailbox is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImapTls {
+    /// Not at all.
+    None,
+    /// By STARTTLS, which the server must offer.
+    Starttls,
+    /// From the first byte.
+    Tls,
+}
+
 /// `[webhooks]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,6 +196,8 @@ pub struct Smtp {
     pub from_name: String,
     /// Where answers go; empty: to the sender.
     pub reply_to: String,
+    /// Where mail programs write for "unsubscribe"; empty: nowhere.
+    pub unsubscribe_mailbox: String,
     /// PEM of a private authority; empty: the public ones.
     pub ca_file: String,
     /// Connections at once.

@@ -134,6 +134,8 @@ pub async fn play(stage: Stage) -> Result<Played> {
         from: Mailbox::named("Tandem demo", "hello@tandem.example"),
         reply_to: None,
         tracking: Tracking::default(),
+        inbox: None,
+        unsubscribe_mailbox: None,
     });
     let clock = Arc::new(VirtualClock::new(progress.start_ms));
     let env = Env {

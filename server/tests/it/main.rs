@@ -11,6 +11,7 @@ mod health;
 mod ingest;
 mod metrics;
 mod plain;
+mod received;
 mod server;
 mod socket;
 mod statements;

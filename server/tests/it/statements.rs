@@ -35,7 +35,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// The queries, each with one page of rows; `$ids` are those of leads.
-const QUERIES: [&str; 16] = [
+const QUERIES: [&str; 17] = [
     "{ workQueue(states: [QUEUED, IN_PROGRESS], first: 60) { nodes {
         title lead { source owner { name } contact { email } } contact { email account { name } }
         account { name tier { code } } claim { holder { name } } answers { item by { name } } missing { key }
@@ -81,6 +81,7 @@ const QUERIES: [&str; 16] = [
     // Beside these, `OutboundWebhook.pending` would be counted for each row.
     "{ outboundDeliveries(first: 20) { nodes { type state webhook { key } body } } }",
     "{ inboundDeliveries(first: 20) { nodes { state webhook { key actsAs { name } } headers body } } }",
+    "{ receivedEmails(first: 20) { nodes { kind contact { email } email { subject } enrollments { state } } } }",
     "{ ingestedEvents(first: 40) { nodes { messageId state source { key actsAs { name } } } } }",
 ];
 
@@ -279,8 +280,16 @@ impl Scene {
         self.dispatch("offered", n, pool).await;
         let accepted = self.dispatch("accepted", n, pool).await;
         self.hear(n, held.contact).await;
-
         self.server.world.run_due_jobs().await;
+
+        let world = &self.server.world;
+        let sent = world.mailer.sent().pop().unwrap().message_id;
+        world.inbox.put(&format!(
+            "From: nurtured@acme{n}.example\nSubject: Re: Hello\nMessage-ID: <r{n}@acme{n}.example>\n\
+             Auto-Submitted: auto-replied\nIn-Reply-To: <{sent}>\n\nI am on vacation.\n"
+        ));
+        world.app.poll_inbox(&world.system()).await.unwrap();
+        world.run_due_jobs().await;
         self.run(&by_seller, HandoffAccept { handoff: accepted }).await;
     }
 

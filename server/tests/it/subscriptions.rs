@@ -120,7 +120,7 @@ on_both_databases! {
         socket.subscribe("e", query, json!({ "id": global_id(enrollment.id).0 })).await;
         let first = event(&mut socket, "e", "enrollmentChanged").await;
         assert_eq!(first["contact"]["email"], "ann@example.com");
-        world.app.run(&ops, EnrollmentPause { enrollment: enrollment.id, reason: PauseReason::Manual }).await.unwrap();
+        world.app.run(&ops, EnrollmentPause { enrollment: enrollment.id, reason: PauseReason::Manual, until: None }).await.unwrap();
         let then = event(&mut socket, "e", "enrollmentChanged").await;
         assert!(first["state"] != then["state"] && then["state"] == "PAUSED", "{first} {then}");
         socket.subscribe("x", query, json!({ "id": global_id(contact).0 })).await;

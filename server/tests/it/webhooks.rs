@@ -13,10 +13,11 @@ use tandem_domain::access::Role;
 use tandem_testkit::{World, on_both_databases};
 
 /// The definitions and payloads that the guide shows.
-const EXAMPLES: [&str; 3] = [
+const EXAMPLES: [&str; 4] = [
     include_str!("../../../docs/examples/webhooks/form.json"),
     include_str!("../../../docs/examples/webhooks/booking.json"),
     include_str!("../../../docs/examples/webhooks/crm.json"),
+    include_str!("../../../docs/examples/webhooks/replies.json"),
 ];
 const SAVE: &str = "mutation($webhook: InboundWebhookDraftInput!) { inboundWebhookSave(input: { webhook: $webhook }) {
     webhook { id path revision active } secret userErrors { field code message } } }";
@@ -215,7 +216,10 @@ on_both_databases! {
         draft["actsAs"] = json!(tandem_api::global_id(machine.id).0);
         let input = json!({ "input": { "draft": draft, "payload": payload } });
         let refused = hook.ask(query, input).await["inboundWebhookTry"]["userErrors"][0].clone();
-        assert_eq!(refused, json!({ "field": ["actions", "0", "values", "emial"], "code": "INBOUND_FIELD_UNKNOWN" }));
+        assert_eq!(refused, json!({ "field": ["draft", "actions", "0", "values", "emial"], "code": "INBOUND_FIELD_UNKNOWN" }));
+        draft["actsAs"] = json!("x");
+        let refused = hook.ask(SAVE, json!({ "webhook": draft })).await["inboundWebhookSave"]["userErrors"][0].clone();
+        assert_eq!(refused["field"], json!(["webhook", "actsAs"]));
         // Whoever may not define a webhook sees nothing of them.
         let request = crate::server::post().header(header::AUTHORIZATION, format!("Bearer {}", sdr.secret.unwrap()));
         let list = json!({ "query": "{ inboundWebhooks { nodes { id } } }" }).to_string();
@@ -264,6 +268,7 @@ on_both_databases! {
             "CONTACT_UPSERT CREATED", "LEAD_RECEIVE CREATED",
             "CONTACT_UPSERT CREATED", "LEAD_RECEIVE CREATED", "ENROLLMENT_CREATE REFUSED",
             "ACCOUNT_UPSERT CREATED", "CHANGE_REQUEST_PROPOSE REFUSED",
+            "EMAIL_RECEIVE CREATED",
         ]);
     }
 }

@@ -101,6 +101,8 @@ const PEOPLE: &[Role] = &[Role::Marketing, Role::Sdr, Role::Sales, Role::SalesMa
 const IMPORTERS: &[Role] = &[Role::Marketing, Role::SalesOps, Role::Admin, Role::Integration];
 /// People who may hold an offer; whether this one is theirs is the domain's to say.
 const SELLERS: &[Role] = &[Role::Sales, Role::SalesManager, Role::Admin];
+/// Machines that pass on what came to them, and those who look after them.
+const MACHINES: &[Role] = &[Role::SalesOps, Role::Admin, Role::Integration];
 const SALES_MANAGERS: &[Role] = &[Role::SalesManager, Role::Admin];
 /// Both sides of a list, and those who look after it. A key is turned only by somebody with a side: the domain refuses
 /// the others by name. Machines hold none.
@@ -220,6 +222,8 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("eventSourceSave", DEFINERS),
     ("eventSourceRotateKey", DEFINERS),
     ("interactionRecord", EVERYBODY),
+    // e-mails that arrive
+    ("emailReceive", MACHINES),
     // the runner
     ("jobsRunNow", DEFINERS),
     ("jobsCancel", DEFINERS),

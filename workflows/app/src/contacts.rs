@@ -71,7 +71,7 @@ impl ContactBook {
         let found = Self::probe(row).map(|keys| self.accounts.find(&keys)).transpose();
         match (&row.account, found) {
             (Some(_), found) => {
-                let account = found?.flatten().ok_or_else(|| {
+                let account = found.map_err(of_keys)?.flatten().ok_or_else(|| {
                     let message = "no account has these keys; import the account first, or correct the row";
                     AppError::refused("CONTACT_ACCOUNT_UNKNOWN", message, Some("account"))
                 })?;
@@ -118,6 +118,21 @@ impl ContactBook {
     /// The contacts that changed, to be committed.
     pub fn close(self) -> Book<Contact> {
         self.contacts
+    }
+}
+
+/// The refusal of the keys of a row's account, with the field called as the row calls it: the account's own are beside them.
+fn of_keys(error: AppError) -> AppError {
+    match error {
+        AppError::Refused { code, message, field } => {
+            let field = match field.as_deref() {
+                Some("domains") => "accountDomain",
+                Some("registryNumber") => "accountRegistryNumber",
+                _ => "account",
+            };
+            AppError::refused(code, message, Some(field))
+        }
+        other => other,
     }
 }
 

@@ -109,6 +109,7 @@ refusals!(
     tandem_domain::link::Refusal,
     tandem_domain::outbound::Refusal,
     tandem_domain::normalise::Refusal,
+    tandem_domain::received::Refusal,
     tandem_domain::sequence::enrollment::Refusal,
     tandem_domain::sequence::publishing::Refusal,
     tandem_domain::suppression::Refusal,

@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod leads;
 pub mod outbound;
 pub mod queue;
+pub mod received;
 pub mod reports;
 mod rules;
 pub mod sequence;
@@ -68,10 +69,11 @@ pub use queue::{
     WorkItemDisqualify, WorkItemHeartbeat, WorkItemMarkDuplicate, WorkItemRecycle, WorkItemRelease, WorkItemResume,
     WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait, WorkItemWake,
 };
+pub use received::{EmailReceive, ReceivedEmailApply};
 pub use rules::QueueRules;
 pub use sequence::{
     EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
-    EnrollmentsResume, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume,
+    EnrollmentWake, EnrollmentsResume, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume,
 };
 pub use target_list::{
     ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,

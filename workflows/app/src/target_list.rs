@@ -254,9 +254,15 @@ impl Command for ChangeRequestApprove {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Outcome>> {
         let now = call.now(env);
         let (list, reviews) = reviews(tx, &self.requests).await?;
+        // Requests are decided in their order, so that the first stale one is the one refused as stale.
+        let stale = reviews.iter().position(|review| review.request.revision != review.seen);
         target_list::approve(list, reviews, env.id(now), party(call)?, now).map_err(|refusal| {
             let place = |request| self.requests.iter().rposition(|seen| seen.request == request);
-            at_place("changeRequests", refusal.request().and_then(place), refusal)
+            let place = match refusal {
+                Refusal::StaleRevision { .. } => stale,
+                _ => refusal.request().and_then(place),
+            };
+            at_place("changeRequests", place, refusal)
         })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything: a connector does one thing once and says exactly what became of it.
 
+pub mod imap;
 pub mod sink;
 pub mod smtp;
 pub mod webhook;

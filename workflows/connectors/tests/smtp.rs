@@ -20,7 +20,10 @@ fn outgoing(n: u32) -> OutgoingEmail {
         subject: "您好 — a line, and a second thought that makes this subject rather longer than one line".into(),
         text: "Hello Ann,\n\n.a line that begins with a dot\n\n--\nTandem\n".into(),
         html: Some("<p>Hello <b>Ann</b>, 你好</p>".into()),
-        unsubscribe: Some(UnsubscribeBy { url: format!("https://tandem.example/u/{}", "A".repeat(90)) }),
+        unsubscribe: Some(UnsubscribeBy {
+            url: format!("https://tandem.example/u/{}", "A".repeat(90)),
+            mailto: Some(format!("mailto:answers@example.com?subject=unsubscribe%20{}", "A".repeat(90))),
+        }),
     }
 }
 

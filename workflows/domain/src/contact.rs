@@ -326,7 +326,7 @@ fn apply(
 }
 
 fn consent(given: ConsentGiven, now: DateTime<Utc>) -> Result<Consent, Refusal> {
-    let source = given.source.as_deref().map(|text| normalise::line("source", text, 200)).transpose()?;
+    let source = given.source.as_deref().map(|text| normalise::line("consentSource", text, 200)).transpose()?;
     let source = source.filter(|text| !text.is_empty());
     if given.state == ConsentState::Granted && source.is_none() {
         return Err(Refusal::ConsentSource);

@@ -73,6 +73,7 @@ subjects! {
     crate::id::IngestedEventId => "IngestedEvent",
     crate::id::VisitorId => "Visitor",
     crate::id::InteractionId => "Interaction",
+    crate::id::ReceivedEmailId => "ReceivedEmail",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -264,6 +265,20 @@ pub enum Job {
         /// The last delivery of the part before.
         after: Option<crate::id::OutboundDeliveryId>,
     },
+    /// Let an enrolment go on that paused until a moment.
+    WakeEnrollment {
+        /// The enrolment.
+        enrollment: EnrollmentId,
+        /// The visit that planned it.
+        visit: u32,
+    },
+    /// Do what an e-mail that arrived does.
+    ApplyReceivedEmail {
+        /// The e-mail.
+        received: crate::id::ReceivedEmailId,
+    },
+    /// Look for new e-mails in the mailbox that answers come to.
+    PollInbox {},
     /// Move leads that their timers should have moved.
     SweepLeads {},
     /// Forget what nobody can ask for any more.
@@ -289,6 +304,9 @@ impl Job {
             Self::ApplyEvents { .. } => "apply_events",
             Self::DeliverWebhook { .. } => "deliver_webhook",
             Self::ReplayWebhook { .. } => "replay_webhook",
+            Self::WakeEnrollment { .. } => "wake_enrollment",
+            Self::ApplyReceivedEmail { .. } => "apply_received_email",
+            Self::PollInbox {} => "poll_inbox",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
         }
@@ -299,7 +317,7 @@ impl Job {
     /// The queue it waits in: what an operator pauses or limits as a whole.
     pub const fn queue(&self) -> &'static str {
         match self {
-            Self::AdvanceEnrollment { .. } => "steps",
+            Self::AdvanceEnrollment { .. } | Self::WakeEnrollment { .. } => "steps",
             Self::DeliverEmail { .. } => "mail",
             Self::DeliverWebhook { .. } => "webhooks",
             Self::ResumeEnrollments { .. } | Self::ReplayWebhook { .. } | Self::SweepLeads {} | Self::Prune {} => {
@@ -329,6 +347,8 @@ impl Job {
             // A later event of a person finds what an earlier one said.
             Self::ApplyEvents { source, .. } => Some(format!("events:{source}")),
             Self::ReplayWebhook { webhook, .. } => Some(format!("webhook:{webhook}")),
+            // Two at once would read the same part.
+            Self::PollInbox {} => Some("inbox".to_owned()),
             _ => None,
         }
     }

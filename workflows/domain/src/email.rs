@@ -20,6 +20,7 @@ pub use delivery::Delivery;
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
+use crate::received::{DeliveryReport, ReportedAs};
 use crate::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason};
 use crate::standing::Standing;
 use crate::suppression;
@@ -544,6 +545,39 @@ pub fn recover(email: Email, now: DateTime<Utc>) -> Result<Decision<Email>, Refu
     }
     let error = Some("the process that was sending it stopped before it could record the outcome".to_owned());
     Ok(lose_sight(Email { error, ..email }, now))
+}
+
+/// Records what a mail server reports about an e-mail that it took, or may have taken. None where that changes nothing: a
+/// delay, a second report, a report about an e-mail that was not sent.
+pub fn reported(email: Email, report: &DeliveryReport, now: DateTime<Utc>) -> Option<Decision<Email>> {
+    // A report can be here before the outcome of the try is: a relay may be quick, and we slow.
+    let open = matches!(email.state, EmailState::Sent | EmailState::Unknown | EmailState::Sending);
+    match report.outcome {
+        ReportedAs::Failed if open => {
+            let obstacle = report_says_gone(&email, report).then_some(Obstacle::MailboxGone);
+            let error = Some(report.diagnostic.clone()).filter(|text| !text.is_empty());
+            let email = Email { obstacle, error: error.or(email.error), settled_at: Some(now), ..email };
+            let mut decision = email.turn(EmailState::Bounced, "email.bounced");
+            if let Some(obstacle) = obstacle {
+                decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
+            }
+            Some(explain(decision, "reported_status", report.status))
+        }
+        ReportedAs::Delivered if email.state == EmailState::Unknown => {
+            let email = Email { error: None, settled_at: Some(now), ..email };
+            Some(explain(email.turn(EmailState::Sent, "email.sent"), "reported_status", report.status))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a report says that the mailbox we wrote to is gone, so that nothing may be sent there again. Where the person
+/// lets e-mails be forwarded, the other mailbox may be gone: then the e-mail came to nothing, but the address stays.
+fn report_says_gone(email: &Email, report: &DeliveryReport) -> bool {
+    let normal = |text: &str| suppression::normalise(suppression::SuppressionKind::Email, text).ok();
+    let to = normal(&email.to.address);
+    let for_it = report.recipients.is_empty() || report.recipients.iter().any(|one| normal(one) == to);
+    for_it && matches!(report.status, Some([5, subject, detail]) if delivery::says_gone([subject, detail]))
 }
 
 /// Records what a person found out about an e-mail of unknown fate. A resend keeps the Message-ID and passes through

@@ -100,4 +100,6 @@ ids! {
     VisitorId,
     /// Something that a person did.
     InteractionId,
+    /// An e-mail that arrived.
+    ReceivedEmailId,
 }

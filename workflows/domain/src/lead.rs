@@ -270,6 +270,9 @@ pub enum Refusal {
     /// A text given as a reason is empty.
     #[error("an end needs a reason; give its code")]
     ReasonMissing,
+    /// A text is too long.
+    #[error(transparent)]
+    Normalise(#[from] normalise::Refusal),
 }
 
 impl Refusal {
@@ -285,6 +288,7 @@ impl Refusal {
             Self::DuePassed { .. } => "LEAD_DUE_PASSED",
             Self::DuplicateOfItself => "LEAD_DUPLICATE_OF_ITSELF",
             Self::ReasonMissing => "LEAD_REASON_MISSING",
+            Self::Normalise(refusal) => refusal.code(),
         }
     }
 
@@ -296,8 +300,9 @@ impl Refusal {
             Self::PriorityOutOfRange { .. } => Some("priority"),
             Self::GradeInvalid { .. } => Some("grade"),
             Self::DuePassed { .. } => Some("until"),
-            Self::DuplicateOfItself => Some("duplicateOf"),
+            Self::DuplicateOfItself => Some("duplicateOfId"),
             Self::ReasonMissing => Some("reason"),
+            Self::Normalise(refusal) => refusal.field(),
             Self::NotAllowed { .. } | Self::Ended { .. } => None,
         }
     }
@@ -410,8 +415,12 @@ pub fn receive(new: NewLead, patience: &Patience, now: DateTime<Utc>) -> Result<
     Ok(Decision::new(lead, fact).plan(timer, due))
 }
 
+/// The longest name of a rule that grades leads, in characters.
+pub const MOST_RULE: usize = 200;
+
 /// Sets the grade; a lead whose life is over keeps the one it had.
 pub fn grade(lead: Lead, grade: Grade, rule: &str) -> Result<Decision<Lead>, Refusal> {
+    normalise::at_most("rule", rule, MOST_RULE)?;
     if !lead.stage.is_open() {
         return Err(Refusal::Ended { stage: lead.stage });
     }

@@ -26,6 +26,7 @@ pub mod link;
 pub mod normalise;
 pub mod opportunity;
 pub mod outbound;
+pub mod received;
 pub mod routing;
 pub mod sequence;
 pub mod standing;

@@ -6,6 +6,7 @@
 use crate::codes;
 use crate::decision::{Decision, Fact};
 use crate::id::SuppressionId;
+use crate::normalise::at_most;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,9 @@ pub enum Refusal {
     /// Lifting needs a reason that a reader of the record can judge.
     #[error("say why the suppression may be lifted, e.g. where the person's new consent is recorded")]
     LiftUnexplained,
+    /// A text is too long.
+    #[error(transparent)]
+    Normalise(#[from] crate::normalise::Refusal),
 }
 
 impl Refusal {
@@ -94,6 +98,7 @@ impl Refusal {
             Self::AlreadySuppressed { .. } => "SUPPRESSION_EXISTS",
             Self::AlreadyLifted { .. } => "SUPPRESSION_LIFTED",
             Self::LiftUnexplained => "SUPPRESSION_LIFT_UNEXPLAINED",
+            Self::Normalise(refusal) => refusal.code(),
         }
     }
 
@@ -102,10 +107,14 @@ impl Refusal {
         match self {
             Self::NotAnAddress | Self::NotADomain | Self::AlreadySuppressed { .. } => Some("value"),
             Self::LiftUnexplained => Some("because"),
+            Self::Normalise(refusal) => refusal.field(),
             Self::AlreadyLifted { .. } => None,
         }
     }
 }
+
+/// The longest reason to lift a suppression, in characters.
+pub const MOST_BECAUSE: usize = 500;
 
 /// Puts a value into the one form in which suppressions are kept and compared: lower case, the domain in ASCII
 /// (IDNA), no surrounding space, no final dot. A domain may be given as a URL.
@@ -208,6 +217,7 @@ pub fn lift(suppression: Suppression, because: &str, now: DateTime<Utc>) -> Resu
     if because.is_empty() {
         return Err(Refusal::LiftUnexplained);
     }
+    at_most("because", because, MOST_BECAUSE)?;
     let fact = Fact::ledger("suppression.lifted", suppression.id)
         .with("kind", suppression.kind)
         .with("was", suppression.reason)
@@ -272,6 +282,8 @@ mod tests {
         let again = suppress(Some(first.clone()), wish(SuppressionKind::Email, "a@example.com"), now());
         assert_eq!(again.unwrap_err().code(), "SUPPRESSION_EXISTS");
         assert_eq!(lift(first.clone(), "  ", now()).unwrap_err(), Refusal::LiftUnexplained);
+        let wordy = lift(first.clone(), &"x".repeat(MOST_BECAUSE + 1), now()).unwrap_err();
+        assert_eq!((wordy.code(), wordy.field()), ("TEXT_TOO_LONG", Some("because")));
         let lifted = lift(first.clone(), "consent form 12", now()).unwrap().next;
         assert!(!lifted.covers("a@example.com"));
         assert_eq!(lift(lifted.clone(), "twice", now()).unwrap_err().code(), "SUPPRESSION_LIFTED");

@@ -7,6 +7,7 @@ use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, TeamId, UserId, WorkItemId};
 use crate::lead::Grade;
+use crate::normalise;
 use crate::verification::{Answer, Round};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -197,6 +198,9 @@ pub enum Refusal {
     /// A task needs a title.
     #[error("a work item needs a title of 1 to 200 characters")]
     TitleInvalid,
+    /// A text is too long.
+    #[error(transparent)]
+    Normalise(#[from] normalise::Refusal),
 }
 
 impl Refusal {
@@ -209,6 +213,7 @@ impl Refusal {
             Self::WaitOutOfRange { .. } => "WORK_ITEM_WAIT_OUT_OF_RANGE",
             Self::WrongKind { .. } => "WORK_ITEM_WRONG_KIND",
             Self::TitleInvalid => "WORK_ITEM_TITLE_INVALID",
+            Self::Normalise(refusal) => refusal.code(),
         }
     }
 
@@ -218,10 +223,14 @@ impl Refusal {
             Self::StaleToken { .. } => Some("token"),
             Self::WaitOutOfRange { .. } => Some("until"),
             Self::TitleInvalid => Some("title"),
+            Self::Normalise(refusal) => refusal.field(),
             Self::Held { .. } | Self::NotAllowed { .. } | Self::WrongKind { .. } => None,
         }
     }
 }
+
+/// The longest notes of a task, in characters.
+pub const MOST_NOTES: usize = 2_000;
 
 /// How long claims and waits last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,7 +285,7 @@ pub struct NewTask {
     pub grade: Option<Grade>,
     /// When it should be done.
     pub due_at: DateTime<Utc>,
-    /// More words about it.
+    /// More words about it, at most [`MOST_NOTES`] characters.
     pub notes: Option<String>,
     /// The enrolment whose step makes it.
     pub enrollment: Option<EnrollmentId>,
@@ -361,6 +370,9 @@ pub fn make_task(new: NewTask, now: DateTime<Utc>) -> Result<Decision<WorkItem>,
     let title = new.title.trim().to_owned();
     if title.is_empty() || title.chars().count() > 200 {
         return Err(Refusal::TitleInvalid);
+    }
+    if let Some(notes) = &new.notes {
+        normalise::at_most("notes", notes, MOST_NOTES)?;
     }
     let item = WorkItem {
         id: new.id,

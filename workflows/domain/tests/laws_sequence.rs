@@ -143,7 +143,7 @@ fn after_an_email_a_run_waits_until_that_email_is_settled() {
     assert!(settled(&decision.next, 0, now).is_none(), "settled once");
 
     // Paused meanwhile: it is due when it is resumed, and not before.
-    let paused = enrollment::pause(waiting.clone(), PauseReason::Manual).unwrap().next;
+    let paused = enrollment::pause(waiting.clone(), PauseReason::Manual, None, at(START)).unwrap().next;
     assert!(paused.keeps_the_law());
     let told = settled(&paused, 0, now).unwrap();
     assert!(told.jobs.is_empty());
@@ -217,11 +217,14 @@ fn a_paused_run_goes_on_where_it_was() {
     let enrollment = step(&enrollment, &version.definition, &data, Standing::Allowed).next.enrollment;
     let waiting = step(&enrollment, &version.definition, &data, Standing::Allowed).next.enrollment;
     assert_eq!(waiting.state, EnrollmentState::Waiting(WaitReason::Time));
-    let paused = enrollment::pause(waiting.clone(), PauseReason::OutOfOffice).unwrap().next;
+    let paused = enrollment::pause(waiting.clone(), PauseReason::OutOfOffice, None, at(START)).unwrap().next;
     assert!(paused.keeps_the_law());
     let stale = advance(&paused, &version.definition, &context(&data), at("2026-02-01T00:00:00Z"));
     assert_eq!(stale.unwrap_err().code(), "ENROLLMENT_PAUSED");
-    assert_eq!(enrollment::pause(paused.clone(), PauseReason::Ops).unwrap_err().code(), "ENROLLMENT_PAUSED");
+    assert_eq!(
+        enrollment::pause(paused.clone(), PauseReason::Ops, None, at(START)).unwrap_err().code(),
+        "ENROLLMENT_PAUSED"
+    );
     let soon = enrollment::resume(paused.clone(), at("2026-01-06T00:00:00Z")).unwrap();
     assert_eq!((soon.next.state, soon.next.due_at), (waiting.state, waiting.due_at));
     let late = enrollment::resume(paused, at("2026-02-01T00:00:00Z")).unwrap();
@@ -234,7 +237,7 @@ fn a_paused_run_goes_on_where_it_was() {
 fn every_state_allows_what_is_drawn_and_refuses_the_rest() {
     let data = person();
     let (_, version, base) = started(TWO_MAILS, &data);
-    let held = enrollment::Held { due_at: at(START), waiting: None };
+    let held = enrollment::Held { due_at: at(START), waiting: None, until: None };
     let states = [
         EnrollmentState::Pending,
         EnrollmentState::Active,
@@ -281,7 +284,7 @@ fn every_state_allows_what_is_drawn_and_refuses_the_rest() {
         } else {
             "ok"
         };
-        assert_eq!(code(enrollment::pause(made(), PauseReason::Manual)), expected, "{state}");
+        assert_eq!(code(enrollment::pause(made(), PauseReason::Manual, None, at(START))), expected, "{state}");
         let advanced = advance(&made(), &version.definition, &context(&data), now).map(|d| d.map(|a| a.enrollment));
         assert_eq!(code(advanced), expected, "{state}");
         let expected = if !live {
@@ -348,7 +351,7 @@ fn a_definition_survives_its_stored_form() {
     let stored = serde_json::to_value(&version).unwrap();
     assert_eq!(serde_json::from_value::<SequenceVersion>(stored).unwrap(), version);
     let (_, _, enrollment) = started(TWO_MAILS, &person());
-    let paused = enrollment::pause(enrollment, PauseReason::Ops).unwrap().next;
+    let paused = enrollment::pause(enrollment, PauseReason::Ops, None, at(START)).unwrap().next;
     let stored = serde_json::to_value(&paused).unwrap();
     assert_eq!(serde_json::from_value::<Enrollment>(stored).unwrap(), paused);
 }
@@ -517,7 +520,7 @@ fn run(history: &[Event]) -> (Vec<(Effect, Standing)>, Enrollment) {
         match event {
             Event::Later(hours) => now += TimeDelta::hours(*hours),
             Event::Pause => {
-                if let Ok(decision) = enrollment::pause(enrollment.clone(), PauseReason::Manual) {
+                if let Ok(decision) = enrollment::pause(enrollment.clone(), PauseReason::Manual, None, at(START)) {
                     enrollment = decision.next;
                 }
             }

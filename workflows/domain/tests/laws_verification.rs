@@ -308,6 +308,9 @@ fn a_task_is_completed_by_its_holder_and_never_judged_like_a_lead() {
         notes: None,
         enrollment: None,
     };
+    let wordy = NewTask { notes: Some("x".repeat(work_item::MOST_NOTES + 1)), ..new.clone() };
+    let refusal = work_item::make_task(wordy, at(0)).unwrap_err();
+    assert_eq!((refusal.code(), refusal.field()), ("TEXT_TOO_LONG", Some("notes")));
     let item = work_item::make_task(new, at(0)).unwrap().next;
     let (item, _) = verification::claim((item, None), user(1), &Policy::default(), at(1)).unwrap().next;
     let (token, list) = (Token { holder: user(1), fence: 1 }, checklist());

@@ -5,9 +5,10 @@ use tandem_app::App;
 use tandem_domain::decision::Job;
 
 /// Name, cron in UTC, what becomes of missed ticks, and the job.
-const SCHEDULES: [(&str, &str, Missed, Job); 2] = [
+const SCHEDULES: [(&str, &str, Missed, Job); 3] = [
     ("sweep-overdue-leads", "*/15 * * * *", Missed::Once, Job::SweepLeads {}),
     ("prune", "17 3 * * *", Missed::Once, Job::Prune {}),
+    ("poll-inbox", "* * * * *", Missed::Once, Job::PollInbox {}),
 ];
 
 /// Makes the schedules what they should be. A failure is for the log: the next start tries again.
@@ -21,7 +22,9 @@ pub(crate) async fn keep_schedules(app: &App) {
             return;
         }
     };
-    for (name, cron, missed, job) in SCHEDULES {
+    // Where there is no mailbox, nobody needs to look into it every minute.
+    let wanted = |job: &Job| *job != Job::PollInbox {} || app.env.mail.inbox.is_some();
+    for (name, cron, missed, job) in SCHEDULES.into_iter().filter(|(.., job)| wanted(job)) {
         let schedule = match define(name, cron, "UTC", missed, &job, now) {
             Ok(schedule) => schedule,
             Err(error) => {

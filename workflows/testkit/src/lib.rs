@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up its world fails")]
 
+mod inbox;
 mod mailer;
 mod postgres;
 mod receiver;
 mod world;
 
+pub use inbox::FakeInbox;
 pub use mailer::FakeMailer;
 pub use postgres::Cluster;
 pub use receiver::FakeReceiver;

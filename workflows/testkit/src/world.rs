@@ -1,6 +1,6 @@
 //! One test's world.
 
-use crate::{Cluster, FakeMailer, FakeReceiver};
+use crate::{Cluster, FakeInbox, FakeMailer, FakeReceiver};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use std::path::PathBuf;
@@ -34,6 +34,8 @@ pub struct World {
     pub clock: Arc<VirtualClock>,
     /// Keeps the e-mails that are sent, and answers as it is told.
     pub mailer: Arc<FakeMailer>,
+    /// Holds the e-mails that arrive.
+    pub inbox: Arc<FakeInbox>,
     /// Receives webhooks.
     pub hooks: Arc<FakeReceiver>,
     /// Runs jobs when the test says so.
@@ -121,12 +123,15 @@ impl World {
         let store = Store::connect(&settings).await.unwrap();
         let clock = Arc::new(VirtualClock::new(START_MS));
         let mailer = Arc::new(FakeMailer::default());
+        let inbox = Arc::new(FakeInbox::default());
         let mail = Mail {
             mailer: mailer.clone(),
             links: Links::new("https://tandem.example", &[7; 32]).unwrap(),
             from: Mailbox::named("Tandem", "tandem@example.com"),
             reply_to: None,
             tracking: Tracking::default(),
+            inbox: Some(inbox.clone()),
+            unsubscribe_mailbox: Some("answers@example.com".to_owned()),
         };
         let hooks = Arc::new(FakeReceiver::default());
         let env = Env {
@@ -140,7 +145,7 @@ impl World {
         };
         let app = App::new(store, env);
         let runner = Runner::new(app.clone(), "test", RunnerSettings::default());
-        Self { app, clock, mailer, hooks, runner, url, _dir: dir }
+        Self { app, clock, mailer, inbox, hooks, runner, url, _dir: dir }
     }
 
     /// Now, by the world's clock.

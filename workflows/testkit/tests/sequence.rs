@@ -343,7 +343,7 @@ steps:
         let (sequence, contact) = nurture(&world).await;
         let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
         let (enrollment, _) = world.app.run(&sdr, of(sequence.id, contact.id)).await.unwrap();
-        let pause = EnrollmentPause { enrollment: enrollment.id, reason: PauseReason::OutOfOffice };
+        let pause = EnrollmentPause { enrollment: enrollment.id, reason: PauseReason::OutOfOffice, until: None };
         world.app.run(&sdr, pause).await.unwrap();
         assert_eq!(world.pass(TimeDelta::days(9)).await, 1, "the timer that was planned does nothing");
         assert!(subjects(&world).is_empty());

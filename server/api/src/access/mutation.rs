@@ -2,7 +2,7 @@
 
 use super::types::{AccessTokenNode, Role, Scope, Side, TeamNode, UserNode};
 use crate::context::ContextExt;
-use crate::error::ApiError;
+use crate::error::{ApiError, named};
 use crate::ids::{local, local_opt};
 use crate::payload::payload;
 use crate::scalars::EmailAddress;
@@ -150,7 +150,9 @@ impl AccessMutation {
             };
             ctx.run(None, command).await
         };
-        UserChangePayload::of(done.await.map(UserNode))
+        // The side stays what it is; it is the roles that do not go with it.
+        let done = done.await.map_err(|error| named(error, &[("side", "roles")]));
+        UserChangePayload::of(done.map(UserNode))
     }
 
     /// Adds a team.

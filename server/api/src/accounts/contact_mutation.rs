@@ -3,7 +3,7 @@
 use super::input::{ConsentInput, ContactFieldsInput, ContactRowInput};
 use super::types::{ContactNode, ContactRowResult, WriteOutcome};
 use crate::context::ContextExt;
-use crate::error::{ApiError, UserError};
+use crate::error::{ApiError, UserError, named, named_row, within};
 use crate::ids::{global, local};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
@@ -122,6 +122,13 @@ payload! {
     }
 }
 
+/// What the rules call otherwise than the inputs, which have objects for consent and account.
+const NAMES: &[(&str, &str)] = &[
+    ("consentSource", "consent.source"),
+    ("accountDomain", "account.domain"),
+    ("accountRegistryNumber", "account.registryNumber"),
+];
+
 fn result(row: RowResult) -> ContactRowResult {
     match row {
         RowResult::Written { outcome, id } => ContactRowResult {
@@ -130,7 +137,8 @@ fn result(row: RowResult) -> ContactRowResult {
             error: None,
         },
         RowResult::Refused(refusal) => {
-            ContactRowResult { outcome: None, contact_id: None, error: Some(UserError::of_row(refusal)) }
+            let error = UserError::of_row(named_row(refusal, NAMES));
+            ContactRowResult { outcome: None, contact_id: None, error: Some(error) }
         }
     }
 }
@@ -152,7 +160,8 @@ impl ContactMutation {
             let command = ContactCreate { contact, default_region: input.default_region };
             ctx.run(input.idempotency_key, command).await
         };
-        ContactCreatePayload::of(done.await.map(|written| ContactNode(written.record)))
+        let done = done.await.map_err(|error| named(error, NAMES));
+        ContactCreatePayload::of(done.map(|written| ContactNode(written.record)))
     }
 
     /// Changes a contact. Consent is changed by `contactSetConsent`.
@@ -179,7 +188,8 @@ impl ContactMutation {
             let command = ContactUpsert { row: input.row.row()?, default_region: input.default_region };
             ctx.run(input.idempotency_key, command).await
         };
-        ContactUpsertPayload::of(done.await.map(|written| (ContactNode(written.record), written.outcome.into())))
+        let done = done.await.map_err(|error| named(error, NAMES));
+        ContactUpsertPayload::of(done.map(|written| (ContactNode(written.record), written.outcome.into())))
     }
 
     /// Upserts up to 500 contacts in one transaction, with a result for each row.
@@ -189,7 +199,10 @@ impl ContactMutation {
         input: ContactUpsertManyInput,
     ) -> Result<ContactUpsertManyPayload, ApiError> {
         let done = async {
-            let rows = input.rows.into_iter().map(ContactRowInput::row).collect::<Result<Vec<_>, AppError>>()?;
+            let row = |(place, row): (usize, ContactRowInput)| {
+                row.row().map_err(|error| within(error, &format!("rows.{place}")))
+            };
+            let rows = input.rows.into_iter().enumerate().map(row).collect::<Result<Vec<_>, AppError>>()?;
             let command = ContactUpsertMany { rows, default_region: input.default_region };
             ctx.run(input.idempotency_key, command).await
         };
@@ -202,7 +215,8 @@ impl ContactMutation {
             let id = local(&input.contact_id, "contactId")?;
             ctx.run(None, ContactTag { id, add: input.add, remove: input.remove }).await
         };
-        ContactTagPayload::of(done.await.map(|written| ContactNode(written.record)))
+        let done = done.await.map_err(|error| named(error, &[("tags", "add")]));
+        ContactTagPayload::of(done.map(|written| ContactNode(written.record)))
     }
 
     /// Records what a person agreed to, or took back.
@@ -216,6 +230,7 @@ impl ContactMutation {
             let command = ContactSetConsent { id, consent: input.consent.into() };
             ctx.run(input.idempotency_key, command).await
         };
-        ContactSetConsentPayload::of(done.await.map(|written| ContactNode(written.record)))
+        let done = done.await.map_err(|error| named(error, NAMES));
+        ContactSetConsentPayload::of(done.map(|written| ContactNode(written.record)))
     }
 }

@@ -3,7 +3,7 @@
 use super::input::AccountFieldsInput;
 use super::types::{AccountNode, AccountRowResult, WriteOutcome};
 use crate::context::ContextExt;
-use crate::error::{ApiError, UserError};
+use crate::error::{ApiError, UserError, named};
 use crate::ids::{global, local};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
@@ -165,6 +165,7 @@ impl AccountMutation {
             let id = local(&input.account_id, "accountId")?;
             ctx.run(None, AccountTag { id, add: input.add, remove: input.remove }).await
         };
-        AccountTagPayload::of(done.await.map(|written| AccountNode(written.record)))
+        let done = done.await.map_err(|error| named(error, &[("tags", "add")]));
+        AccountTagPayload::of(done.map(|written| AccountNode(written.record)))
     }
 }

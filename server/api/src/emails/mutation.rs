@@ -39,7 +39,7 @@ pub struct SuppressionAddInput {
 pub struct SuppressionLiftInput {
     /// The suppression.
     suppression_id: ID,
-    /// Why that is right, e.g. where the person's new consent is recorded. It stays in the ledger.
+    /// Why that is right, e.g. where the person's new consent is recorded, 1 to 500 characters. It stays in the ledger.
     because: String,
     /// Repeats of the same key and input within 24 hours give the same payload.
     idempotency_key: Option<String>,

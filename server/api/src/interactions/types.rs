@@ -25,6 +25,8 @@ pub enum InteractionKind {
     EmailOpen,
     /// A link of an e-mail was followed.
     EmailClick,
+    /// An e-mail was answered.
+    EmailReply,
     /// A page was seen.
     Page,
     /// A screen of an app was seen.

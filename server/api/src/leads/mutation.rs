@@ -2,7 +2,7 @@
 
 use super::types::LeadNode;
 use crate::context::ContextExt;
-use crate::error::ApiError;
+use crate::error::{ApiError, named};
 use crate::ids::{local, local_opt};
 use crate::payload::payload;
 use crate::queue::types::DispositionReason;
@@ -58,7 +58,7 @@ pub struct LeadGradeInput {
     lead_id: ID,
     /// Fit by intent, `A1` to `D4`.
     grade: String,
-    /// The version of the rule that graded it, e.g. `scoring:default@3`.
+    /// The version of the rule that graded it, e.g. `scoring:default@3`, at most 200 characters.
     #[graphql(default = "manual")]
     rule: String,
 }
@@ -171,7 +171,8 @@ impl LeadMutation {
             };
             ctx.run(input.idempotency_key, command).await
         };
-        LeadReceivePayload::of(done.await.map(LeadNode))
+        let done = done.await.map_err(|error| named(error, &[("customFields", "custom")]));
+        LeadReceivePayload::of(done.map(LeadNode))
     }
 
     /// Qualifies a lead (MQL): it enters the SDR queue.

@@ -93,7 +93,7 @@ pub struct TaskCreateInput {
     priority: Option<i32>,
     /// When it should be done.
     due_at: DateTime<Utc>,
-    /// More words about it.
+    /// More words about it, at most 2,000 characters.
     notes: Option<String>,
     /// Repeats of the same key and input within 24 hours give the same payload.
     idempotency_key: Option<String>,

@@ -3,7 +3,7 @@
 use super::mutation::fence;
 use super::types::{ChecklistVerdict, DispositionReason, WorkItemNode};
 use crate::context::ContextExt;
-use crate::error::ApiError;
+use crate::error::{ApiError, named};
 use crate::ids::{local, local_opt};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
@@ -200,7 +200,10 @@ impl VerdictMutation {
                 None => ctx.app().run(&call, command).await,
             }
         };
-        WorkItemRecyclePayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
+        // Whom the sequence takes up is the item's lead and its contact.
+        let names = [("sequence", "sequenceId"), ("lead", "workItemId"), ("contact", "workItemId")];
+        let done = done.await.map_err(|error| named(error, &names));
+        WorkItemRecyclePayload::of(done.map(|(item, _)| WorkItemNode(item)))
     }
 
     /// Finds that the lead repeats another, which goes on.

@@ -5,10 +5,11 @@ use super::types::{
     SequenceVersionNode,
 };
 use crate::context::ContextExt;
-use crate::error::{ApiError, UserError, UserErrorCode, split};
+use crate::error::{ApiError, UserError, UserErrorCode, named, split};
 use crate::ids::{global, local, local_opt};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tandem_app::sequence::sequence_validate;
 use tandem_app::{
@@ -116,6 +117,8 @@ pub struct EnrollmentPauseInput {
     /// Why.
     #[graphql(default_with = "EnrollmentPauseReason::Manual")]
     reason: EnrollmentPauseReason,
+    /// When it goes on by itself; null where somebody resumes it.
+    until: Option<DateTime<Utc>>,
 }
 
 /// An enrolment to resume.
@@ -299,6 +302,9 @@ impl SequenceMutation {
         ctx: &Context<'_>,
         input: EnrollmentCreateInput,
     ) -> Result<EnrollmentCreatePayload, ApiError> {
+        // A lead that is named alone stands for its contact.
+        let person = if input.contact_id.is_some() { "contactId" } else { "leadId" };
+        let names = [("sequence", "sequenceId"), ("lead", "leadId"), ("contact", person)];
         let done = async {
             let command = EnrollmentCreate {
                 sequence: local(&input.sequence_id, "sequenceId")?,
@@ -308,7 +314,8 @@ impl SequenceMutation {
             };
             ctx.run(input.idempotency_key, command).await
         };
-        EnrollmentCreatePayload::of(done.await.map(|(enrollment, _)| EnrollmentNode(enrollment)))
+        let done = done.await.map_err(|error| named(error, &names));
+        EnrollmentCreatePayload::of(done.map(|(enrollment, _)| EnrollmentNode(enrollment)))
     }
 
     /// Enrols many subjects in the newest version of a sequence, each for itself: a refusal of one leaves the others
@@ -340,14 +347,18 @@ impl SequenceMutation {
             Ok(prepared) => prepared,
             Err(error) => return EnrollmentCreateManyPayload::of(Err(error)),
         };
-        let subjects: Vec<ID> = commands
+        let subjects: Vec<(ID, &str)> = commands
             .iter()
-            .filter_map(|command| command.contact.map(global).or_else(|| command.lead.map(global)))
+            .filter_map(|command| {
+                let contact = command.contact.map(|contact| (global(contact), "contactIds"));
+                contact.or_else(|| command.lead.map(|lead| (global(lead), "leadIds")))
+            })
             .collect();
         let answers = ctx.app().enroll_many(&call, commands).await;
         let mut results = Vec::with_capacity(answers.len());
-        for (subject_id, answer) in subjects.into_iter().zip(answers) {
-            results.push(match split(answer)? {
+        for ((subject_id, ids), answer) in subjects.into_iter().zip(answers) {
+            let names = [("sequence", "sequenceId"), ("lead", "leadIds"), ("contact", ids)];
+            results.push(match split(answer.map_err(|error| named(error, &names)))? {
                 Ok((enrollment, _)) => EnrollmentCreateResult {
                     subject_id,
                     enrollment: Some(EnrollmentNode(enrollment)),
@@ -393,7 +404,7 @@ impl SequenceMutation {
     ) -> Result<EnrollmentPausePayload, ApiError> {
         let done = async {
             let enrollment = local(&input.enrollment_id, "enrollmentId")?;
-            ctx.run(None, EnrollmentPause { enrollment, reason: input.reason.into() }).await
+            ctx.run(None, EnrollmentPause { enrollment, reason: input.reason.into(), until: input.until }).await
         };
         EnrollmentPausePayload::of(done.await.map(EnrollmentNode))
     }

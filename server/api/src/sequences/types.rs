@@ -311,6 +311,10 @@ impl EnrollmentNode {
     async fn due_at(&self) -> Option<DateTime<Utc>> {
         self.0.due_at
     }
+    /// When it goes on by itself, where it is paused until a moment.
+    async fn paused_until(&self) -> Option<DateTime<Utc>> {
+        self.0.held?.until
+    }
     /// Values given at the start, for conditions and templates.
     async fn vars(&self) -> Json<Map<String, Value>> {
         Json(self.0.vars.clone())

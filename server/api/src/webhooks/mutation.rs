@@ -2,7 +2,7 @@
 
 use super::types::{InboundActionKind, InboundDeliveryNode, InboundTrial, InboundWebhookNode, InboundWebhookScheme};
 use crate::context::ContextExt;
-use crate::error::{ApiError, UserError, split};
+use crate::error::{ApiError, UserError, split, within};
 use crate::ids::{local, local_opt};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
@@ -179,7 +179,12 @@ impl InboundMutation {
             let command = InboundWebhookSave { draft: input.webhook.read()?, secret: input.secret };
             ctx.run(input.idempotency_key, command).await
         };
-        Ok(match split(done.await)? {
+        // The secret stands beside the definition, everything else within it.
+        let done = done.await.map_err(|error| {
+            let of_secret = matches!(&error, AppError::Refused { field: Some(field), .. } if field == "secret");
+            if of_secret { error } else { within(error, "webhook") }
+        });
+        Ok(match split(done)? {
             Ok(webhook) => {
                 let secret = secret_of(&webhook, webhook.created_at).filter(|_| webhook.revision == 1);
                 let webhook = Some(InboundWebhookNode(webhook));
@@ -249,10 +254,11 @@ async fn trial(ctx: &Context<'_>, input: InboundWebhookTryInput) -> Result<Inbou
             app.store.find(id).await?.ok_or(missing)?
         }
         (None, Some(draft)) => {
-            let draft = draft.read()?;
+            let draft = draft.read().map_err(|error| within(error, "draft"))?;
             // Nothing is verified by it.
             let secret = Secret::of_bytes(draft.scheme, &[0; 32]);
-            inbound::save(None, InboundWebhookId(Uuid::nil()), draft, secret, app.env.now())?.next
+            let saved = inbound::save(None, InboundWebhookId(Uuid::nil()), draft, secret, app.env.now());
+            saved.map_err(|refusal| within(refusal.into(), "draft"))?.next
         }
         _ => return Err(choose("webhookId", "give a saved webhook or a draft, one of them")),
     };

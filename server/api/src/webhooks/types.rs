@@ -42,6 +42,8 @@ pub enum InboundActionKind {
     LeadReceive,
     /// Records what the contact did.
     InteractionRecord,
+    /// Takes an e-mail in that a mail provider passes on: a reply, a report, a complaint.
+    EmailReceive,
     /// Enrols the contact, or the lead, in a sequence.
     EnrollmentCreate,
     /// Dispatches a verified lead to sales.

@@ -1,6 +1,6 @@
 //! The schema's rules, seen through the family of users and tokens.
 
-use crate::client::ask;
+use crate::client::{ask, change, global};
 use serde_json::{Value, json};
 use tandem_app::{Actor, Call};
 use tandem_domain::access::{Role, Side};
@@ -21,6 +21,15 @@ on_both_databases! {
         let (_, rep) = world.user("rep", Role::Sales, Some(Side::Sales)).await;
         let forbidden = ask(&world, &rep, CREATE, input).await;
         assert_eq!(forbidden["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    }
+
+    async fn roles_of_the_other_side_are_refused_by_the_field_that_names_them(world: World) {
+        let (_, admin) = world.user("root", Role::Admin, None).await;
+        let (rep, _) = world.user("rep", Role::Sales, Some(Side::Sales)).await;
+        let input = json!({"userId": global(rep.id), "roles": ["MARKETING"]});
+        let refused = change(&world, &admin, "userChange", "user { id }", input).await;
+        assert_eq!(refused["userErrors"][0]["code"], "SIDE_MISMATCH", "{refused}");
+        assert_eq!(refused["userErrors"][0]["field"], json!(["roles"]));
     }
 
     async fn a_node_is_found_by_its_id_and_a_foreign_id_is_null(world: World) {

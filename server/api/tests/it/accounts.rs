@@ -119,6 +119,20 @@ on_both_databases! {
         assert_eq!(changed["contact"], json!({"name": "Ann", "email": null}));
     }
 
+    async fn a_refused_contact_names_the_fields_of_its_input(world: World) {
+        let ops = ops(&world).await;
+        let made = change(&world, &ops, "contactCreate", "contact { id }", json!({"email": "ann@example.com"})).await;
+        let wordy = json!({"contactId": made["contact"]["id"], "consent": {"state": "WITHDRAWN", "source": "x".repeat(201)}});
+        let refused = change(&world, &ops, "contactSetConsent", "contact { id }", wordy).await;
+        assert_eq!(refused["userErrors"][0]["field"], json!(["consent", "source"]), "{refused}");
+        let rows = json!({"rows": [{"email": "bob@example.com"}, {"email": "eve@example.com", "accountId": "x"}]});
+        let refused = change(&world, &ops, "contactUpsertMany", "rows { error { field } }", rows).await;
+        assert_eq!(refused["userErrors"][0]["field"], json!(["rows", "1", "accountId"]), "{refused}");
+        let rows = json!({"rows": [{"email": "eve@example.com", "account": {"domain": "localhost"}}]});
+        let refused = change(&world, &ops, "contactUpsertMany", "rows { error { field } }", rows).await;
+        assert_eq!(refused["rows"][0]["error"]["field"], json!(["account", "domain"]), "{refused}");
+    }
+
     async fn sales_ops_govern_the_taxonomies_and_sdrs_do_not(world: World) {
         let ops = ops(&world).await;
         let input = json!({"taxonomy": "INDUSTRY", "code": "SPACE", "nameEn": "Space", "nameZh": "航天", "aliases": ["rockets"]});

@@ -148,6 +148,20 @@ on_both_databases! {
         assert_eq!(ask(&world, &sdr, defaulted, json!({})).await["errors"], Value::Null);
     }
 
+    async fn an_argument_whose_variable_is_left_out_has_its_default(world: World) {
+        let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
+        world.contact("kim@example.com").await;
+        let read = "query($filter: EmailFilterInput, $first: Int) {
+            one: emails(filter: $filter, first: $first) { nodes { id } } other: emails(filter: $filter) { nodes { id } } }";
+        for variables in [json!({}), json!({ "filter": {} }), json!({ "filter": { "states": ["SENT"] }, "first": 1 })] {
+            let answer = ask(&world, &sdr, read, variables).await;
+            assert_eq!(answer["errors"], Value::Null, "{answer}");
+        }
+        // What is said to be null is not left out.
+        let answer = ask(&world, &sdr, read, json!({ "filter": null })).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED", "{answer}");
+    }
+
     async fn an_idempotency_key_is_1_to_200_printable_characters(world: World) {
         let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;

@@ -146,6 +146,7 @@ on_both_databases! {
         assert_eq!(edited["approvals"]["marketing"], Value::Null);
         let stale = change(&world, &scene.seller, "changeRequestApprove", "changeRequests { id }", seen(&json!([asked]))).await;
         assert_eq!(stale["userErrors"][0]["code"], "LIST_STALE_REVISION");
+        assert_eq!(stale["userErrors"][0]["field"], json!(["changeRequests", "0", "revision"]));
         let once = change(&world, &scene.seller, "changeRequestApprove", "version { number } changeRequests { state }", seen(&json!([edited]))).await;
         assert_eq!(once, json!({"version": null, "changeRequests": [{"state": "PARTIALLY_APPROVED"}], "userErrors": []}));
         let reject = json!({"changeRequestId": asked["id"], "revision": 2, "verdict": "not this year"});

@@ -1,6 +1,6 @@
 //! Leads and the SDR queue through GraphQL.
 
-use crate::client::{data, global};
+use crate::client::{change, data, global};
 use serde_json::{Value, json};
 use tandem_app::Call;
 use tandem_domain::access::{Role, Side};
@@ -57,6 +57,10 @@ on_both_databases! {
         assert_eq!((&early["workItem"], &early["userErrors"][0]["code"]), (&Value::Null, &json!("VERIFICATION_INCOMPLETE")));
         let answers: Vec<Value> = claimed["missing"].as_array().unwrap().iter()
             .map(|item| json!({"item": item["key"], "verdict": "CONFIRMED", "evidence": "call"})).collect();
+        let odd = json!({"workItemId": claimed["id"], "token": claimed["claim"]["token"],
+            "answers": [answers[0], {"item": "shoe_size", "verdict": "CONFIRMED"}]});
+        let odd = change(&world, &ann, "workItemAnswer", "workItem { id }", odd).await;
+        assert_eq!(odd["userErrors"][0]["field"], json!(["answers", "1", "item"]), "{odd}");
         let answer = "mutation($id: ID!, $token: Int!, $answers: [ChecklistAnswerInput!]!) {
             workItemAnswer(input: {workItemId: $id, token: $token, answers: $answers}) {
                 workItem { missing { key } answers { item verdict by { name } } } userErrors { code } } }";
@@ -91,6 +95,17 @@ on_both_databases! {
         let grade = "mutation($id: ID!) { leadGrade(input: {leadId: $id, grade: \"E9\"}) { lead { id } userErrors { code field } } }";
         let bad = data(&world, &marketing, grade, json!({"id": lead["id"]})).await["leadGrade"].clone();
         assert_eq!(bad["userErrors"], json!([{"code": "LEAD_GRADE_INVALID", "field": ["grade"]}]));
+        let wordy = json!({"leadId": lead["id"], "grade": "A1", "rule": "x".repeat(201)});
+        let wordy = change(&world, &marketing, "leadGrade", "lead { id }", wordy).await;
+        assert_eq!(wordy["userErrors"][0]["code"], "TEXT_TOO_LONG");
+        assert_eq!(wordy["userErrors"][0]["field"], json!(["rule"]));
+        let contact = global(world.contact("person2@example.com").await.id);
+        let odd = json!({"contactId": contact, "source": "web", "custom": {"shoe_size": 43}});
+        let odd = change(&world, &marketing, "leadReceive", "lead { id }", odd).await;
+        assert_eq!(odd["userErrors"][0]["field"], json!(["custom"]), "{odd}");
+        let same = json!({"leadId": lead["id"], "duplicateOfId": lead["id"]});
+        let same = change(&world, &marketing, "leadMarkDuplicate", "lead { id }", same).await;
+        assert_eq!(same["userErrors"][0]["field"], json!(["duplicateOfId"]), "{same}");
         let loud = "mutation($id: ID!) { leadPrioritise(input: {leadId: $id, priority: 300}) { userErrors { code field } } }";
         let loud = data(&world, &marketing, loud, json!({"id": lead["id"]})).await["leadPrioritise"].clone();
         assert_eq!(loud["userErrors"], json!([{"code": "LEAD_PRIORITY_OUT_OF_RANGE", "field": ["priority"]}]));

@@ -92,6 +92,23 @@ on_both_databases! {
         assert_eq!(refused["userErrors"][0]["code"], "ID_INVALID");
     }
 
+    async fn a_refused_enrolment_names_the_fields_of_its_input(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let made = change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": SOURCE})).await;
+        let sequence = made["sequence"]["id"].clone();
+        let sam = global(person(&world, "sam").await.id);
+        let input = json!({"sequenceId": sequence, "contactId": sam});
+        change(&world, &ops, "enrollmentCreate", "enrollment { id }", input.clone()).await;
+        let again = change(&world, &ops, "enrollmentCreate", "enrollment { id }", input.clone()).await;
+        assert_eq!(again["userErrors"][0]["field"], json!(["contactId"]), "{again}");
+        let many = json!({"sequenceId": sequence, "contactIds": [sam]});
+        let many = change(&world, &ops, "enrollmentCreateMany", "results { userErrors { field } }", many).await;
+        assert_eq!(many["results"], json!([{"userErrors": [{"field": ["contactIds"]}]}]));
+        change(&world, &ops, "sequencePause", "sequence { id }", json!({"sequenceId": sequence})).await;
+        let paused = change(&world, &ops, "enrollmentCreate", "enrollment { id }", input).await;
+        assert_eq!(paused["userErrors"][0]["field"], json!(["sequenceId"]), "{paused}");
+    }
+
     async fn a_simulation_shows_the_plan_without_doing_anything(world: World) {
         let (_, sdr) = world.user("ann", Role::Sdr, None).await;
         let query = "query($source: String!) { sequenceSimulate(source: $source, timeZone: \"Europe/Berlin\",

@@ -35,7 +35,7 @@ async fn known(tx: &Tx, contact: Option<&Contact>, address: &str, enrollment: Ga
 }
 
 /// The enrolment that planned an e-mail, locked.
-async fn run_of(tx: &Tx, email: &Email) -> Result<Option<Enrollment>> {
+pub(crate) async fn run_of(tx: &Tx, email: &Email) -> Result<Option<Enrollment>> {
     match email.enrollment {
         Some(id) => Ok(tx.get(id).await?),
         None => Ok(None),
@@ -43,7 +43,7 @@ async fn run_of(tx: &Tx, email: &Email) -> Result<Option<Enrollment>> {
 }
 
 /// The lead of that enrolment, locked.
-async fn lead_of_run(tx: &Tx, run: Option<&Enrollment>) -> Result<Option<Lead>> {
+pub(crate) async fn lead_of_run(tx: &Tx, run: Option<&Enrollment>) -> Result<Option<Lead>> {
     match run {
         Some(enrollment) => lead_of(tx, enrollment).await,
         None => Ok(None),
@@ -52,7 +52,7 @@ async fn lead_of_run(tx: &Tx, run: Option<&Enrollment>) -> Result<Option<Lead>> 
 
 /// What an e-mail's fate does to the enrolment that planned it: it ends, or goes on if it waited for this e-mail; none
 /// where there is nothing to do.
-async fn followed(
+pub(crate) async fn followed(
     tx: &Tx,
     email: &Email,
     run: Option<Enrollment>,
@@ -130,7 +130,7 @@ impl Command for EmailPlan {
 /// An e-mail, and its enrolment (with the lead and the tasks that it let go) where the e-mail's fate ended it or lets it go on.
 pub type Begun = (Email, Option<LetGo>);
 
-fn join<T, U>(first: Decision<T>, second: Option<Decision<U>>) -> Decision<(T, Option<U>)> {
+pub(crate) fn join<T, U>(first: Decision<T>, second: Option<Decision<U>>) -> Decision<(T, Option<U>)> {
     match second {
         Some(second) => first.and(second).map(|(first, second)| (first, Some(second))),
         None => first.map(|first| (first, None)),
@@ -207,29 +207,26 @@ impl Command for EmailSettle {
         let run = run_of(tx, &settled.next).await?;
         let lead = lead_of_run(tx, run.as_ref()).await?;
         let followed = followed(tx, &settled.next, run, lead, env, now).await?;
-        let gone = if self.delivery.mailbox_is_gone() { self.gone(tx, &settled.next, env, now).await? } else { None };
+        let gone = if self.delivery.mailbox_is_gone() { gone(tx, &settled.next, env, now).await? } else { None };
         Ok(join(join(settled, followed), gone))
     }
 }
 
-impl EmailSettle {
-    /// The suppression of the recipient's address, unless it is suppressed.
-    async fn gone(
-        &self,
-        tx: &Tx,
-        email: &Email,
-        env: &Env,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Decision<Suppression>>> {
-        let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Bounced);
-        let value = suppression::normalise(kind, &email.to.address)?;
-        let existing = tx.suppression_to_change(kind, &value).await?;
-        if existing.as_ref().is_some_and(Suppression::is_live) {
-            return Ok(None);
-        }
-        let wish = Wish { id: env.id(now), kind, value, reason, source: format!("e-mail {}", self.email) };
-        Ok(Some(suppression::suppress(existing, wish, now)?))
+/// The suppression of an e-mail's recipient whose mailbox is gone, unless it is suppressed.
+pub(crate) async fn gone(
+    tx: &Tx,
+    email: &Email,
+    env: &Env,
+    now: DateTime<Utc>,
+) -> Result<Option<Decision<Suppression>>> {
+    let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Bounced);
+    let value = suppression::normalise(kind, &email.to.address)?;
+    let existing = tx.suppression_to_change(kind, &value).await?;
+    if existing.as_ref().is_some_and(Suppression::is_live) {
+        return Ok(None);
     }
+    let wish = Wish { id: env.id(now), kind, value, reason, source: format!("e-mail {}", email.id) };
+    Ok(Some(suppression::suppress(existing, wish, now)?))
 }
 
 /// Records what a person found out about an e-mail of unknown fate.

@@ -57,7 +57,12 @@ impl Links {
 
     /// The address by which the recipient of an e-mail unsubscribes: for texts and headers.
     pub fn unsubscribe_url(&self, email: EmailId, contact: ContactId) -> String {
-        format!("{}/u/{}", self.base, self.keys.sign(&Link::Unsubscribe { email, contact }))
+        format!("{}/u/{}", self.base, self.unsubscribe_token(email, contact))
+    }
+
+    /// The token in that address alone, for the subject of an e-mail that unsubscribes.
+    pub fn unsubscribe_token(&self, email: EmailId, contact: ContactId) -> String {
+        self.keys.sign(&Link::Unsubscribe { email, contact })
     }
 
     /// The address of the picture that tells that an e-mail was opened.

@@ -3,10 +3,10 @@
 //! A delivery is `EmailBegin` (a transaction), the mailer (none), `EmailSettle` (a transaction). Between the two the
 //! process may die; the next run of the job then finds the e-mail begun and calls it UNKNOWN.
 
-mod commands;
+pub(crate) mod commands;
 mod links;
 pub mod port;
-mod suppression;
+pub(crate) mod suppression;
 mod tracking;
 
 pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, plan_email};
@@ -14,6 +14,7 @@ pub use links::{LinkError, Links};
 pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift, Unsubscribed};
 pub use tracking::{EmailTrack, Tracked, Tracking};
 
+use crate::received::port::Inbox;
 use port::{Delivery, Mailbox, Mailer, OutgoingEmail, PortFuture, UnsubscribeBy};
 use std::sync::Arc;
 use tandem_domain::email::{Email, UNSUBSCRIBE_HERE};
@@ -31,9 +32,22 @@ pub struct Mail {
     pub reply_to: Option<Mailbox>,
     /// What is found out of what becomes of an e-mail.
     pub tracking: Tracking,
+    /// The mailbox that answers and reports come to; none where nobody looks into one.
+    pub inbox: Option<Arc<dyn Inbox>>,
+    /// The address of a mailbox that is looked into, to which mail programs may write "no more".
+    pub unsubscribe_mailbox: Option<String>,
 }
 
 impl Mail {
+    /// Where a mail program writes for "no more": the token in the subject says who.
+    fn unsubscribe_mailto(&self, email: &Email) -> Option<String> {
+        let mailbox = self.unsubscribe_mailbox.as_ref()?;
+        Some(format!(
+            "mailto:{mailbox}?subject=unsubscribe%20{}",
+            self.links.unsubscribe_token(email.id, email.contact)
+        ))
+    }
+
     /// The e-mail as the mailer wants it, with the recipient's link in its place.
     pub fn outgoing(&self, email: &Email) -> OutgoingEmail {
         let url = self.links.unsubscribe_url(email.id, email.contact);
@@ -52,7 +66,7 @@ impl Mail {
                 let html = self.tracking.put_into(html, &self.links, email);
                 html.replace(UNSUBSCRIBE_HERE, &in_html)
             }),
-            unsubscribe: Some(UnsubscribeBy { url }),
+            unsubscribe: Some(UnsubscribeBy { mailto: self.unsubscribe_mailto(email), url }),
         }
     }
 }

@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use std::pin::Pin;
 pub use tandem_domain::email::{Delivery, Mailbox};
 
-/// How the recipient says "no more": what goes into `List-Unsubscribe` and into the foot of the text. There is no
-/// `mailto:` beside it, since nobody reads what would arrive there.
+/// How the recipient says "no more": what goes into `List-Unsubscribe` and into the foot of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsubscribeBy {
     /// The https address that takes a one-click POST.
     pub url: String,
+    /// The `mailto:` address beside it, where somebody reads what arrives there.
+    pub mailto: Option<String>,
 }
 
 /// One e-mail on its way out: everything that its bytes are made of.

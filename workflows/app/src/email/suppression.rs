@@ -2,6 +2,7 @@
 
 use crate::sequence::{LetGo, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tandem_domain::contact::{self, ConsentGiven, ConsentState, Contact};
 use tandem_domain::decision::{Decision, Fact, Planned};
@@ -88,38 +89,52 @@ impl Command for EmailUnsubscribe {
             return Err(missing());
         }
         let source = format!("unsubscribe link in e-mail {}", self.email);
-        let (mut facts, mut jobs) = (Vec::new(), Vec::new());
-        let mut ended = Vec::new();
-        // All enrolments, the contact, then the leads: the order in which everybody locks.
-        let live = tx.live_enrollments_of(self.contact).await?;
-        let mut contact = None;
-        if let Some(found) = tx.get::<Contact>(self.contact).await?
-            && found.consent.state != ConsentState::Withdrawn
-        {
-            let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source.clone()), at: None };
-            contact = contact::set_consent(&found, given, now)?.map(|decision| take(decision, &mut facts, &mut jobs));
-        }
-        for live in live {
-            let lead = lead_of(tx, &live).await?;
-            ended.push(take(let_go(tx, enrollment::opt_out(live, now)?, lead, env, now).await?, &mut facts, &mut jobs));
-        }
-        let (kind, reason) = (SuppressionKind::Email, SuppressionReason::Unsubscribed);
-        let value = suppression::normalise(kind, &email.to.address)?;
-        let existing = tx.suppression_to_change(kind, &value).await?;
-        let wish = Wish { id: env.id(now), kind, value, reason, source };
-        let (suppression, refused) = match suppression::suppress(existing, wish, now) {
-            Ok(decision) => (Some(take(decision, &mut facts, &mut jobs)), None),
-            Err(refusal) => (None, Some(refusal)),
-        };
-        match refused {
-            Some(refusal) if facts.is_empty() => Err(refusal.into()),
-            _ => Ok(Decision { next: (suppression, contact, ended), facts, jobs }),
-        }
+        leave_alone(tx, self.contact, &email.to.address, (SuppressionReason::Unsubscribed, source), env, now).await
+    }
+}
+
+/// Sees to it that a person is left alone: the address is suppressed, the consent withdrawn, every enrolment ended. Refuses
+/// where all of that is so already.
+pub(crate) async fn leave_alone(
+    tx: &Tx,
+    contact: ContactId,
+    address: &str,
+    (reason, source): (SuppressionReason, String),
+    env: &Env,
+    now: DateTime<Utc>,
+) -> Result<Decision<Unsubscribed>> {
+    let (mut facts, mut jobs) = (Vec::new(), Vec::new());
+    let mut ended = Vec::new();
+    // All enrolments, the contact, then the leads: the order in which everybody locks.
+    let live = tx.live_enrollments_of(contact).await?;
+    let mut without_consent = None;
+    if let Some(found) = tx.get::<Contact>(contact).await?
+        && found.consent.state != ConsentState::Withdrawn
+    {
+        let given = ConsentGiven { state: ConsentState::Withdrawn, source: Some(source.clone()), at: None };
+        let withdrawn = contact::set_consent(&found, given, now)?;
+        without_consent = withdrawn.map(|decision| take(decision, &mut facts, &mut jobs));
+    }
+    for live in live {
+        let lead = lead_of(tx, &live).await?;
+        ended.push(take(let_go(tx, enrollment::opt_out(live, now)?, lead, env, now).await?, &mut facts, &mut jobs));
+    }
+    let kind = SuppressionKind::Email;
+    let value = suppression::normalise(kind, address)?;
+    let existing = tx.suppression_to_change(kind, &value).await?;
+    let wish = Wish { id: env.id(now), kind, value, reason, source };
+    let (suppression, refused) = match suppression::suppress(existing, wish, now) {
+        Ok(decision) => (Some(take(decision, &mut facts, &mut jobs)), None),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    match refused {
+        Some(refusal) if facts.is_empty() => Err(refusal.into()),
+        _ => Ok(Decision { next: (suppression, without_consent, ended), facts, jobs }),
     }
 }
 
 /// Takes the state out of a decision and keeps what explains it and what follows.
-fn take<T>(decision: Decision<T>, facts: &mut Vec<Fact>, jobs: &mut Vec<Planned>) -> T {
+pub(crate) fn take<T>(decision: Decision<T>, facts: &mut Vec<Fact>, jobs: &mut Vec<Planned>) -> T {
     facts.extend(decision.facts);
     jobs.extend(decision.jobs);
     decision.next

@@ -7,8 +7,10 @@ use crate::target_list::Change;
 use crate::written::{Outcome as Was, Written};
 use crate::{
     AccountChange, AccountUpsert, AppError, Batch, Call, ChangeRequestPropose, Command, ContactChange, ContactUpsert,
-    EnrollmentCreate, InteractionRecord, LeadReceive, OpportunityDispatch, Result,
+    EmailReceive, EnrollmentCreate, InteractionRecord, LeadReceive, OpportunityDispatch, Result,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
 use tandem_domain::account::{Account, AccountPatch};
 use tandem_domain::contact::ContactPatch;
@@ -18,6 +20,7 @@ use tandem_domain::inbound::{ActionKind, Done, Fault, InboundWebhook, Outcome, S
 use tandem_domain::interaction;
 use tandem_domain::lead::{self, Grade};
 use tandem_domain::opportunity::Money;
+use tandem_domain::received::{self, Told};
 use tandem_domain::target_list::{ChangeKind, ChangeReason, Evidence};
 
 /// Why an action did not happen.
@@ -110,6 +113,7 @@ impl<'a, 'b> Acting<'a, 'b> {
             ActionKind::ContactChange => self.contact_change(values).await,
             ActionKind::LeadReceive => self.lead_receive(values).await,
             ActionKind::InteractionRecord => self.interaction(values).await,
+            ActionKind::EmailReceive => self.email(values).await,
             ActionKind::EnrollmentCreate => self.enroll(values).await,
             ActionKind::OpportunityDispatch => self.dispatch(values).await,
             ActionKind::ChangeRequestPropose => self.propose(values).await,
@@ -281,6 +285,38 @@ impl<'a, 'b> Acting<'a, 'b> {
         // A replay finds what it recorded before.
         let known_by = Some(format!("{} {} {}", self.webhook, self.delivery, values.place()));
         let written = self.run(values, &InteractionRecord { contact, draft, known_by }).await?;
+        Ok((outcome(&written), written.record.id.into()))
+    }
+
+    async fn email(&mut self, values: &Values<'_>) -> Result<Deed, Stop> {
+        let raw = match (values.text("raw")?, values.text("rawBase64")?) {
+            (Some(raw), _) => Some(raw.into_bytes()),
+            (None, Some(encoded)) => {
+                let bytes = BASE64.decode(encoded.split_whitespace().collect::<String>());
+                Some(bytes.map_err(|_| self.stop(values, received::Refusal::NotBase64.into()))?)
+            }
+            (None, None) => None,
+        };
+        let reading = match raw {
+            Some(raw) => received::reading::read(&raw, self.received_at),
+            None => {
+                let told = Told {
+                    from: values.text("from")?,
+                    subject: values.text("subject")?,
+                    text: values.text("text")?,
+                    message_id: values.text("messageId")?,
+                    about: values.list("about")?.map(|ids| ids.join(" ")),
+                    auto_submitted: values.text("autoSubmitted")?,
+                    report: values.code("report")?,
+                    status: values.text("status")?,
+                    diagnostic: values.text("diagnostic")?,
+                    recipient: values.text("recipient")?,
+                };
+                received::told(told, self.received_at).map_err(|refusal| self.stop(values, refusal.into()))?
+            }
+        };
+        let receive = EmailReceive { reading, via: format!("webhook:{}", self.webhook) };
+        let written = self.run(values, &receive).await?;
         Ok((outcome(&written), written.record.id.into()))
     }
 

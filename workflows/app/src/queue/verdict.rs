@@ -29,6 +29,17 @@ async fn judged(tx: &Tx, item: WorkItemId, verb: &'static str) -> Result<(WorkIt
     }
 }
 
+/// The refusal of one answer of many: what is about its item has its place in the field's path.
+fn at_place(place: usize, refusal: Refusal) -> AppError {
+    match refusal {
+        Refusal::UnknownItem { .. } => {
+            let path = format!("answers.{place}.item");
+            AppError::refused(refusal.code(), refusal.to_string(), Some(&path))
+        }
+        other => other.into(),
+    }
+}
+
 /// What was found out about one item of the checklist.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChecklistAnswer {
@@ -57,10 +68,11 @@ impl Command for WorkItemAnswer {
         let (token, now) = (token(call, self.token)?, call.now(env));
         let item = tx.get(self.item).await?.ok_or(AppError::NotFound { what: "WorkItem", id: self.item.into() })?;
         let mut decided: Option<Decision<WorkItem>> = None;
-        for answer in &self.answers {
+        for (place, answer) in self.answers.iter().enumerate() {
             let before = decided.as_ref().map_or(&item, |decision| &decision.next).clone();
             let checklist = &env.queue.checklist;
-            let next = verification::answer(before, token, checklist, &answer.item, answer.finding.clone(), now)?;
+            let next = verification::answer(before, token, checklist, &answer.item, answer.finding.clone(), now);
+            let next = next.map_err(|refusal| at_place(place, refusal))?;
             decided = Some(match decided {
                 Some(earlier) => {
                     let facts = earlier.facts.into_iter().chain(next.facts).collect();

@@ -202,18 +202,20 @@ pub struct EnrollmentPause {
     pub enrollment: EnrollmentId,
     /// Why. `SEQUENCE` is for paused sequences alone.
     pub reason: PauseReason,
+    /// When it goes on by itself; none where somebody resumes it.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Command for EnrollmentPause {
     const NAME: &'static str = "enrollmentPause";
     type Output = Enrollment;
 
-    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<Enrollment>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Enrollment>> {
         if self.reason == PauseReason::Sequence {
             let message = "an enrolment pauses with its sequence by itself; pause the sequence, or give another reason";
             return Err(AppError::refused("ENROLLMENT_PAUSE_REASON_INVALID", message, Some("reason")));
         }
-        Ok(enrollment::pause(load(tx, self.enrollment).await?, self.reason)?)
+        Ok(enrollment::pause(load(tx, self.enrollment).await?, self.reason, self.until, call.now(env))?)
     }
 }
 
@@ -238,5 +240,23 @@ impl Command for EnrollmentResume {
             }
         }
         Ok(enrollment::resume(enrollment, call.now(env))?)
+    }
+}
+
+/// Resumes an enrolment whose pause came to its planned end.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnrollmentWake {
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+    /// The visit that planned it.
+    pub visit: u32,
+}
+
+impl Command for EnrollmentWake {
+    const NAME: &'static str = "enrollmentWake";
+    type Output = Enrollment;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Enrollment>> {
+        Ok(enrollment::wake(load(tx, self.enrollment).await?, self.visit, call.now(env))?)
     }
 }

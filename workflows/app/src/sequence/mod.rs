@@ -11,7 +11,8 @@ mod subject;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
 pub use enrolling::{
-    Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, LetGo,
+    Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, EnrollmentWake,
+    LetGo,
 };
 pub(crate) use enrolling::{lead_of, let_go};
 pub use publishing::{

@@ -72,8 +72,14 @@ pub fn prepare(email: &OutgoingEmail, signer: Option<&Signer>) -> Result<Prepare
         builder = builder.reply_to(mailbox("the reply address", reply_to)?);
     }
     if let Some(unsubscribe) = &email.unsubscribe {
+        let url = format!("<{}>", unsubscribe.url);
+        let ways = match &unsubscribe.mailto {
+            Some(mailto) => vec![format!("{url},"), format!("<{mailto}>")],
+            None => vec![url],
+        };
+        let ways: Vec<&str> = ways.iter().map(String::as_str).collect();
         builder = builder
-            .raw_header(literal("List-Unsubscribe", &[&format!("<{}>", unsubscribe.url)])?)
+            .raw_header(literal("List-Unsubscribe", &ways)?)
             .raw_header(literal("List-Unsubscribe-Post", &["List-Unsubscribe=One-Click"])?);
     }
     let text = SinglePart::plain(crlf(&email.text));

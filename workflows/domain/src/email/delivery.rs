@@ -56,11 +56,13 @@ impl Delivery {
     /// policy, authentication or a block list (5.7.x) is about us, and says nothing about the mailbox.
     pub fn mailbox_is_gone(&self) -> bool {
         let Self::Rejected { code, response, recipient: true } = self else { return false };
-        response
-            .split_whitespace()
-            .find_map(enhanced)
-            .map_or(*code == 550, |status| matches!(status, [1, 0 | 1 | 2 | 3 | 6 | 10] | [2, 1]))
+        response.split_whitespace().find_map(enhanced).map_or(*code == 550, says_gone)
     }
+}
+
+/// Whether the subject and detail of a permanent failure (RFC 3463) say that there is no such mailbox any more.
+pub(super) const fn says_gone(status: [u16; 2]) -> bool {
+    matches!(status, [1, 0 | 1 | 2 | 3 | 6 | 10] | [2, 1])
 }
 
 /// Subject and detail of a permanent failure, where a word of an answer is its enhanced status: `5.1.1`, `#5.1.1`,

@@ -21,6 +21,8 @@ codes! {
         LeadReceive = "LEAD_RECEIVE",
         /// Records what the contact did.
         InteractionRecord = "INTERACTION_RECORD",
+        /// Takes an e-mail in that a mail provider passes on: a reply, a report, a complaint.
+        EmailReceive = "EMAIL_RECEIVE",
         /// Enrols the contact, or the lead, in a sequence.
         EnrollmentCreate = "ENROLLMENT_CREATE",
         /// Dispatches a verified lead to sales.
@@ -56,6 +58,20 @@ impl ActionKind {
             Self::ContactUpsert | Self::ContactChange => CONTACT,
             Self::LeadReceive => &["email", "phone", "source", "externalId", "grade", "priority", "tags"],
             Self::InteractionRecord => &["email", "phone", "kind", "name", "occurredAt", "seconds", "url"],
+            Self::EmailReceive => &[
+                "raw",
+                "rawBase64",
+                "from",
+                "subject",
+                "text",
+                "messageId",
+                "about",
+                "autoSubmitted",
+                "report",
+                "status",
+                "diagnostic",
+                "recipient",
+            ],
             Self::EnrollmentCreate => &["sequence", "email", "phone", "leadSource", "leadExternalId"],
             Self::OpportunityDispatch => &["leadSource", "leadExternalId", "name", "amount", "currency", "pool"],
             Self::ChangeRequestPropose => &[
@@ -92,7 +108,7 @@ impl ActionKind {
             Self::LeadReceive => &["custom.", "external."],
             Self::InteractionRecord => &["properties.", "external."],
             Self::EnrollmentCreate => &["vars.", "external."],
-            Self::OpportunityDispatch | Self::ChangeRequestPropose => &[],
+            Self::OpportunityDispatch | Self::ChangeRequestPropose | Self::EmailReceive => &[],
         }
     }
 

@@ -30,6 +30,8 @@ codes! {
         EmailOpen = "EMAIL_OPEN",
         /// A link of an e-mail was followed.
         EmailClick = "EMAIL_CLICK",
+        /// An e-mail was answered.
+        EmailReply = "EMAIL_REPLY",
         /// A page was seen.
         Page = "PAGE",
         /// A screen of an app was seen.
@@ -58,6 +60,7 @@ impl InteractionKind {
         match comparison_key(name).as_str() {
             "email opened" | "email open" => Self::EmailOpen,
             "email link clicked" | "email clicked" | "email click" => Self::EmailClick,
+            "email replied" | "email reply" => Self::EmailReply,
             "form submitted" | "form filled" | "form completed" | "lead form submitted" => Self::Form,
             "document downloaded" | "content downloaded" | "file downloaded" | "asset downloaded" | "download" => {
                 Self::Download

@@ -150,6 +150,11 @@ pub fn line(field: &'static str, text: &str, max: usize) -> Result<String, Refus
     Ok(joined)
 }
 
+/// Refuses a text of more than `max` characters that is otherwise kept as it is.
+pub fn at_most(field: &'static str, text: &str, max: usize) -> Result<(), Refusal> {
+    if text.chars().count() > max { Err(Refusal::TooLong { field, max }) } else { Ok(()) }
+}
+
 /// The form in which two texts are compared whatever their case, accents, spacing and punctuation:
 /// letters and digits in lower case, words separated by one space. Empty when there is no letter or digit.
 pub fn comparison_key(text: &str) -> String {

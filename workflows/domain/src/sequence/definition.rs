@@ -45,6 +45,19 @@ pub struct Reentry {
     pub after: Option<Span>,
 }
 
+/// Which answers end a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopOnReply {
+    /// Whatever the person writes to the mailbox that answers come to.
+    #[default]
+    Any,
+    /// An answer to an e-mail of this run.
+    Sequence,
+    /// None: for what is sent whether or not somebody answers.
+    Never,
+}
+
 /// Everything before the steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +80,14 @@ pub struct Header {
     /// When the same subject may run through it again.
     #[serde(default)]
     pub reentry: Reentry,
+    /// Which answers of the person end it with REPLIED. By default any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stop_on_reply: StopOnReply,
+}
+
+/// Left out where it says nothing, so that the definitions of before have the same hash.
+fn is_default(stop: &StopOnReply) -> bool {
+    *stop == StopOnReply::default()
 }
 
 /// One step.

@@ -81,6 +81,9 @@ pub struct Held {
     pub due_at: DateTime<Utc>,
     /// What was waited for; none for a step that was due.
     pub waiting: Option<WaitReason>,
+    /// When it goes on by itself; none where somebody must resume it.
+    #[serde(default)]
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Enrollment {
@@ -203,6 +206,12 @@ pub enum Refusal {
         /// The state.
         state: EnrollmentState,
     },
+    /// A pause that is over before it begins.
+    #[error("a pause ends in the future, and {until} is not; give a later moment, or leave it out")]
+    PauseOver {
+        /// The end given.
+        until: DateTime<Utc>,
+    },
     /// Its time has not come.
     #[error("the next step is due at {at}, not before")]
     NotDue {
@@ -234,6 +243,7 @@ impl Refusal {
             Self::Ended { .. } => "ENROLLMENT_ENDED",
             Self::Paused { .. } => "ENROLLMENT_PAUSED",
             Self::NotPaused { .. } => "ENROLLMENT_NOT_PAUSED",
+            Self::PauseOver { .. } => "ENROLLMENT_PAUSE_OVER",
             Self::NotDue { .. } => "ENROLLMENT_NOT_DUE",
             Self::Stale { .. } => "ENROLLMENT_STALE",
         }
@@ -244,6 +254,7 @@ impl Refusal {
         match self {
             Self::SequenceNotActive { .. } => Some("sequence"),
             Self::LeadMissing => Some("lead"),
+            Self::PauseOver { .. } => Some("until"),
             Self::MayNotWrite { .. } | Self::EntryNotMet { .. } | Self::Exists { .. } | Self::TooSoon { .. } => {
                 Some("contact")
             }
@@ -393,21 +404,71 @@ pub fn fail(mut enrollment: Enrollment, failure: Failure, now: DateTime<Utc>) ->
     Ok(close(enrollment, EnrollmentState::Failed, now))
 }
 
-/// Pauses an enrolment: its next step stays where it is, and its timers do nothing.
-pub fn pause(mut enrollment: Enrollment, reason: PauseReason) -> Result<Decision<Enrollment>, Refusal> {
+/// Pauses an enrolment: its next step stays where it is, and its timers do nothing. It goes on by itself at `until`, where
+/// that is given.
+pub fn pause(
+    mut enrollment: Enrollment,
+    reason: PauseReason,
+    until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<Decision<Enrollment>, Refusal> {
     live(&enrollment)?;
     let (Some(due_at), false) = (enrollment.due_at, matches!(enrollment.state, EnrollmentState::Paused(_))) else {
         return Err(Refusal::Paused { state: enrollment.state });
     };
+    if let Some(until) = until.filter(|until| *until <= now) {
+        return Err(Refusal::PauseOver { until });
+    }
     let waiting = enrollment.waits_for();
     let state = EnrollmentState::Paused(reason);
-    let fact = enrollment.fact("enrollment.paused").moved(enrollment.state, state).because(reason);
-    enrollment.held = Some(Held { due_at, waiting });
+    let fact = enrollment.fact("enrollment.paused").moved(enrollment.state, state).because(reason).with("until", until);
+    enrollment.held = Some(Held { due_at, waiting, until });
     enrollment.state = state;
     enrollment.due_at = None;
     // Timers planned before the pause are obsolete, also after it.
     enrollment.visit = enrollment.visit.saturating_add(1);
-    Ok(Decision::new(enrollment, fact))
+    Ok(woken(enrollment, fact))
+}
+
+/// Plans the end of a pause that has one.
+fn woken(enrollment: Enrollment, fact: Fact) -> Decision<Enrollment> {
+    let (id, visit, until) = (enrollment.id, enrollment.visit, enrollment.held.and_then(|held| held.until));
+    let decision = Decision::new(enrollment, fact);
+    match until {
+        Some(until) => decision.plan(Job::WakeEnrollment { enrollment: id, visit }, until),
+        None => decision,
+    }
+}
+
+/// Pauses the enrolment of somebody who is away, or lets it pause for longer where it pauses for that already. None where
+/// there is nothing to do: it is over, pauses for another reason, or for as long.
+pub fn away(mut enrollment: Enrollment, until: DateTime<Utc>, now: DateTime<Utc>) -> Option<Decision<Enrollment>> {
+    match (enrollment.state, enrollment.held) {
+        (EnrollmentState::Paused(PauseReason::OutOfOffice), Some(held)) if held.until.is_some_and(|at| at < until) => {
+            let fact =
+                enrollment.fact("enrollment.pause_extended").because(PauseReason::OutOfOffice).with("until", until);
+            enrollment.held = Some(Held { until: Some(until), ..held });
+            // The end that was planned before is obsolete.
+            enrollment.visit = enrollment.visit.saturating_add(1);
+            Some(woken(enrollment, fact))
+        }
+        (EnrollmentState::Paused(_), _) => None,
+        _ => pause(enrollment, PauseReason::OutOfOffice, Some(until), now).ok(),
+    }
+}
+
+/// Resumes an enrolment whose pause came to its planned end. A pause that was ended or changed since refuses.
+pub fn wake(enrollment: Enrollment, visit: u32, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
+    live(&enrollment)?;
+    let Some(held) = enrollment.held else { return Err(Refusal::NotPaused { state: enrollment.state }) };
+    if enrollment.visit != visit {
+        return Err(Refusal::Stale { given: visit, visit: enrollment.visit });
+    }
+    match held.until {
+        Some(at) if at <= now => resume(enrollment, now),
+        Some(at) => Err(Refusal::NotDue { at }),
+        None => Err(Refusal::Paused { state: enrollment.state }),
+    }
 }
 
 /// Resumes a paused enrolment. What fell due during the pause is due now; a wait that is not over goes on.
@@ -435,7 +496,7 @@ pub fn email_settled(mut enrollment: Enrollment, visit: u32, now: DateTime<Utc>)
     }
     let fact = enrollment.fact("enrollment.email_settled").with("planned_under", visit);
     if let Some(held) = &mut enrollment.held {
-        *held = Held { due_at: now, waiting: None };
+        *held = Held { due_at: now, waiting: None, until: held.until };
         return Some(Decision::new(enrollment, fact));
     }
     let fact = fact.moved(enrollment.state, EnrollmentState::Active);

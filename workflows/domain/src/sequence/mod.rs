@@ -20,7 +20,7 @@ pub mod template;
 mod tree;
 pub mod validate;
 
-pub use definition::{Definition, Step, SubjectKind};
+pub use definition::{Definition, Step, StopOnReply, SubjectKind};
 pub use enrollment::{Enrollment, EnrollmentState};
 pub use publishing::{Sequence, SequenceState, SequenceVersion};
 pub use steps::Effect;

@@ -71,7 +71,7 @@ pub fn advance(
         Some(_) => {}
     }
     if context.sequence == SequenceState::Paused {
-        return Ok(pause(enrollment.clone(), PauseReason::Sequence)?.map(alone));
+        return Ok(pause(enrollment.clone(), PauseReason::Sequence, None, now)?.map(alone));
     }
     let over = match over(definition, context) {
         Ok(over) => over,

@@ -8,6 +8,7 @@ mod end_suspension;
 mod expire_change_request;
 mod expire_claim;
 mod handoff;
+mod poll_inbox;
 mod prune;
 mod resume_enrollments;
 mod run_inbound_delivery;
@@ -19,8 +20,8 @@ pub use deliver_email::TURN_PATIENCE;
 
 use crate::Disposition;
 use tandem_app::{
-    App, AppError, Batch, Call, Command, EnrollmentAdvance, HandoffCheckSla, HandoffExpireOffer, HandoffMatch,
-    OutboundWebhookReplayPart,
+    App, AppError, Batch, Call, Command, EnrollmentAdvance, EnrollmentWake, HandoffCheckSla, HandoffExpireOffer,
+    HandoffMatch, OutboundWebhookReplayPart, ReceivedEmailApply,
 };
 use tandem_domain::decision::Job;
 
@@ -46,6 +47,9 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::ReplayWebhook { webhook, since, until, after } => {
             settle(app, call, OutboundWebhookReplayPart { webhook, since, until, after }).await
         }
+        Job::WakeEnrollment { enrollment, visit } => settle(app, call, EnrollmentWake { enrollment, visit }).await,
+        Job::ApplyReceivedEmail { received } => settle(app, call, ReceivedEmailApply { received }).await,
+        Job::PollInbox {} => poll_inbox::run(app, call).await,
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,
     }

@@ -1,0 +1,86 @@
+//! E-mails that arrive: taken in once, by whichever way they come, and then applied by a job.
+//!
+//! Locks are taken in one order: the e-mail that arrived, the e-mail of ours, the enrolments, the contact, the leads, the
+//! names of suppressions.
+
+mod applying;
+pub mod port;
+
+pub use applying::{Outcome, ReceivedEmailApply};
+
+use crate::written::Written;
+use crate::{App, Call, Command, Env, Result};
+use chrono::TimeDelta;
+use serde::Serialize;
+use tandem_domain::decision::Decision;
+use tandem_domain::received::{self, Reading, ReceivedEmail};
+use tandem_store::Tx;
+
+/// How far back a mailbox is read at the first look: an answer to an older e-mail does not stop what is sent now.
+const FIRST_LOOK: TimeDelta = TimeDelta::days(5);
+/// How many looks one job takes; the next minute goes on.
+const LOOKS: usize = 20;
+
+/// Takes an e-mail in that arrived, unless it is known.
+#[derive(Debug, Clone, Serialize)]
+pub struct EmailReceive {
+    /// What it says.
+    pub reading: Reading,
+    /// How it came.
+    pub via: String,
+}
+
+impl Command for EmailReceive {
+    const NAME: &'static str = "emailReceive";
+    type Output = Written<ReceivedEmail>;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Written<ReceivedEmail>>> {
+        let now = call.now(env);
+        if let Some(known) = tx.received_email_known_by(&received::known_by(&self.reading)).await? {
+            return Ok(Written::changed(known, None));
+        }
+        Ok(Written::created(received::take(env.id(now), self.reading.clone(), &self.via, now)))
+    }
+}
+
+/// What a look into the mailbox came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Polled {
+    /// There is no mailbox to look into.
+    NoInbox,
+    /// So many e-mails were taken in that were not known.
+    Took(usize),
+    /// It could not be read; a sentence for an operator.
+    Failed(String),
+}
+
+impl App {
+    /// Takes in what came to the mailbox since the last look. The place up to which it was read is kept after the e-mails
+    /// are: after a crash between the two they are brought again, and are known.
+    pub async fn poll_inbox(&self, call: &Call) -> Result<Polled> {
+        let Some(inbox) = &self.env.mail.inbox else { return Ok(Polled::NoInbox) };
+        let name = format!("inbox:{}", inbox.name());
+        let mut took = 0;
+        for _ in 0..LOOKS {
+            let now = self.env.now();
+            let after = self.store.checkpoint(&name).await?;
+            let look = match inbox.look(after.clone(), now - FIRST_LOOK).await {
+                Ok(look) => look,
+                Err(sentence) => return Ok(Polled::Failed(sentence)),
+            };
+            for message in look.messages {
+                let reading = received::reading::read(&message.raw, message.arrived_at.unwrap_or(now));
+                let receive = EmailReceive { reading, via: "imap".to_owned() };
+                let written = self.run(&call.without_job(), receive).await?;
+                took += usize::from(written.outcome == crate::Outcome::Created);
+            }
+            if after.as_deref() != Some(look.cursor.as_str()) {
+                self.store.save_checkpoint(&name, &look.cursor).await?;
+            }
+            if !look.more {
+                break;
+            }
+        }
+        Ok(Polled::Took(took))
+    }
+}

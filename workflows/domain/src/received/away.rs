@@ -1,0 +1,306 @@
+//! What an automatic answer says about when the person is back.
+//!
+//! Nobody standardised how people write that they are away; these are the words and dates that mail programs and people
+//! use in eight languages. What is not understood is not guessed: then only the fact that somebody is away is known.
+
+use chrono::{Datelike, Days, NaiveDate};
+use regex::{Captures, Regex};
+use std::sync::LazyLock;
+
+/// The furthest return that is believed, in days: a date behind it is about something else.
+pub const FURTHEST_DAYS: u64 = 180;
+/// How many characters before a date may say what it is about.
+const NEAR_BEFORE: usize = 40;
+/// How many characters after it.
+const NEAR_AFTER: usize = 12;
+
+/// Words by which an automatic answer says that the person is away, in small letters.
+const AWAY: [&str; 38] = [
+    "out of office",
+    "out-of-office",
+    "out of the office",
+    "automatic reply",
+    "away from",
+    "i am away",
+    "i'm away",
+    "on vacation",
+    "on holiday",
+    "on leave",
+    "annual leave",
+    "parental leave",
+    "travelling",
+    "traveling",
+    "limited access to",
+    "abwesen",
+    "nicht im büro",
+    "nicht im haus",
+    "im urlaub",
+    "absence",
+    "absent",
+    "en congé",
+    "en vacances",
+    "fuera de la oficina",
+    "ausente",
+    "de vacaciones",
+    "fuori sede",
+    "fuori ufficio",
+    "in ferie",
+    "de férias",
+    "fora do escritório",
+    "afwezig",
+    "休假",
+    "外出",
+    "出差",
+    "年假",
+    "不在办公室",
+    "请假",
+];
+
+/// What stands before the first day back.
+const BACK: [&str; 17] = [
+    "back",
+    "return",
+    "resume",
+    "zurück",
+    "wieder",
+    "retour",
+    "regres",
+    "vuelv",
+    "vuelta",
+    "torn",
+    "rientr",
+    "volt",
+    "terug",
+    "available again",
+    "available from",
+    "ab dem",
+    "erreichbar ab",
+];
+/// What stands after the first day back, as Chinese has it.
+const BACK_AFTER: [&str; 7] = ["回来", "返回", "恢复", "上班", "回到", "复工", "回办公"];
+/// What stands before the last day away.
+const UNTIL: [&str; 20] = [
+    "until", "till", "through", "thru", " to ", "–", "—", " - ", "bis", "jusqu", " au ", "hasta", " al ", "fino",
+    "até", "tot", "t/m", "至", "到", "截止",
+];
+
+const MONTHS: &str = "jan|feb|fév|fev|mar|mär|maa|mrt|apr|avr|abr|may|mai|mei|mag|jun|juin|giu|jul|juil|lug|aug|août|aou|ago|sep|set|oct|okt|ott|out|nov|dec|déc|dez|dic";
+
+/// The month that a name in small letters begins like.
+fn month(name: &str) -> Option<u32> {
+    const STEMS: [&[&str]; 12] = [
+        &["jan", "ene", "gen"],
+        &["feb", "fév", "fev"],
+        &["mar", "mär", "maa", "mrt"],
+        &["apr", "avr", "abr"],
+        &["may", "mai", "mei", "mag"],
+        &["jun", "juin", "giu"],
+        &["jul", "juil", "lug"],
+        &["aug", "août", "aou", "ago"],
+        &["sep", "set"],
+        &["oct", "okt", "ott", "out"],
+        &["nov"],
+        &["dec", "déc", "dez", "dic"],
+    ];
+    let place = STEMS.iter().position(|stems| stems.iter().any(|stem| name.starts_with(stem)))?;
+    u32::try_from(place + 1).ok()
+}
+
+/// How a date is written, and which of its groups are day, month and year.
+struct Form {
+    pattern: LazyLock<Option<Regex>>,
+    read: fn(&Captures<'_>, NaiveDate) -> Option<NaiveDate>,
+}
+
+fn number<T: std::str::FromStr>(found: &Captures<'_>, group: usize) -> Option<T> {
+    found.get(group)?.as_str().parse().ok()
+}
+
+/// The date with this day and month that is meant today: one without a year lies ahead, or a few days back.
+fn dated(day: u32, month: u32, year: Option<i32>, today: NaiveDate) -> Option<NaiveDate> {
+    if let Some(year) = year {
+        let year = if year < 100 { 2000 + year } else { year };
+        return NaiveDate::from_ymd_opt(year, month, day);
+    }
+    let this_year = NaiveDate::from_ymd_opt(today.year(), month, day);
+    match this_year {
+        Some(date) if date + Days::new(60) >= today => Some(date),
+        _ => NaiveDate::from_ymd_opt(today.year() + 1, month, day),
+    }
+}
+
+/// `3/12` is the third of December here and the twelfth of March there: the one that lies ahead is meant; of two the nearer,
+/// since most people are away for weeks and not for months.
+fn slashed(found: &Captures<'_>, today: NaiveDate) -> Option<NaiveDate> {
+    let (first, second): (u32, u32) = (number(found, 1)?, number(found, 2)?);
+    let year = number(found, 3);
+    let ahead = |date: &NaiveDate| *date >= today && *date <= today + Days::new(FURTHEST_DAYS);
+    let readings = [dated(first, second, year, today), dated(second, first, year, today)];
+    readings.into_iter().flatten().filter(ahead).min()
+}
+
+static FORMS: [Form; 6] = [
+    Form {
+        pattern: LazyLock::new(|| Regex::new(r"(\d{4})\s*[-/.]\s*(\d{1,2})\s*[-/.]\s*(\d{1,2})").ok()),
+        read: |found, today| dated(number(found, 3)?, number(found, 2)?, number(found, 1), today),
+    },
+    Form {
+        pattern: LazyLock::new(|| Regex::new(r"(?:(\d{4})\s*年\s*)?(\d{1,2})\s*月\s*(\d{1,2})\s*[日号號]").ok()),
+        read: |found, today| dated(number(found, 3)?, number(found, 2)?, number(found, 1), today),
+    },
+    Form {
+        pattern: LazyLock::new(|| {
+            let text = format!(
+                r"\b(\d{{1,2}})(?:st|nd|rd|th|er|\.|º)?\s+(?:of\s+|de\s+)?((?:{MONTHS})[\p{{L}}]*)\.?,?(?:\s+(?:de\s+)?(\d{{4}}))?"
+            );
+            Regex::new(&text).ok()
+        }),
+        read: |found, today| dated(number(found, 1)?, month(found.get(2)?.as_str())?, number(found, 3), today),
+    },
+    Form {
+        pattern: LazyLock::new(|| {
+            Regex::new(&format!(r"\b((?:{MONTHS})[\p{{L}}]*)\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?"))
+                .ok()
+        }),
+        read: |found, today| dated(number(found, 2)?, month(found.get(1)?.as_str())?, number(found, 3), today),
+    },
+    Form {
+        pattern: LazyLock::new(|| Regex::new(r"\b(\d{1,2})\.\s?(\d{1,2})\.(?:\s?(\d{4}|\d{2})\b)?").ok()),
+        read: |found, today| dated(number(found, 1)?, number(found, 2)?, number(found, 3), today),
+    },
+    Form {
+        pattern: LazyLock::new(|| Regex::new(r"\b(\d{1,2})[/-](\d{1,2})(?:[/-](\d{4}|\d{2}))?\b").ok()),
+        read: slashed,
+    },
+];
+
+/// What a date in the text is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    /// Nothing says.
+    Unsaid,
+    /// The last day away.
+    LastAway,
+    /// The first day back.
+    FirstBack,
+}
+
+/// Whether an automatic answer with these words says that the person is away.
+pub fn says_so(subject: &str, text: &str) -> bool {
+    let small = format!("{subject}\n{text}").to_lowercase();
+    AWAY.iter().any(|words| small.contains(words))
+}
+
+/// The first day on which the person is back, where a text says it and it lies ahead of `today`, by at most
+/// [`FURTHEST_DAYS`].
+pub fn back_on(subject: &str, text: &str, today: NaiveDate) -> Option<NaiveDate> {
+    let small = format!("{subject}\n{text}").to_lowercase();
+    let mut taken: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut dates: Vec<(About, NaiveDate)> = Vec::new();
+    for form in &FORMS {
+        for found in form.pattern.iter().flat_map(|pattern| pattern.captures_iter(&small)) {
+            let Some(place) = found.get(0).map(|whole| whole.range()) else { continue };
+            // A form further down would read a part of what one above has read.
+            if taken.iter().any(|other| other.start < place.end && place.start < other.end) {
+                continue;
+            }
+            if let Some(date) = (form.read)(&found, today) {
+                dates.push((about(&small, &place), date));
+            }
+            taken.push(place);
+        }
+    }
+    let furthest = today + Days::new(FURTHEST_DAYS);
+    let first_day = |(about, date): (About, NaiveDate)| match about {
+        About::FirstBack => Some((about, date)),
+        About::LastAway | About::Unsaid => date.succ_opt().map(|next| (about, next)),
+    };
+    let ahead = dates.into_iter().filter_map(first_day).filter(|(_, date)| *date > today && *date <= furthest);
+    ahead.max().map(|(_, date)| date)
+}
+
+fn about(text: &str, place: &std::ops::Range<usize>) -> About {
+    let before: String = {
+        let mut near: Vec<char> = text[..place.start].chars().rev().take(NEAR_BEFORE).collect();
+        near.reverse();
+        // Another sentence is about something else.
+        near.into_iter().collect::<String>().rsplit(['\n', ';', '!', '?', '。']).next().unwrap_or_default().to_owned()
+    };
+    let after: String = text[place.end..].chars().take(NEAR_AFTER).collect();
+    let last = |words: &[&str]| words.iter().filter_map(|word| before.rfind(word)).max();
+    if BACK_AFTER.iter().any(|word| after.contains(word)) {
+        return About::FirstBack;
+    }
+    match (last(&BACK), last(&UNTIL)) {
+        (Some(back), Some(until)) if until > back => About::LastAway,
+        (Some(_), _) => About::FirstBack,
+        (None, Some(_)) => About::LastAway,
+        (None, None) => About::Unsaid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_day_back_is_read_as_people_write_it() {
+        let today = day("2026-11-22");
+        for (text, back) in [
+            ("I am out of the office until 3 December 2026 with limited access to e-mail.", "2026-12-04"),
+            ("I will be back on December 3rd.", "2026-12-03"),
+            ("I'm on vacation from Nov 20 to Nov 30, 2026.", "2026-12-01"),
+            ("Returning 2026-12-07. For urgent matters call +49 30 1234567.", "2026-12-07"),
+            ("Ich bin bis zum 3.12.2026 nicht im Büro.", "2026-12-04"),
+            ("Ich bin vom 23.11. bis 27.11. abwesend und ab dem 30. November wieder erreichbar.", "2026-11-30"),
+            ("Je suis absent jusqu'au 4 décembre inclus.", "2026-12-05"),
+            ("De retour le 7 décembre.", "2026-12-07"),
+            ("Estaré fuera de la oficina hasta el 9 de diciembre de 2026.", "2026-12-10"),
+            ("本人休假至2026年12月3日,12月4日上班。", "2026-12-04"),
+            ("我正在出差,12月1日返回公司。", "2026-12-01"),
+            ("Out until 12/03/2026.", "2026-12-04"),
+            ("Out until 3/12.", "2026-12-04"),
+            ("I am away until January 5.", "2027-01-06"),
+            ("Back on 11/30", "2026-11-30"),
+        ] {
+            assert_eq!(back_on("Automatic reply: Hello", text, today), Some(day(back)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_return_is_not_guessed() {
+        let today = day("2026-11-22");
+        for text in [
+            "I am out of the office and will answer when I am back.",
+            "We have received your message, ticket 2026-4711.",
+            "I left on 3 January 2019.",
+            "Back on 31 February.",
+            "Our office moves in 2028-05-01.",
+            "Call me on 0171/1234567 or 12.",
+            "",
+        ] {
+            assert_eq!(back_on("", text, today), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_is_not_an_absence() {
+        assert!(says_so("Automatic reply: Your demo", ""));
+        assert!(says_so("", "我正在休假"));
+        assert!(!says_so("We have received your request", "A colleague will answer soon."));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_stumble(text in "\\PC{0,200}", day in 0_i32..100_000) {
+            let today = NaiveDate::from_num_days_from_ce_opt(700_000 + day).unwrap();
+            if let Some(back) = back_on("", &text, today) {
+                proptest::prop_assert!(back > today && back <= today + Days::new(FURTHEST_DAYS));
+            }
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! E-mails that arrive: answers, reports of mail servers, complaints, and what people who are away have set up.
+//!
+//! ```text
+//! NEW -> APPLIED     it concerned one of our e-mails or contacts, and did what its kind does
+//!     -> UNMATCHED   it concerns nobody here
+//! ```
+//!
+//! It is stored before anything is done, once however often it is brought, and without its attachments.
+
+pub mod away;
+pub mod reading;
+
+pub use reading::{Content, DeliveryReport, Reading, ReportedAs};
+
+use crate::codes;
+use crate::decision::{Decision, Fact, Job};
+use crate::email::Mailbox;
+use crate::id::{ContactId, EmailId, EnrollmentId, ReceivedEmailId};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// How long an enrolment pauses for somebody who is away and does not say until when.
+pub const AWAY_WITHOUT_A_DATE: TimeDelta = TimeDelta::days(7);
+/// The hour of the first day back at which a paused enrolment goes on, in the contact's zone.
+const BACK_AT: u32 = 9;
+
+codes! {
+    /// What an e-mail that arrived is.
+    pub enum ReceivedKind("kind of received e-mail") {
+        /// A person answers one of our e-mails, or a contact writes.
+        Reply = "REPLY",
+        /// A machine answers that the person is away.
+        OutOfOffice = "OUT_OF_OFFICE",
+        /// A machine wrote it: it is no reply.
+        Automatic = "AUTOMATIC",
+        /// A mail server says that an e-mail could not be delivered.
+        Bounce = "BOUNCE",
+        /// A mail server says that an e-mail is late, or was delivered.
+        DeliveryReport = "DELIVERY_REPORT",
+        /// Somebody reported an e-mail as unwanted.
+        Complaint = "COMPLAINT",
+        /// Somebody asks by e-mail not to be written to, as a mail program does for a click on "unsubscribe".
+        Unsubscribe = "UNSUBSCRIBE",
+        /// It could not be taken apart.
+        Unreadable = "UNREADABLE",
+    }
+}
+
+codes! {
+    /// What was done with an e-mail that arrived.
+    pub enum ReceivedState("state of a received e-mail") {
+        /// Nothing yet.
+        New = "NEW",
+        /// What its kind does.
+        Applied = "APPLIED",
+        /// Nothing: it concerns none of our e-mails and no contact.
+        Unmatched = "UNMATCHED",
+    }
+}
+
+/// An e-mail that arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedEmail {
+    /// Its id.
+    pub id: ReceivedEmailId,
+    /// What it is known by, so that it is taken once.
+    pub known_by: String,
+    /// How it came, e.g. `imap` or `webhook:replies`.
+    pub via: String,
+    /// When it came.
+    pub arrived_at: DateTime<Utc>,
+    /// What it says.
+    pub reading: Reading,
+    /// What it is.
+    pub kind: ReceivedKind,
+    /// What was done with it.
+    pub state: ReceivedState,
+    /// The e-mail of ours that it is about.
+    pub email: Option<EmailId>,
+    /// The contact that it is of, or about.
+    pub contact: Option<ContactId>,
+    /// The enrolments that it ended or paused.
+    pub enrollments: Vec<EnrollmentId>,
+    /// Until when it paused them.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Why something cannot be done with an e-mail that arrived.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It was done.
+    #[error("this e-mail is {state}; nothing is left to do")]
+    Settled {
+        /// Where it stands.
+        state: ReceivedState,
+    },
+    /// Nothing says who wrote it or what it is about.
+    #[error("give the whole message as `raw`, or at least `from` or `about`")]
+    Empty,
+    /// Not the text of bytes.
+    #[error("`rawBase64` is not Base64")]
+    NotBase64,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Settled { .. } => "RECEIVED_EMAIL_SETTLED",
+            Self::Empty => "RECEIVED_EMAIL_EMPTY",
+            Self::NotBase64 => "RECEIVED_EMAIL_NOT_BASE64",
+        }
+    }
+
+    /// The input field concerned, where there is one.
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Settled { .. } => None,
+            Self::Empty => Some("raw"),
+            Self::NotBase64 => Some("rawBase64"),
+        }
+    }
+}
+
+/// What an e-mail is known by: its Message-ID and author, else what it says. Two mailboxes that get the same one, and two
+/// ways to bring it here, make no second.
+pub fn known_by(reading: &Reading) -> String {
+    let mut digest = Sha256::new();
+    match &reading.message_id {
+        Some(id) => digest.update(id),
+        None => digest.update(serde_json::to_vec(reading).unwrap_or_default()),
+    }
+    digest.update(reading.from.as_ref().map(|from| from.address.to_lowercase()).unwrap_or_default());
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Takes an e-mail in; what it does is done by a job at once.
+pub fn take(id: ReceivedEmailId, reading: Reading, via: &str, now: DateTime<Utc>) -> Decision<ReceivedEmail> {
+    let kind = match &reading.content {
+        Content::Letter => ReceivedKind::Reply,
+        Content::Automatic { away: true, .. } => ReceivedKind::OutOfOffice,
+        Content::Automatic { away: false, .. } => ReceivedKind::Automatic,
+        Content::Delivery(DeliveryReport { outcome: ReportedAs::Failed, .. }) => ReceivedKind::Bounce,
+        Content::Delivery(_) => ReceivedKind::DeliveryReport,
+        Content::Complaint { .. } => ReceivedKind::Complaint,
+        Content::Unreadable => ReceivedKind::Unreadable,
+    };
+    let received = ReceivedEmail {
+        id,
+        known_by: known_by(&reading),
+        via: via.to_owned(),
+        arrived_at: now,
+        reading,
+        kind,
+        state: ReceivedState::New,
+        email: None,
+        contact: None,
+        enrollments: Vec::new(),
+        until: None,
+    };
+    // Neither subject nor address: the ledger could not forget them.
+    let fact = Fact::audit("received_email.taken", id).with("kind", kind).with("via", via);
+    Decision::new(received, fact).plan(Job::ApplyReceivedEmail { received: id }, now)
+}
+
+/// Whom an e-mail concerns, and what it did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The e-mail of ours.
+    pub email: Option<EmailId>,
+    /// The contact.
+    pub contact: Option<ContactId>,
+    /// The enrolments that it ended or paused.
+    pub enrollments: Vec<EnrollmentId>,
+    /// Until when it paused them.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Records what an e-mail did; that of one which concerns nobody is nothing.
+pub fn settle(
+    received: ReceivedEmail,
+    kind: ReceivedKind,
+    applied: Applied,
+) -> Result<Decision<ReceivedEmail>, Refusal> {
+    if received.state != ReceivedState::New {
+        return Err(Refusal::Settled { state: received.state });
+    }
+    let Applied { email, contact, enrollments, until } = applied;
+    let state = if email.is_none() && contact.is_none() { ReceivedState::Unmatched } else { ReceivedState::Applied };
+    let fact = Fact::audit("received_email.applied", received.id)
+        .moved(received.state, state)
+        .with("kind", kind)
+        .with("email", email)
+        .with("contact", contact)
+        .with("enrollments", &enrollments)
+        .with("until", until);
+    Ok(Decision::new(ReceivedEmail { kind, state, email, contact, enrollments, until, ..received }, fact))
+}
+
+/// When an enrolment of somebody goes on who is away: in the morning of the first day back in the contact's zone, or after
+/// [`AWAY_WITHOUT_A_DATE`].
+pub fn goes_on_at(back_on: Option<chrono::NaiveDate>, zone: Tz, now: DateTime<Utc>) -> DateTime<Utc> {
+    let morning = back_on.and_then(|day| {
+        let nine = day.and_time(NaiveTime::from_hms_opt(BACK_AT, 0, 0)?);
+        // A morning that a change of the clocks leaves out comes an hour later.
+        let there = zone.from_local_datetime(&nine).earliest();
+        there.or_else(|| zone.from_local_datetime(&(nine + TimeDelta::hours(1))).earliest())
+    });
+    let latest = now + Days::new(away::FURTHEST_DAYS + 1);
+    morning
+        .map(|at| at.with_timezone(&Utc))
+        .filter(|at| *at > now && *at <= latest)
+        .unwrap_or(now + AWAY_WITHOUT_A_DATE)
+}
+
+/// What people write, and nothing else, who want no more e-mails.
+const STOP: [&str; 18] = [
+    "unsubscribe",
+    "please unsubscribe",
+    "unsubscribe me",
+    "please unsubscribe me",
+    "stop",
+    "remove",
+    "remove me",
+    "please remove me",
+    "opt out",
+    "opt-out",
+    "abmelden",
+    "bitte abmelden",
+    "désinscription",
+    "désinscrire",
+    "darse de baja",
+    "baja",
+    "退订",
+    "取消订阅",
+];
+
+/// Whether the first line of a reply asks for no more e-mails and says nothing else. A line with more in it is for a person
+/// to read.
+pub fn asks_to_stop(text: &str) -> bool {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_lowercase();
+    STOP.contains(&first.trim_matches(|c: char| c.is_whitespace() || c.is_ascii_punctuation() || "。!".contains(c)))
+}
+
+/// The e-mail of ours that a Message-ID belongs to, as far as its form says: the e-mail itself must have the same one.
+pub fn ours(message_id: &str) -> Option<EmailId> {
+    let (local, _) = message_id.split_once('@')?;
+    // Ours are written without hyphens; another form of the same number is somebody else's.
+    (local.len() == 32).then(|| Uuid::try_parse(local).ok()).flatten().map(EmailId)
+}
+
+/// An e-mail as a mail provider's webhook tells it, whose parts were read by the provider.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Told {
+    /// Who wrote it: an address, or a name and an address in angle brackets.
+    pub from: Option<String>,
+    /// Its subject.
+    pub subject: Option<String>,
+    /// Its text.
+    pub text: Option<String>,
+    /// Its Message-ID.
+    pub message_id: Option<String>,
+    /// The Message-IDs that it answers or is about, separated by blanks or commas.
+    pub about: Option<String>,
+    /// The value of its `Auto-Submitted` header; everything but `no` says that a machine wrote it.
+    pub auto_submitted: Option<String>,
+    /// What a mail server reports, where this is about a delivery.
+    pub report: Option<Reported>,
+    /// The status of that (RFC 3463), e.g. `5.1.1`.
+    pub status: Option<String>,
+    /// What the other server said.
+    pub diagnostic: Option<String>,
+    /// Whom the e-mail was for.
+    pub recipient: Option<String>,
+}
+
+codes! {
+    /// What a mail provider tells about an e-mail of ours.
+    pub enum Reported("report of a provider") {
+        /// It could not be delivered, and will not be.
+        Failed = "FAILED",
+        /// It could not be delivered yet.
+        Delayed = "DELAYED",
+        /// It was delivered.
+        Delivered = "DELIVERED",
+        /// The person reported it as unwanted.
+        Complaint = "COMPLAINT",
+    }
+}
+
+/// Reads what a provider tells.
+pub fn told(told: Told, now: DateTime<Utc>) -> Result<Reading, Refusal> {
+    let line = |text: &Option<String>| text.as_deref().map(|text| reading::line(text, 300)).unwrap_or_default();
+    let (subject, text) = (line(&told.subject), told.text.as_deref().map(reading::tidy).unwrap_or_default());
+    let from = Some(line(&told.from)).filter(|from| !from.is_empty()).map(|from| match from.rsplit_once('<') {
+        Some((name, address)) => {
+            let name = name.trim().trim_matches('"').trim().to_owned();
+            let address = address.trim_end_matches('>').trim().to_owned();
+            Mailbox { name: Some(name).filter(|name| !name.is_empty()), address }
+        }
+        None => Mailbox::bare(from),
+    });
+    let about = told.about.as_deref().map(reading::ids_of).unwrap_or_default();
+    if from.is_none() && about.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    let report = |outcome| {
+        Content::Delivery(DeliveryReport {
+            outcome,
+            status: told.status.as_deref().and_then(reading::status),
+            diagnostic: told.diagnostic.as_deref().map(|text| reading::line(text, 1_000)).unwrap_or_default(),
+            recipients: told.recipient.as_deref().map(|one| reading::line(one, 300)).into_iter().collect(),
+        })
+    };
+    let by_machine = told.auto_submitted.as_deref().is_some_and(|value| {
+        let value = value.trim().to_lowercase();
+        !value.is_empty() && !value.starts_with("no")
+    });
+    let content = match told.report {
+        Some(Reported::Failed) => report(ReportedAs::Failed),
+        Some(Reported::Delayed) => report(ReportedAs::Delayed),
+        Some(Reported::Delivered) => report(ReportedAs::Delivered),
+        Some(Reported::Complaint) => Content::Complaint { feedback: "abuse".to_owned() },
+        None if by_machine => reading::automatic(&subject, &text, now),
+        None => Content::Letter,
+    };
+    let message_id = told.message_id.as_deref().and_then(|id| reading::ids_of(id).into_iter().next());
+    Ok(Reading { message_id, from, subject, text, sent_at: None, about, content })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    fn letter() -> Reading {
+        let from = Some("Ann Lee <ann@acme.example>".to_owned());
+        told(Told { from, about: Some("<a@b.example>, c@d.example".to_owned()), ..Told::default() }, now()).unwrap()
+    }
+
+    #[test]
+    fn what_a_provider_tells_is_read_like_the_message() {
+        let read = letter();
+        assert_eq!(read.from, Some(Mailbox::named("Ann Lee", "ann@acme.example")));
+        assert_eq!(
+            (read.about.as_slice(), read.content),
+            (["a@b.example".to_owned(), "c@d.example".to_owned()].as_slice(), Content::Letter)
+        );
+        let away = Told {
+            from: Some("ann@acme.example".to_owned()),
+            subject: Some("Out of office".to_owned()),
+            text: Some("Back on 2026-12-07".to_owned()),
+            auto_submitted: Some("auto-replied".to_owned()),
+            ..Told::default()
+        };
+        let back_on = Some("2026-12-07".parse().unwrap());
+        assert_eq!(told(away, now()).unwrap().content, Content::Automatic { away: true, back_on });
+        let bounce = Told {
+            about: Some("x@y.example".to_owned()),
+            report: Some(Reported::Failed),
+            status: Some("5.1.1".to_owned()),
+            ..Told::default()
+        };
+        assert!(matches!(
+            told(bounce, now()).unwrap().content,
+            Content::Delivery(DeliveryReport { outcome: ReportedAs::Failed, status: Some([5, 1, 1]), .. })
+        ));
+        assert_eq!(told(Told::default(), now()), Err(Refusal::Empty));
+    }
+
+    #[test]
+    fn an_e_mail_is_known_by_its_id_and_author() {
+        let one = Reading { message_id: Some("m1@acme.example".to_owned()), ..letter() };
+        let again = Reading { text: "quoted otherwise".to_owned(), ..one.clone() };
+        assert_eq!(known_by(&one), known_by(&again));
+        let other = Reading { from: Some(Mailbox::bare("bob@acme.example")), ..one.clone() };
+        assert_ne!(known_by(&one), known_by(&other));
+        assert_ne!(known_by(&letter()), known_by(&Reading { text: "x".to_owned(), ..letter() }));
+    }
+
+    #[test]
+    fn what_was_settled_is_not_settled_again() {
+        let taken = take(ReceivedEmailId(Uuid::nil()), letter(), "imap", now());
+        assert_eq!((taken.next.state, taken.jobs.len()), (ReceivedState::New, 1));
+        let contact = Some(ContactId(Uuid::nil()));
+        let applied = Applied { contact, ..Applied::default() };
+        let settled = settle(taken.next.clone(), ReceivedKind::Reply, applied.clone()).unwrap().next;
+        assert_eq!(settled.state, ReceivedState::Applied);
+        assert_eq!(
+            settle(settled, ReceivedKind::Reply, applied),
+            Err(Refusal::Settled { state: ReceivedState::Applied })
+        );
+        let nobody = settle(taken.next, ReceivedKind::Reply, Applied::default()).unwrap().next;
+        assert_eq!(nobody.state, ReceivedState::Unmatched);
+    }
+
+    #[test]
+    fn who_is_back_is_written_to_in_the_morning_there() {
+        let zone = Tz::America__New_York;
+        let at = goes_on_at(Some("2026-12-04".parse().unwrap()), zone, now());
+        assert_eq!(at, "2026-12-04T14:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        assert_eq!(goes_on_at(None, zone, now()), now() + AWAY_WITHOUT_A_DATE);
+        assert_eq!(goes_on_at(Some("2020-01-01".parse().unwrap()), zone, now()), now() + AWAY_WITHOUT_A_DATE);
+    }
+
+    #[test]
+    fn who_says_stop_and_nothing_else_is_understood() {
+        for text in ["STOP", "\n Please unsubscribe me.\n\n> Hi", "退订", "Remove me!"] {
+            assert!(asks_to_stop(text), "{text}");
+        }
+        for text in ["", "Stop by on Monday", "How do I unsubscribe?", "No need to stop", "> unsubscribe here"] {
+            assert!(!asks_to_stop(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_our_form_of_a_message_id_is_ours() {
+        let id = Uuid::from_u128(7);
+        assert_eq!(ours(&format!("{}@example.com", id.as_simple())), Some(EmailId(id)));
+        for other in
+            [format!("{id}@example.com"), format!("{{{id}}}@x"), "abc@x".to_owned(), id.as_simple().to_string()]
+        {
+            assert_eq!(ours(&other), None, "{other}");
+        }
+    }
+}

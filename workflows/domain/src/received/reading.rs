@@ -1,0 +1,322 @@
+//! What an e-mail that arrived says: who wrote it, which of our e-mails it answers, and whether a person, a machine or a
+//! mail server did.
+//!
+//! Delivery reports are read as RFC 3464 has them, feedback reports as RFC 5965, automatic answers as RFC 3834 and the
+//! headers that were used before it. Whatever has none of these and comes from a mail server's own address is not a reply
+//! either.
+
+use super::away;
+use crate::codes;
+use crate::email::Mailbox;
+use crate::expression::{self, Broken};
+use chrono::{DateTime, NaiveDate, Utc};
+use mail_parser::{Address, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use serde::{Deserialize, Serialize};
+
+/// How many bytes of a message are read: enough for every report and for what a person wrote above what is quoted.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// How many characters of the text are kept.
+pub const MAX_TEXT: usize = 4_000;
+const MAX_LINE: usize = 300;
+/// How many of the e-mails that are answered are looked for.
+const MAX_ANSWERED: usize = 50;
+
+codes! {
+    /// What a mail server reports about an e-mail that it had taken.
+    pub enum ReportedAs("delivery report") {
+        /// It could not be delivered, and will not be.
+        Failed = "FAILED",
+        /// It could not be delivered yet.
+        Delayed = "DELAYED",
+        /// It was delivered, or handed to a server that sends no reports.
+        Delivered = "DELIVERED",
+    }
+}
+
+/// What a mail server reports about an e-mail that it had taken (RFC 3464).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryReport {
+    /// What became of it.
+    pub outcome: ReportedAs,
+    /// The status (RFC 3463): class, subject and detail.
+    pub status: Option<[u16; 3]>,
+    /// What the other server said.
+    pub diagnostic: String,
+    /// Whom it was for, as we and as the last server knew them.
+    pub recipients: Vec<String>,
+}
+
+/// What an e-mail is, by its form alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Content {
+    /// A person wrote it.
+    Letter,
+    /// A machine wrote it: a list, an acknowledgement, an answer of somebody who is away.
+    Automatic {
+        /// Whether it says that the person is away.
+        away: bool,
+        /// The first day on which the person is back, where it says so.
+        back_on: Option<NaiveDate>,
+    },
+    /// A mail server says what became of an e-mail.
+    Delivery(DeliveryReport),
+    /// A mail provider passes on that somebody reported an e-mail as unwanted (RFC 5965).
+    Complaint {
+        /// The type of feedback, e.g. `abuse`.
+        feedback: String,
+    },
+    /// It could not be taken apart.
+    Unreadable,
+}
+
+/// An e-mail that arrived, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Its Message-ID without the angle brackets.
+    pub message_id: Option<String>,
+    /// Who wrote it.
+    pub from: Option<Mailbox>,
+    /// Its subject, at most 300 characters.
+    pub subject: String,
+    /// The beginning of its text, at most 4,000 characters.
+    pub text: String,
+    /// When its author sent it, as the author's clock says.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// The Message-IDs of the e-mails that it answers or is about, the closest first.
+    pub about: Vec<String>,
+    /// What it is.
+    pub content: Content,
+}
+
+impl Reading {
+    fn unreadable() -> Self {
+        let content = Content::Unreadable;
+        let (message_id, from, subject, text, sent_at) = (None, None, String::new(), String::new(), None);
+        Self { message_id, from, subject, text, sent_at, about: Vec::new(), content }
+    }
+}
+
+/// Reads the bytes of an e-mail that arrived at a moment; what stands behind [`MAX_BYTES`] is not looked at. It never
+/// fails: what cannot be taken apart is [`Content::Unreadable`].
+pub fn read(raw: &[u8], arrived_at: DateTime<Utc>) -> Reading {
+    let raw = &raw[..raw.len().min(MAX_BYTES)];
+    // On a stack of its own: whoever may write to a mailbox must not be able to stop whoever reads it.
+    let read = match expression::with_stack(|| taken_apart(raw, arrived_at)) {
+        // Without a thread it is read here: the reader's own depth is bounded, and nothing is lost.
+        Err(Broken::NoThread) => taken_apart(raw, arrived_at),
+        read => read.ok().flatten(),
+    };
+    read.unwrap_or_else(Reading::unreadable)
+}
+
+fn taken_apart(raw: &[u8], arrived_at: DateTime<Utc>) -> Option<Reading> {
+    let message = MessageParser::default().parse(raw)?;
+    let from = message.from().and_then(mailbox);
+    let subject = line(message.subject().unwrap_or_default(), MAX_LINE);
+    let text = message.body_text(0).map(|text| tidy(&text)).unwrap_or_default();
+    let sent_at = message.date().and_then(|date| DateTime::from_timestamp(date.to_timestamp(), 0));
+    let mut about = ids_in(message.in_reply_to());
+    about.extend(ids_in(message.references()).into_iter().rev());
+    let content = match report(&message) {
+        Some(content) => {
+            // What is reported comes first; a forwarded report may have references of its own.
+            about.splice(0..0, returned(&message));
+            content
+        }
+        None if is_automatic(&message, from.as_ref()) => automatic(&subject, &text, arrived_at),
+        None => Content::Letter,
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    about.retain(|id| seen.insert(id.clone()));
+    about.truncate(MAX_ANSWERED);
+    let message_id = message.message_id().map(|id| line(id, MAX_LINE)).filter(|id| !id.is_empty());
+    Some(Reading { message_id, from, subject, text, sent_at, about, content })
+}
+
+/// What a machine's answer with these words is.
+pub fn automatic(subject: &str, text: &str, arrived_at: DateTime<Utc>) -> Content {
+    let away = away::says_so(subject, text);
+    let back_on = away.then(|| away::back_on(subject, text, arrived_at.date_naive())).flatten();
+    Content::Automatic { away, back_on }
+}
+
+/// In one line, without control characters, at most so many characters.
+pub fn line(text: &str, most: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(most).collect()
+}
+
+/// A text as it is kept: without control characters but line ends and tabs, cut.
+pub fn tidy(text: &str) -> String {
+    let kept = text.replace("\r\n", "\n");
+    let kept = kept.trim().chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+    kept.take(MAX_TEXT).collect()
+}
+
+fn mailbox(address: &Address<'_>) -> Option<Mailbox> {
+    let first = address.first()?;
+    let name = first.name().map(|name| line(name, MAX_LINE)).filter(|name| !name.is_empty());
+    let address = line(first.address()?, MAX_LINE);
+    (!address.is_empty()).then_some(Mailbox { name, address })
+}
+
+fn ids_in(value: &HeaderValue<'_>) -> Vec<String> {
+    match value {
+        HeaderValue::Text(text) => ids_of(text),
+        HeaderValue::TextList(texts) => texts.iter().flat_map(|text| ids_of(text)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The Message-IDs in a text, with or without angle brackets, in their order.
+pub fn ids_of(text: &str) -> Vec<String> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';'))
+        .filter(|part| part.contains('@') && part.len() <= MAX_LINE)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn header<'m>(message: &'m Message<'_>, name: &'static str) -> Option<&'m str> {
+    message.header_raw(name).map(str::trim)
+}
+
+/// Whether a machine wrote it.
+fn is_automatic(message: &Message<'_>, from: Option<&Mailbox>) -> bool {
+    let is = |name, words: &[&str]| {
+        header(message, name).is_some_and(|value| {
+            let value = value.to_lowercase();
+            words.iter().any(|word| value.starts_with(word))
+        })
+    };
+    // RFC 3834: everything but `no` says so.
+    let submitted = header(message, "Auto-Submitted").is_some_and(|value| !value.to_lowercase().starts_with("no"));
+    let precedence = is("Precedence", &["bulk", "list", "junk", "auto_reply", "auto-reply"]);
+    let marked = ["X-Autoreply", "X-Autorespond", "X-Autogenerated", "X-Auto-Response-Suppress", "List-Id"]
+        .iter()
+        .any(|name| message.header_raw(*name).is_some());
+    // A message without a sender's envelope asks not to be answered: mail servers write so.
+    let no_envelope = message.header_raw("Return-Path").is_some_and(|path| path.trim() == "<>");
+    let address = from.map(|from| from.address.to_lowercase()).unwrap_or_default();
+    let machine = ["mailer-daemon@", "postmaster@", "noreply@", "no-reply@", "donotreply@", "do-not-reply@"]
+        .iter()
+        .any(|local| address.starts_with(local));
+    submitted || precedence || marked || no_envelope || machine
+}
+
+fn subtype<'p>(part: &'p MessagePart<'_>) -> Option<(&'p str, &'p str)> {
+    let kind = part.content_type()?;
+    Some((kind.ctype(), kind.subtype()?))
+}
+
+fn is_part(part: &MessagePart<'_>, kind: &str) -> bool {
+    subtype(part).is_some_and(|(main, sub)| format!("{main}/{sub}").eq_ignore_ascii_case(kind))
+}
+
+/// The text of a part that holds fields.
+fn text_of(part: &MessagePart<'_>) -> String {
+    match &part.body {
+        PartType::Message(inner) => String::from_utf8_lossy(inner.raw_message()).into_owned(),
+        _ => String::from_utf8_lossy(part.contents()).into_owned(),
+    }
+}
+
+/// Groups of fields, separated by blank lines; folded lines are joined. Names are in small letters.
+fn groups(text: &str) -> Vec<Vec<(String, String)>> {
+    let mut groups: Vec<Vec<(String, String)>> = vec![Vec::new()];
+    for line in text.lines() {
+        if line.trim().is_empty() {
+            groups.push(Vec::new());
+            continue;
+        }
+        let Some(group) = groups.last_mut() else { continue };
+        match (line.starts_with([' ', '\t']), group.last_mut()) {
+            (true, Some((_, value))) => {
+                value.push(' ');
+                value.push_str(line.trim());
+            }
+            _ => {
+                if let Some((name, value)) = line.split_once(':') {
+                    group.push((name.trim().to_lowercase(), value.trim().to_owned()));
+                }
+            }
+        }
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+fn field<'g>(group: &'g [(String, String)], name: &str) -> Option<&'g str> {
+    group.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+}
+
+/// The value behind `rfc822;` or another type.
+fn untyped(value: &str) -> &str {
+    value.split_once(';').map_or(value, |(_, rest)| rest).trim()
+}
+
+fn report(message: &Message<'_>) -> Option<Content> {
+    // A person may forward a report: then it is a part of a letter, and nothing is reported to us.
+    if !message.parts.first().is_some_and(|root| is_part(root, "multipart/report")) {
+        return None;
+    }
+    if let Some(part) = message.parts.iter().find(|part| is_part(part, "message/feedback-report")) {
+        let groups = groups(&text_of(part));
+        let feedback = groups.iter().find_map(|group| field(group, "feedback-type")).unwrap_or("other");
+        return Some(Content::Complaint { feedback: line(feedback, 60).to_lowercase() });
+    }
+    let part = message
+        .parts
+        .iter()
+        .find(|part| is_part(part, "message/delivery-status") || is_part(part, "message/global-delivery-status"))?;
+    let groups = groups(&text_of(part));
+    // One of our e-mails has one recipient; where there are more, the worst that happened counts.
+    let reports = groups.iter().filter_map(|group| {
+        let outcome = match field(group, "action")?.to_lowercase().as_str() {
+            "failed" => ReportedAs::Failed,
+            "delayed" => ReportedAs::Delayed,
+            "delivered" | "relayed" | "expanded" => ReportedAs::Delivered,
+            _ => return None,
+        };
+        let recipients = ["original-recipient", "final-recipient"].iter().filter_map(|name| field(group, name));
+        Some(DeliveryReport {
+            outcome,
+            status: field(group, "status").and_then(status),
+            diagnostic: line(field(group, "diagnostic-code").map(untyped).unwrap_or_default(), 1_000),
+            recipients: recipients.map(|value| line(untyped(value), MAX_LINE)).collect(),
+        })
+    });
+    let worst = |report: &DeliveryReport| match report.outcome {
+        ReportedAs::Failed => 2,
+        ReportedAs::Delayed => 1,
+        ReportedAs::Delivered => 0,
+    };
+    reports.max_by_key(worst).map(Content::Delivery)
+}
+
+/// A status code (RFC 3463) at the beginning of a text: `5.1.1`, `5.1.1 (no such mailbox)`.
+pub fn status(text: &str) -> Option<[u16; 3]> {
+    let code = text.split_whitespace().next()?;
+    let mut parts = code.split('.').map(|part| part.parse::<u16>().ok());
+    let status = [parts.next()??, parts.next()??, parts.next()??];
+    (parts.next().is_none() && matches!(status[0], 2 | 4 | 5)).then_some(status)
+}
+
+/// The Message-ID of the e-mail that a report returns, whole or its headers alone.
+fn returned(message: &Message<'_>) -> Vec<String> {
+    let of = |part: &MessagePart<'_>| {
+        if let PartType::Message(inner) = &part.body {
+            return inner.message_id().map(|id| vec![id.to_owned()]).unwrap_or_default();
+        }
+        let holds = ["text/rfc822-headers", "message/rfc822-headers", "message/rfc822", "message/global-headers"];
+        if !holds.iter().any(|kind| is_part(part, kind)) {
+            return Vec::new();
+        }
+        let groups = groups(&text_of(part));
+        groups.first().and_then(|group| field(group, "message-id")).map(ids_of).unwrap_or_default()
+    };
+    message.parts.iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+use super::*;
+
+fn now() -> DateTime<Utc> {
+    "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+fn of(text: &str) -> Reading {
+    read(text.replace('\n', "\r\n").as_bytes(), now())
+}
+
+const DSN: &str = "Return-Path: <>
+From: Mail Delivery System <MAILER-DAEMON@mx.example.net>
+To: sdr@example.com
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <20261122.D1@mx.example.net>
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=\"B\"
+
+--B
+Content-Type: text/plain; charset=us-ascii
+
+I'm sorry to have to inform you that your message could not be delivered.
+
+--B
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.net
+Arrival-Date: Sun, 22 Nov 2026 09:00:00 +0000
+
+Final-Recipient: rfc822; ann@acme.example
+Original-Recipient: rfc822;Ann@acme.example
+Action: failed
+Status: 5.1.1
+Remote-MTA: dns; mail.acme.example
+Diagnostic-Code: smtp; 550 5.1.1 <ann@acme.example>: Recipient address
+    rejected: User unknown
+
+--B
+Content-Type: message/rfc822
+
+Message-ID: <0190abcd@example.com>
+From: sdr@example.com
+To: ann@acme.example
+Subject: Hello
+
+Hi Ann
+--B--
+";
+
+#[test]
+fn a_delivery_report_names_the_e_mail_and_what_became_of_it() {
+    let read = of(DSN);
+    let Content::Delivery(report) = &read.content else { panic!("{read:?}") };
+    assert_eq!((report.outcome, report.status), (ReportedAs::Failed, Some([5, 1, 1])));
+    assert!(report.diagnostic.ends_with("rejected: User unknown"), "{report:?}");
+    assert_eq!(report.recipients, ["Ann@acme.example", "ann@acme.example"]);
+    assert_eq!(read.about, ["0190abcd@example.com"]);
+    let headers_only = DSN.replace("message/rfc822", "text/rfc822-headers");
+    assert_eq!(of(&headers_only).about, ["0190abcd@example.com"]);
+    let delayed = DSN.replace("Action: failed", "Action: delayed").replace("5.1.1", "4.4.1");
+    assert!(matches!(
+        of(&delayed).content,
+        Content::Delivery(DeliveryReport { outcome: ReportedAs::Delayed, status: Some([4, 4, 1]), .. })
+    ));
+}
+
+#[test]
+fn a_report_that_a_person_forwards_is_a_letter() {
+    let forwarded = format!(
+        "From: ann@acme.example\nSubject: Fwd\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"A\"\n\n\
+         --A\nContent-Type: text/plain\n\nWhat is this?\n--A\nContent-Type: message/rfc822\n\n{DSN}\n--A--\n"
+    );
+    assert_eq!(of(&forwarded).content, Content::Letter);
+}
+
+#[test]
+fn a_complaint_names_the_e_mail_although_the_provider_hides_the_person() {
+    let arf = "From: <abusedesk@provider.example>
+Subject: FW: Hello
+Message-ID: <c1@provider.example>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary=\"P\"
+
+--P
+Content-Type: text/plain; charset=\"US-ASCII\"
+
+This is an email abuse report.
+--P
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: SomeGenerator/1.0
+Version: 1
+Original-Rcpt-To: redacted
+
+--P
+Content-Type: message/rfc822
+Content-Disposition: inline
+
+From: <sdr@example.com>
+To: <redacted>
+Subject: Hello
+Message-ID: <0190abcd@example.com>
+
+Hi
+--P--
+";
+    let read = of(arf);
+    assert_eq!(read.content, Content::Complaint { feedback: "abuse".to_owned() });
+    assert_eq!(read.about, ["0190abcd@example.com"]);
+}
+
+#[test]
+fn a_reply_names_what_it_answers_the_closest_first() {
+    let read =
+        of("From: \"Ann Lee\" <Ann@acme.example>\nSubject: =?utf-8?B?UmU6IEhlbGxv?=\nMessage-ID: <r1@acme.example>\n\
+        Date: Sun, 22 Nov 2026 10:30:00 +0100\nIn-Reply-To: <0190abcd@example.com>\n\
+        References: <first@example.com>\n <0190abcd@example.com>\n\nSounds good.\n\n> Hi Ann\n");
+    assert_eq!(read.content, Content::Letter);
+    assert_eq!(read.about, ["0190abcd@example.com", "first@example.com"]);
+    assert_eq!(read.from, Some(Mailbox::named("Ann Lee", "Ann@acme.example")));
+    assert_eq!((read.subject.as_str(), read.message_id.as_deref()), ("Re: Hello", Some("r1@acme.example")));
+    assert!(read.text.starts_with("Sounds good."));
+    assert_eq!(read.sent_at, Some("2026-11-22T09:30:00Z".parse().unwrap()));
+}
+
+#[test]
+fn an_html_reply_has_a_text_too() {
+    let read = of("From: ann@acme.example\nSubject: Re\nMIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\n\n\
+        <p>Yes, <b>call</b> me</p>");
+    assert!(read.text.contains("call") && !read.text.contains('<'), "{}", read.text);
+}
+
+#[test]
+fn what_a_machine_writes_is_no_reply() {
+    for header in [
+        "Auto-Submitted: auto-replied",
+        "Auto-Submitted: auto-generated (rejected)",
+        "X-Autoreply: yes",
+        "Precedence: bulk",
+        "List-Id: News <news.acme.example>",
+        "X-Auto-Response-Suppress: All",
+        "Return-Path: <>",
+    ] {
+        let read = of(&format!("From: ann@acme.example\nSubject: Hello\n{header}\n\nThank you for your message.\n"));
+        assert!(matches!(read.content, Content::Automatic { away: false, .. }), "{header}: {read:?}");
+    }
+    for header in ["Auto-Submitted: no", "Precedence: first-class", "X-Mailer: Mutt"] {
+        let read = of(&format!("From: ann@acme.example\nSubject: Hello\n{header}\n\nThank you.\n"));
+        assert_eq!(read.content, Content::Letter, "{header}");
+    }
+    let daemon = of("From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\nSorry, no mailbox here.\n");
+    assert!(matches!(daemon.content, Content::Automatic { away: false, .. }));
+}
+
+#[test]
+fn who_is_away_says_until_when() {
+    let read = of("From: ann@acme.example\nSubject: Automatic reply: Hello\nAuto-Submitted: auto-replied\n\n\
+        I am out of the office until 3 December.\n");
+    let back_on = Some("2026-12-04".parse().unwrap());
+    assert_eq!(read.content, Content::Automatic { away: true, back_on });
+}
+
+#[test]
+fn a_status_is_three_numbers_of_a_known_class() {
+    assert_eq!(status("5.1.1 (unknown)"), Some([5, 1, 1]));
+    for wrong in ["", "5.1", "5.1.1.1", "9.1.1", "5.x.1", "550"] {
+        assert_eq!(status(wrong), None, "{wrong}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_stumble(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2_000)) {
+        let read = read(&bytes, now());
+        proptest::prop_assert!(read.text.chars().count() <= MAX_TEXT && !read.text.contains('\0'));
+    }
+
+    #[test]
+    fn no_report_makes_it_stumble(at in 0..DSN.len(), cut in 0..200_usize, put in "\\PC{0,20}") {
+        let end = (at + cut).min(DSN.len());
+        if DSN.is_char_boundary(at) && DSN.is_char_boundary(end) {
+            let broken = format!("{}{put}{}", &DSN[..at], &DSN[end..]);
+            let read = of(&broken);
+            proptest::prop_assert!(read.about.len() <= MAX_ANSWERED);
+        }
+    }
+}
