@@ -328,6 +328,7 @@ user_error_codes! {
     /// An expression is not valid.
     ExpressionSyntax = "EXPRESSION_SYNTAX",
     /// An expression reads a variable that does not exist.
+    ExpressionMismatch = "EXPRESSION_MISMATCH",
     ExpressionUndefined = "EXPRESSION_UNDEFINED",
     /// An expression has no value for these data.
     ExpressionFailed = "EXPRESSION_FAILED",

@@ -76,8 +76,10 @@ async fn an_accepted_email_arrives_once_with_every_header() {
     assert!(parsed.body_html(0).unwrap().contains("你好"));
     assert!(parsed.content_type().unwrap().subtype() == Some("alternative"));
     let unfolded = kept.raw.replace("\r\n ", " ");
-    // Only what somebody acts on: nobody reads what would arrive at a mailto.
-    let list = format!("List-Unsubscribe: <https://tandem.example/u/{}>\r\n", "A".repeat(90));
+    let token = "A".repeat(90);
+    let list = format!(
+        "List-Unsubscribe: <https://tandem.example/u/{token}>, <mailto:answers@example.com?subject=unsubscribe%20{token}>\r\n"
+    );
     assert!(unfolded.contains(&list), "{unfolded}");
     assert!(unfolded.contains("\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
     assert!(kept.raw.is_ascii() && kept.raw.split("\r\n").all(|line| line.len() <= 998));

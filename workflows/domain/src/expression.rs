@@ -5,6 +5,8 @@
 //! the largest expression allowed, and a panic in them becomes a refusal. Evaluation is pure: the language has no
 //! clock, no randomness and no input or output.
 
+pub mod typing;
+
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::objects::Map;
 use cel::{Context, Env, Value as CelValue};
@@ -96,10 +98,10 @@ impl Refusal {
         None
     }
 
-    /// The line within the expression, counted from 1, where it is known.
-    pub const fn line(&self) -> Option<usize> {
+    /// The line and the column within the expression, counted from 1, where they are known.
+    pub const fn place(&self) -> Option<(usize, usize)> {
         match self {
-            Self::Syntax { line, .. } => Some(*line),
+            Self::Syntax { line, column, .. } => Some((*line, *column)),
             _ => None,
         }
     }
@@ -488,7 +490,7 @@ mod tests {
         assert_eq!(holds("1 / 0 == 1", &data).unwrap_err().code(), "EXPRESSION_FAILED");
         assert_eq!(holds("", &data).unwrap_err().code(), "EXPRESSION_SYNTAX");
         let refusal = holds("true &&\n  (1 + )", &data).unwrap_err();
-        assert_eq!(refusal.line(), Some(2), "{refusal}");
+        assert_eq!(refusal.place().map(|(line, _)| line), Some(2), "{refusal}");
     }
 
     #[test]

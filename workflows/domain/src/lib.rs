@@ -23,6 +23,7 @@ pub mod interaction;
 pub mod lead;
 pub mod ledger;
 pub mod link;
+pub mod nearest;
 pub mod normalise;
 pub mod opportunity;
 pub mod outbound;

@@ -345,12 +345,15 @@ pub struct SequenceProblem {
     message: String,
     /// The line of the source, counted from 1, where it is known.
     line: Option<i32>,
+    /// The column in that line, counted from 1 in characters, where it is known.
+    column: Option<i32>,
 }
 
 impl From<Problem> for SequenceProblem {
     fn from(problem: Problem) -> Self {
-        let line = problem.line.and_then(|line| i32::try_from(line).ok());
-        Self { path: problem.path, rule: problem.rule.to_string(), message: problem.message, line }
+        let number = |number: Option<usize>| number.and_then(|number| i32::try_from(number).ok());
+        let (line, column) = (number(problem.line), number(problem.column));
+        Self { path: problem.path, rule: problem.rule.to_string(), message: problem.message, line, column }
     }
 }
 

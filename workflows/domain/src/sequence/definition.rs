@@ -20,9 +20,6 @@ use super::span::Span;
 use super::steps::StepKind;
 use serde::{Deserialize, Serialize};
 
-/// The variables that conditions and templates may read, apart from what a kind of step adds.
-pub const VARIABLES: [&str; 6] = ["contact", "account", "lead", "sender", "enrollment", "now"];
-
 /// What runs through a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

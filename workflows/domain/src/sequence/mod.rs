@@ -11,6 +11,7 @@
 
 pub mod definition;
 pub mod enrollment;
+pub mod environment;
 pub mod publishing;
 pub mod simulation;
 pub mod span;

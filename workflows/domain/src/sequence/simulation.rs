@@ -37,16 +37,17 @@ pub struct Line {
 pub fn sample() -> Value {
     json!({
         "contact": {
-            "id": Uuid::nil(), "first_name": "Sam", "last_name": "Sample", "name": "Sam Sample",
-            "email": "sam@example.com", "title": "Head of Operations", "tags": [], "custom": {},
+            "id": Uuid::nil(), "first_name": "Sam", "name": "Sam Sample", "email": "sam@example.com", "phone": null,
+            "title": "Head of Operations", "locale": null, "time_zone": null, "consent": "GRANTED", "source": "sample",
+            "tags": [], "custom": {},
         },
         "account": {
-            "id": Uuid::nil(), "name": "Example Ltd", "domain": "example.com", "industry": null, "tier": null,
-            "territory": null, "tags": [], "custom": {},
+            "id": Uuid::nil(), "name": "Example Ltd", "domains": ["example.com"], "industry": null, "tier": null,
+            "territory": null, "country": null, "tags": [], "custom": {},
         },
         "lead": {
-            "id": Uuid::nil(), "stage": "NURTURING", "source": "sample", "grade": "B2", "priority": 50, "tags": [],
-            "custom": {},
+            "id": Uuid::nil(), "stage": "NURTURING", "source": "sample", "grade": "B2", "priority": 50,
+            "received_at": "2026-03-02T09:00:00+00:00", "reason": null, "tags": [], "custom": {},
         },
         "sender": { "name": "Tandem", "email": "tandem@example.com" },
         "unsubscribe_url": "https://example.com/u/sample",

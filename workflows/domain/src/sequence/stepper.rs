@@ -32,7 +32,7 @@ const EMAIL_OVERDUE: TimeDelta = TimeDelta::days(7);
 /// Everything about the subject of an enrolment at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// A JSON object with the variables of [`super::definition::VARIABLES`] and `unsubscribe_url`.
+    /// A JSON object with the variables of [`super::environment`] and `unsubscribe_url`.
     pub data: &'a Value,
     /// The contact's time zone.
     pub zone: Tz,

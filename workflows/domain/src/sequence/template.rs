@@ -4,6 +4,7 @@
 //! (nobody gets "Dear ,"), HTML is escaped without a way to switch that off, nothing can be assigned, included or
 //! called, and the time and the size of the result are bounded.
 
+use crate::expression::typing::{Shape, suggestion};
 use crate::expression::{Broken, with_stack};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 use serde_json::Value;
@@ -95,23 +96,47 @@ impl Refusal {
     }
 }
 
-/// Checks a template without data: its syntax, and that its top-level variables are among `known`.
-pub fn check(source: &str, form: Form, known: &[&str]) -> Result<(), Refusal> {
+/// Checks a template's syntax.
+pub fn check(source: &str, form: Form) -> Result<(), Refusal> {
     scan(source)?;
-    let verdict = with_stack(|| {
-        let environment = environment(form);
-        let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
-        let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
-        names.sort_unstable();
-        match names.into_iter().find(|name| !known.contains(&name.as_str())) {
-            None => Ok(()),
-            Some(variable) => {
-                let before = source.find(variable.as_str()).map_or("", |at| &source[..at]);
-                Err(Refusal::Undefined { line: before.matches('\n').count() + 1, variable })
-            }
-        }
-    });
+    let verdict =
+        with_stack(|| environment(form).template_from_str(source).map(drop).map_err(|error| refusal(source, &error)));
     verdict.unwrap_or_else(broken_off)
+}
+
+/// The variables and fields that a template reads and that are not in `known`, each with the byte where it is first written
+/// and a sentence. A template that cannot be read has none.
+pub fn unknown(source: &str, form: Form, known: &Shape) -> Vec<(usize, String)> {
+    let read = with_stack(|| {
+        let environment = environment(form);
+        let template = environment.template_from_str(source).ok()?;
+        let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        names.sort_unstable();
+        Some(names)
+    });
+    let mut found = Vec::new();
+    for name in read.ok().flatten().unwrap_or_default() {
+        let (mut shape, mut path) = (known, String::new());
+        for part in name.split('.') {
+            let Some(inner) = shape.field(part) else {
+                let hint = suggestion(part, &shape.fields());
+                let message = match path.as_str() {
+                    "" => format!("there is no variable `{part}`{hint}"),
+                    path => format!("`{path}` has no `{part}`{hint}"),
+                };
+                // In `{{ a.b }}` the name may be written with blanks, which only blurs the place.
+                let whole = if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
+                let at = source.find(&whole).map(|at| at + whole.len() - part.len());
+                found.push((at.or_else(|| source.find(part)).unwrap_or(0), message));
+                break;
+            };
+            shape = inner;
+            path = if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// Fills a template. `data` is a JSON object whose top-level keys are the variables. What is null there counts as not
@@ -355,8 +380,27 @@ mod tests {
     fn an_undefined_variable_is_named_with_its_line() {
         let refusal = text("Hi\n{{ contact.fist_name }}", &json!({"contact": {"fist_name": null}})).unwrap_err();
         assert_eq!(refusal, Refusal::Undefined { variable: "contact.fist_name".to_owned(), line: 2 });
-        let refusal = check("Hi\n{{ contcat.first_name }}", Form::Text, &["contact"]).unwrap_err();
-        assert_eq!(refusal, Refusal::Undefined { variable: "contcat".to_owned(), line: 2 });
+    }
+
+    #[test]
+    fn names_that_do_not_exist_are_found_without_data() {
+        let contact = Shape::Record(vec![("first_name", Shape::Text), ("custom", Shape::Map)]);
+        let known = Shape::Record(vec![("contact", contact), ("list", Shape::List(Box::new(Shape::Text)))]);
+        let found = |source: &str| unknown(source, Form::Text, &known);
+        assert_eq!(
+            found("Hi\n{{ contcat.first_name }}"),
+            [(6, "there is no variable `contcat`; did you mean `contact`?".to_owned())]
+        );
+        let said = "`contact` has no `fist_name`; did you mean `first_name`?".to_owned();
+        assert_eq!(found("Hi {{ contact.fist_name }}, {{ contact.fist_name | upper }}"), [(14, said)]);
+        for right in [
+            "{{ contact.custom.anything.at_all }}",
+            "{% for one in list %}{{ one }}{% endfor %}",
+            "{{ contact.first_name|default('x') }}",
+        ] {
+            assert_eq!(found(right), [], "{right}");
+        }
+        assert_eq!(found("{{ f() }}").len(), 1);
     }
 
     #[test]
@@ -372,9 +416,8 @@ mod tests {
         ] {
             let refusal = text(source, &json!({"a": 1, "contact": 1})).unwrap_err();
             assert_eq!(refusal.code(), "TEMPLATE_SYNTAX", "{source}: {refusal}");
-            assert_eq!(check(source, Form::Text, &["a", "contact"]).unwrap_err().code(), "TEMPLATE_SYNTAX", "{source}");
+            assert_eq!(check(source, Form::Text).unwrap_err().code(), "TEMPLATE_SYNTAX", "{source}");
         }
-        assert_eq!(check("{{ f() }}", Form::Text, &["a"]).unwrap_err().code(), "TEMPLATE_UNDEFINED");
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! A document as it was written: every value with its line, so that a problem can name it.
+//! A document as it was written: every value with its place, so that a problem can name it.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 /// One value of the document.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
-    line: usize,
+    /// Line and column, from 1.
+    place: (usize, usize),
     node: Node,
 }
 
@@ -16,44 +17,62 @@ pub(crate) struct Tree {
 enum Node {
     Scalar(Value),
     List(Vec<Tree>),
-    Map(Vec<(String, Tree)>),
+    /// Keys with their places, and the values.
+    Map(Vec<(String, (usize, usize), Tree)>),
 }
 
 impl Tree {
-    /// The value without its lines.
+    /// The value without its places.
     pub(crate) fn value(&self) -> Value {
         match &self.node {
             Node::Scalar(value) => value.clone(),
             Node::List(items) => Value::Array(items.iter().map(Self::value).collect()),
             Node::Map(entries) => {
-                Value::Object(entries.iter().map(|(k, v)| (k.clone(), v.value())).collect::<Map<_, _>>())
+                Value::Object(entries.iter().map(|(key, _, value)| (key.clone(), value.value())).collect::<Map<_, _>>())
             }
         }
     }
 
-    /// The line of the value at `path` (`steps[3].template.subject`), or of the nearest value that holds it.
-    pub(crate) fn line_of(&self, path: &str) -> usize {
-        let mut at = self;
+    /// Line and column of the value at `path` (`steps[3].template.subject`), or of the nearest value that holds it.
+    pub(crate) fn place_of(&self, path: &str) -> (usize, usize) {
+        self.places_of(path).1
+    }
+
+    /// Line and column of the last key of `path`, or of the nearest value that holds it.
+    pub(crate) fn key_place_of(&self, path: &str) -> (usize, usize) {
+        self.places_of(path).0
+    }
+
+    fn places_of(&self, path: &str) -> ((usize, usize), (usize, usize)) {
+        let (mut at, mut key_place) = (self, self.place);
         for part in path.split(['.', '[']).map(|part| part.trim_end_matches(']')).filter(|part| !part.is_empty()) {
             let inner = match &at.node {
-                Node::Map(entries) => entries.iter().find(|(key, _)| key == part).map(|(_, value)| value),
-                Node::List(items) => part.parse::<usize>().ok().and_then(|index| items.get(index)),
+                Node::Map(entries) => {
+                    entries.iter().find(|(key, ..)| key == part).map(|(_, place, value)| (*place, value))
+                }
+                Node::List(items) => {
+                    part.parse::<usize>().ok().and_then(|index| items.get(index)).map(|item| (item.place, item))
+                }
                 Node::Scalar(_) => None,
             };
             match inner {
-                Some(inner) => at = inner,
+                Some((place, inner)) => (key_place, at) = (place, inner),
                 None => break,
             }
         }
-        at.line
+        (key_place, at.place)
     }
+}
+
+fn place(at: &Location) -> (usize, usize) {
+    let at_least_one = |number: u64| usize::try_from(number).unwrap_or(1).max(1);
+    (at_least_one(at.line()), at_least_one(at.column()))
 }
 
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Node>::deserialize(deserializer)?;
-        let line = usize::try_from(spanned.referenced.line()).unwrap_or(1).max(1);
-        Ok(Self { line, node: spanned.value })
+        Ok(Self { place: place(&spanned.referenced), node: spanned.value })
     }
 }
 
@@ -114,8 +133,8 @@ impl<'de> Visitor<'de> for Seen {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
         let mut map = Vec::new();
-        while let Some(entry) = entries.next_entry::<String, Tree>()? {
-            map.push(entry);
+        while let Some((key, value)) = entries.next_entry::<Spanned<String>, Tree>()? {
+            map.push((key.value, place(&key.referenced), value));
         }
         Ok(Node::Map(map))
     }

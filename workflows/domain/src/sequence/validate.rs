@@ -1,11 +1,14 @@
 //! Reading and checking a definition. Every problem is found in one go, and each names the place, the rule and the line.
 
-use super::definition::{Definition, Header, Step, VARIABLES, is_name};
+use super::definition::{Definition, Header, Step, is_name};
+use super::environment::{environment, with_texts};
 use super::steps::{self, StepKind};
 use super::template::{self, Form};
 use super::tree::Tree;
 use crate::codes;
+use crate::expression::typing::{self, Purpose};
 use crate::expression::{self, Broken, Expression};
+use crate::nearest::nearest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -43,8 +46,10 @@ codes! {
         TemplateUndefined = "TEMPLATE_UNDEFINED",
         /// A condition is not valid.
         ExpressionSyntax = "EXPRESSION_SYNTAX",
-        /// A condition reads a variable that does not exist.
+        /// A condition reads a variable, a field or a function that does not exist.
         ExpressionUndefined = "EXPRESSION_UNDEFINED",
+        /// The values of a condition do not go together.
+        ExpressionMismatch = "EXPRESSION_MISMATCH",
     }
 }
 
@@ -59,12 +64,16 @@ pub struct Problem {
     pub message: String,
     /// The line of the source, counted from 1, where it is known.
     pub line: Option<usize>,
+    /// The column in that line, counted from 1 in characters, where it is known.
+    pub column: Option<usize>,
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => write!(f, "line {line}, column {column}: ")?,
+            (Some(line), None) => write!(f, "line {line}: ")?,
+            (None, _) => {}
         }
         let path = if self.path.is_empty() { "the document" } else { &self.path };
         write!(f, "{path}: {} [{}]", self.message, self.rule)
@@ -73,16 +82,20 @@ impl std::fmt::Display for Problem {
 
 /// Reads a definition from YAML (or JSON) and checks every rule. Gives all problems, in the order of the document.
 pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
-    let whole = |rule, message: String, line| vec![Problem { path: String::new(), rule, message, line }];
+    let whole = |rule, message: String, place: Option<(usize, usize)>| {
+        let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
+        vec![Problem { path: String::new(), rule, message, line, column }]
+    };
     if source.len() > MAX_SOURCE {
-        return Err(whole(Rule::TooLarge, format!("it is larger than {MAX_SOURCE} bytes"), None));
+        let message = format!("it is larger than {MAX_SOURCE} bytes; split it into several sequences");
+        return Err(whole(Rule::TooLarge, message, None));
     }
     // On a stack of its own: nested collections recurse, here and in the YAML reader.
     let parsed =
         expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).map_err(|error| yaml_problem(&error)));
     let tree = match parsed {
         Ok(Ok(tree)) => tree,
-        Ok(Err((message, line))) => return Err(whole(Rule::Yaml, message, line)),
+        Ok(Err((message, place))) => return Err(whole(Rule::Yaml, message, place)),
         Err(Broken::NoThread) => {
             let message = "there was no thread left to read it; try again";
             return Err(whole(Rule::Yaml, message.to_owned(), None));
@@ -100,18 +113,26 @@ pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
         }
     }
     let mut found = problems.found;
-    found.sort_by_key(|problem| problem.line);
+    found.sort_by_key(|problem| (problem.line, problem.column));
     match definition {
         Some(definition) if found.is_empty() => Ok(definition),
         _ => Err(found),
     }
 }
 
-fn yaml_problem(error: &serde_saphyr::Error) -> (String, Option<usize>) {
-    let line = error.location().and_then(|at| usize::try_from(at.line()).ok()).filter(|line| *line > 0);
+fn yaml_problem(error: &serde_saphyr::Error) -> (String, Option<(usize, usize)>) {
+    let place = error.location().and_then(|at| {
+        let (line, column) = (usize::try_from(at.line()).ok()?, usize::try_from(at.column()).ok()?);
+        (line > 0).then_some((line, column.max(1)))
+    });
     // The reader's own message goes on with an excerpt; its first line says what is wrong.
     let message: String = error.to_string().lines().next().unwrap_or_default().chars().take(300).collect();
-    (message.strip_prefix("error: ").map_or_else(|| message.clone(), str::to_owned), line)
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    // The place is told beside it, and how to set the reader is nothing for the writer.
+    let message =
+        message.strip_prefix("line ").and_then(|rest| rest.split_once(": ")).map_or(message, |(_, rest)| rest);
+    let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    (format!("{message}{}", yaml_hint(message)), place)
 }
 
 /// What was found so far.
@@ -123,20 +144,90 @@ struct Problems<'a> {
 
 impl Problems<'_> {
     fn add(&mut self, path: String, rule: Rule, message: impl Into<String>) {
-        let line = Some(self.tree.line_of(&path));
-        self.found.push(Problem { path, rule, message: message.into(), line });
+        let (line, column) = self.tree.place_of(&path);
+        self.found.push(Problem { path, rule, message: message.into(), line: Some(line), column: Some(column) });
     }
 
-    /// A problem in line `inner` of the text at `path`.
-    fn add_inside(&mut self, path: String, inner: usize, rule: Rule, message: String) {
-        let first = self.tree.line_of(&path);
+    /// A problem that the decoder found: where a field is not known, the key is where it is.
+    fn add_shape(&mut self, path: String, rule: Rule, message: String) {
+        if !message.starts_with("unknown field") {
+            return self.add(path, rule, message);
+        }
+        let (line, column) = self.tree.key_place_of(&path);
+        self.found.push(Problem { path, rule, message, line: Some(line), column: Some(column) });
+    }
+
+    /// A problem at a byte of the text `inside` that is the value at `path`.
+    fn add_inside(&mut self, path: String, inside: &str, at: usize, rule: Rule, message: String) {
+        let (line, column) = self.place_inside(&path, inside, at);
+        self.found.push(Problem { path, rule, message, line: Some(line), column: Some(column) });
+    }
+
+    /// Where a byte of a text stands in the document, which may quote, indent or fold it: as near as can be told.
+    fn place_inside(&self, path: &str, inside: &str, at: usize) -> (usize, usize) {
+        let (first, column) = self.tree.place_of(path);
+        let at = (0..=at.min(inside.len())).rev().find(|at| inside.is_char_boundary(*at)).unwrap_or(0);
+        let before = &inside[..at];
         let opening = self.source.lines().nth(first - 1).unwrap_or_default().trim_end();
         // A block text (`text: |`) begins in the line after its sign.
         let sign = opening.trim_end_matches(|c: char| c == '-' || c == '+' || c.is_ascii_digit());
         let block = sign.strip_suffix(['|', '>']).is_some_and(|before| before.trim_end().ends_with(':'));
-        let line = first + inner - usize::from(!block);
-        self.found.push(Problem { path, rule, message, line: Some(line) });
+        let line = first + before.matches('\n').count() + usize::from(block);
+        let written = self.source.lines().nth(line - 1).unwrap_or_default();
+        let start_of_line = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let text = inside[start_of_line..].lines().next().unwrap_or_default();
+        let indent = text.len() - text.trim_start().len();
+        // On the first line another value may stand before this one.
+        let skipped = if line == first { byte_of_column(written, column) } else { 0 };
+        let found = written[skipped..].find(text.trim()).filter(|_| !text.trim().is_empty());
+        match found {
+            Some(place) => {
+                let place = skipped + place + (at - start_of_line).saturating_sub(indent);
+                let place = (0..=place.min(written.len())).rev().find(|at| written.is_char_boundary(*at)).unwrap_or(0);
+                (line, written[..place].chars().count() + 1)
+            }
+            None if line == first => (line, column),
+            None => (line, 1),
+        }
     }
+}
+
+fn byte_of_column(line: &str, column: usize) -> usize {
+    line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
+}
+
+/// What to do about a document that is no YAML, where the reader's own words do not say it.
+fn yaml_hint(message: &str) -> &'static str {
+    let small = message.to_lowercase();
+    if small.contains("duplicate") {
+        "; keep one of the two"
+    } else if small.contains("tabs") {
+        "; indent with spaces"
+    } else if small.contains("mapping values") || small.contains("':'") || small.contains("block mapping") {
+        "; put a text with a colon in quotes, and line the keys up"
+    } else {
+        "; look at the indentation and at what is left open: quotes, brackets, braces"
+    }
+}
+
+/// What to do about a value that does not fit, beside what the decoder says.
+fn shape_hint(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
+        let name = quoted.next().unwrap_or_default();
+        let near = nearest(name, quoted.collect::<Vec<_>>());
+        return near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    }
+    if message.starts_with("missing field") {
+        return "; add it".to_owned();
+    }
+    if message.contains("expected u8") {
+        return "; a whole number from 0 to 100 is meant".to_owned();
+    }
+    if message.contains("expected a string") {
+        return "; put the value in quotes".to_owned();
+    }
+    String::new()
 }
 
 fn join(path: &str, field: &str) -> String {
@@ -155,7 +246,8 @@ fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems<'
         Err(error) => {
             let inner = error.path().to_string();
             let message = error.inner().to_string();
-            problems.add(join(path, &inner), Rule::Shape, message);
+            let hint = shape_hint(&message);
+            problems.add_shape(join(path, &inner), Rule::Shape, format!("{message}{hint}"));
             None
         }
     }
@@ -163,7 +255,8 @@ fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems<'
 
 fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
     let Value::Object(mut document) = tree.value() else {
-        problems.add(String::new(), Rule::Shape, "a map with key, name, subject and steps is expected");
+        let message = "a map with key, name, subject and steps is expected; write `key: ...` without a dash before it";
+        problems.add(String::new(), Rule::Shape, message);
         return None;
     };
     let listed = document.remove("steps");
@@ -171,7 +264,9 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
     let items = match listed {
         Some(Value::Array(items)) if !items.is_empty() => items,
         _ => {
-            problems.add("steps".to_owned(), Rule::Shape, "a list of at least one step is expected");
+            let message =
+                "a list of at least one step is expected; write `steps:` and under it `- {id: done, kind: end}`";
+            problems.add("steps".to_owned(), Rule::Shape, message);
             return None;
         }
     };
@@ -208,11 +303,11 @@ fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<S
         Some(Value::String(text)) => Some(text),
         None if !needed => None,
         None => {
-            problems.add(path.to_owned(), Rule::Shape, format!("missing field `{field}`"));
+            problems.add(path.to_owned(), Rule::Shape, format!("missing field `{field}`; add it"));
             None
         }
         Some(_) => {
-            problems.add(join(path, field), Rule::Shape, "a text is expected");
+            problems.add(join(path, field), Rule::Shape, "a text is expected; put the value in quotes");
             None
         }
     };
@@ -223,26 +318,34 @@ fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<S
     let kind = match decoded {
         Some(Ok(kind)) => kind,
         Some(Err((inner, message))) => {
-            problems.add(join(path, &inner), Rule::Shape, message);
+            let hint = shape_hint(&message);
+            problems.add_shape(join(path, &inner), Rule::Shape, format!("{message}{hint}"));
             return None;
         }
         None => {
-            let known = steps::NAMES.join(", ");
-            problems.add(
-                join(path, "kind"),
-                Rule::Shape,
-                format!("`{kind}` is not a kind of step; one of {known} is expected"),
-            );
+            let hint = typing::suggestion(&kind, steps::NAMES);
+            problems.add(join(path, "kind"), Rule::Shape, format!("`{kind}` is not a kind of step{hint}"));
             return None;
         }
     };
     Some(Step { id: id?, next, kind })
 }
 
+/// Why a text is no name, and the name that is nearest to it.
+fn not_a_name(what: &str, text: &str) -> String {
+    let rule = format!("{what} is 1 to 60 lower-case letters, digits and `_`, a letter first");
+    let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let tried: String = text.trim().chars().map(fit).take(60).collect();
+    if is_name(&tried) {
+        format!("{rule}; for example `{tried}`")
+    } else {
+        format!("{rule}; for example `welcome_mail`")
+    }
+}
+
 fn check_header(header: &Header, problems: &mut Problems<'_>) {
     if !is_name(&header.key) {
-        let message = "a key is 1 to 60 lower-case letters, digits and `_`, a letter first";
-        problems.add("key".to_owned(), Rule::NameInvalid, message);
+        problems.add("key".to_owned(), Rule::NameInvalid, not_a_name("a key", &header.key));
     }
     if header.name.trim().is_empty() || header.name.chars().count() > 200 {
         problems.add("name".to_owned(), Rule::NameInvalid, "a name has 1 to 200 characters");
@@ -250,7 +353,7 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
     let mut check = Check { path: String::new(), problems };
     for (field, condition) in [("entry", &header.entry), ("goal", &header.goal), ("exit", &header.exit)] {
         if let Some(condition) = condition {
-            check.expression(field, condition);
+            check.condition(field, condition);
         }
     }
     if let Some(key) = &header.reentry.key {
@@ -263,10 +366,13 @@ fn check_steps(steps: &[Step], problems: &mut Problems<'_>) {
     for (at, step) in steps.iter().enumerate() {
         let path = format!("steps[{at}]");
         if !is_name(&step.id) {
-            let message = "an id is 1 to 60 lower-case letters, digits and `_`, a letter first";
-            problems.add(join(&path, "id"), Rule::NameInvalid, message);
+            problems.add(join(&path, "id"), Rule::NameInvalid, not_a_name("an id", &step.id));
         } else if !seen.insert(step.id.as_str()) {
-            problems.add(join(&path, "id"), Rule::StepDuplicate, format!("another step has the id `{}`", step.id));
+            problems.add(
+                join(&path, "id"),
+                Rule::StepDuplicate,
+                format!("another step has the id `{}`; give this one another", step.id),
+            );
         }
         step.kind.check(&mut Check { path, problems });
     }
@@ -297,7 +403,11 @@ fn check_ways(definition: &Definition, problems: &mut Problems<'_>) {
         for (field, target) in targets {
             match positions.get(target) {
                 Some(position) => to.push(*position),
-                None => problems.add(join(&path, field), Rule::StepUnknown, format!("there is no step `{target}`")),
+                None => {
+                    let near = nearest(target, positions.keys().copied());
+                    let hint = near.map_or("; add it".to_owned(), |near| format!("; did you mean `{near}`?"));
+                    problems.add(join(&path, field), Rule::StepUnknown, format!("there is no step `{target}`{hint}"));
+                }
             }
         }
         if step.kind.goes_on() && step.next.is_none() && at + 1 < steps.len() {
@@ -372,43 +482,69 @@ impl Check<'_, '_> {
         self.problems.add(join(&self.path, field), rule, message);
     }
 
-    /// Checks a CEL expression.
+    /// Checks a CEL expression that gives true or false.
+    pub fn condition(&mut self, field: &str, source: &str) {
+        self.check_expression(field, source, Purpose::Condition);
+    }
+
+    /// Checks a CEL expression that gives any value.
     pub fn expression(&mut self, field: &str, source: &str) {
+        self.check_expression(field, source, Purpose::Value);
+    }
+
+    fn check_expression(&mut self, field: &str, source: &str, purpose: Purpose) {
         let path = join(&self.path, field);
-        match Expression::parse(source) {
-            Err(refusal) => {
-                let inner = refusal.line().unwrap_or(1);
-                self.problems.add_inside(path, inner, Rule::ExpressionSyntax, refusal.to_string());
-            }
-            Ok(expression) => {
-                for name in expression.variables().iter().filter(|name| !VARIABLES.contains(&name.as_str())) {
-                    let message = format!("there is no variable `{name}`; there are {}", VARIABLES.join(", "));
-                    self.problems.add(path.clone(), Rule::ExpressionUndefined, message);
-                }
-            }
+        if let Err(refusal) = Expression::parse(source) {
+            let at = refusal.place().map_or(0, |(line, column)| byte_at(source, line, column));
+            let said = match &refusal {
+                expression::Refusal::Syntax { message, .. } => format!("the expression is not valid: {message}"),
+                other => other.to_string(),
+            };
+            let hint = match source[at..].trim_start().chars().next().or_else(|| source[..at].chars().last()) {
+                Some('=') => "a comparison is written `==`",
+                _ => "look at what is left open, and at the operators",
+            };
+            let message = format!("{said}; {hint}");
+            self.problems.add_inside(path, source, at, Rule::ExpressionSyntax, message);
+            return;
+        }
+        for fault in typing::faults(source, environment(), purpose) {
+            let rule = if fault.unknown { Rule::ExpressionUndefined } else { Rule::ExpressionMismatch };
+            self.problems.add_inside(path.clone(), source, fault.at, rule, fault.message);
         }
     }
 
-    /// Checks a template that may read `extra` variables beside the usual ones, and is at most `chars` long.
-    pub fn template(&mut self, field: &str, source: &str, form: Form, extra: &[&str], chars: usize) {
+    /// Checks a template that may read `extra` variables, which are texts, beside the usual ones, and is at most `chars` long.
+    pub fn template(&mut self, field: &str, source: &str, form: Form, extra: &[&'static str], chars: usize) {
         if source.trim().is_empty() {
-            self.problem(field, Rule::Shape, "it is empty");
+            self.problem(field, Rule::Shape, "it is empty; write something");
         } else if source.chars().count() > chars {
-            self.problem(field, Rule::TooLarge, format!("it is longer than {chars} characters"));
+            self.problem(field, Rule::TooLarge, format!("it is longer than {chars} characters; shorten it"));
         }
-        let known: Vec<&str> = VARIABLES.iter().chain(extra).copied().collect();
-        if let Err(refusal) = template::check(source, form, &known) {
-            let rule = match refusal {
-                template::Refusal::Undefined { .. } => Rule::TemplateUndefined,
-                _ => Rule::TemplateSyntax,
-            };
-            let message = match &refusal {
-                template::Refusal::Undefined { variable, .. } => {
-                    format!("there is no variable `{variable}`; there are {}", known.join(", "))
-                }
+        let path = join(&self.path, field);
+        if let Err(refusal) = template::check(source, form) {
+            let at = byte_at(source, refusal.line(), 1);
+            let said = match &refusal {
+                template::Refusal::Syntax { message, .. } => message.clone(),
                 other => other.to_string(),
             };
-            self.problems.add_inside(join(&self.path, field), refusal.line(), rule, message);
+            let hint = match said.contains("not allowed") {
+                true => "take it out",
+                false => "every `{{` needs its `}}`, every `{% if %}` its `{% endif %}`",
+            };
+            let message = format!("the template is not valid: {said}; {hint}");
+            self.problems.add_inside(path, source, at, Rule::TemplateSyntax, message);
+            return;
+        }
+        for (at, message) in template::unknown(source, form, &with_texts(extra)) {
+            self.problems.add_inside(path.clone(), source, at, Rule::TemplateUndefined, message);
         }
     }
+}
+
+/// The byte at a line and column, both from 1.
+fn byte_at(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let rest = text.get(start..).unwrap_or_default();
+    start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.trim_end().len(), |(at, _)| at)
 }

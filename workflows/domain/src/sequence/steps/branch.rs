@@ -19,7 +19,7 @@ pub struct Config {
 
 impl Kind for Config {
     fn check(&self, check: &mut Check<'_, '_>) {
-        check.expression("when", &self.when);
+        check.condition("when", &self.when);
     }
 
     fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {

@@ -84,7 +84,7 @@ fn existing(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
 impl Kind for Config {
     fn check(&self, check: &mut Check<'_, '_>) {
         if self.duration.is_some() == self.until.is_some() {
-            check.problem("", Rule::Shape, "a wait needs either `duration` or `until`");
+            check.problem("", Rule::Shape, "a wait needs either `duration` or `until`; keep one of the two");
         }
     }
 
