@@ -327,8 +327,9 @@ user_error_codes! {
     TemplateUndefined = "TEMPLATE_UNDEFINED",
     /// An expression is not valid.
     ExpressionSyntax = "EXPRESSION_SYNTAX",
-    /// An expression reads a variable that does not exist.
+    /// The values of an expression do not go together.
     ExpressionMismatch = "EXPRESSION_MISMATCH",
+    /// An expression reads a variable, a field or a function that does not exist.
     ExpressionUndefined = "EXPRESSION_UNDEFINED",
     /// An expression has no value for these data.
     ExpressionFailed = "EXPRESSION_FAILED",

@@ -264,6 +264,33 @@ on_both_databases! {
                 done.push(format!("{} {}", result["kind"].as_str().unwrap(), result["outcome"].as_str().unwrap()));
             }
         }
+        // What a person answers has fewer headers than what a machine does; and a provider may pass on the whole message.
+        let raw = "From: a@b.example\r\nSubject: Re\r\nMessage-ID: <raw@b.example>\r\n\r\nHi\r\n";
+        let example: Value = serde_json::from_str(EXAMPLES[3]).unwrap();
+        let mut plain = example["payload"].clone();
+        plain["message"]["headers"] = json!({ "message-id": "<plain@b.example>" });
+        let whole = |field: &str| {
+            let mut webhook = example["webhook"].clone();
+            webhook["actsAs"] = json!(tandem_api::global_id(machine.id).0);
+            webhook["key"] = json!(format!("whole-{}", field.to_lowercase()));
+            webhook["actions"] = json!([{ "kind": "EMAIL_RECEIVE", "values": { field: "payload.whole" } }]);
+            webhook
+        };
+        let mut as_given = example["webhook"].clone();
+        as_given["actsAs"] = json!(tandem_api::global_id(machine.id).0);
+        for (webhook, payload) in [
+            (as_given, plain),
+            (whole("raw"), json!({ "event": "message.received", "message": { "id": "1" }, "whole": raw })),
+            (whole("rawBase64"), json!({ "event": "message.received", "message": { "id": "2" }, "whole": STANDARD.encode(raw) })),
+        ] {
+            let saved = hook.ask(SAVE, json!({ "webhook": webhook })).await["inboundWebhookSave"].clone();
+            assert_eq!(saved["userErrors"], json!([]));
+            let query = "mutation($id: ID, $payload: JSON) { inboundWebhookTry(input: { webhookId: $id, payload: $payload }) {
+                trial { state results { kind outcome } fault { place message } } } }";
+            let variables = json!({ "id": saved["webhook"]["id"], "payload": payload });
+            let trial = hook.ask(query, variables).await["inboundWebhookTry"]["trial"].clone();
+            assert_eq!(trial["results"], json!([{ "kind": "EMAIL_RECEIVE", "outcome": "CREATED" }]), "{trial}");
+        }
         assert_eq!(done, [
             "CONTACT_UPSERT CREATED", "LEAD_RECEIVE CREATED",
             "CONTACT_UPSERT CREATED", "LEAD_RECEIVE CREATED", "ENROLLMENT_CREATE REFUSED",

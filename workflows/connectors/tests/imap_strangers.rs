@@ -336,6 +336,21 @@ async fn a_refusal_is_no_empty_mailbox() {
     }
 }
 
+/// Both together and the ninth alone are refused.
+const ONE_IS_BROKEN: Answers = &[
+    ("UID SEARCH", "* SEARCH 8 9\r\n{tag} OK\r\n"),
+    ("UID FETCH 8,9 ", "{tag} NO cannot convert\r\n"),
+    ("UID FETCH 9 ", "{tag} NO cannot convert\r\n"),
+];
+
+#[tokio::test]
+async fn one_message_that_is_refused_holds_up_no_other() {
+    let fake = Fake::but(ONE_IS_BROKEN).await;
+    let look = ImapInbox::new(fake.settings()).unwrap().look(None, LONG_AGO, 100).await.unwrap();
+    assert_eq!(look.messages.iter().map(|found| found.uid).collect::<Vec<_>>(), [8]);
+    assert_eq!((look.cursor.uid, look.more), (9, false));
+}
+
 /// The second command for messages is answered by hanging up.
 const MANY: Answers = &[
     ("UID SEARCH", "* SEARCH 20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 4\r\n{tag} OK\r\n"),

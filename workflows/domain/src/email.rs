@@ -188,6 +188,8 @@ pub struct Known {
     pub contact_current: bool,
     /// What the enrolment says; [`Gate::Open`] for an e-mail without enrolment.
     pub enrollment: Gate,
+    /// While it is [`Gate::Held`]: when the pause ends by itself, where it does.
+    pub held_until: Option<DateTime<Utc>>,
 }
 
 /// What an enrolment says about an e-mail that it planned.
@@ -226,15 +228,6 @@ impl Known {
             _ if !self.contact_current => Some(Obstacle::ContactGone),
             (_, Gate::Shut) => Some(Obstacle::EnrollmentEnded),
             (Standing::Allowed | Standing::Unknown, Gate::Open | Gate::Held) => None,
-        }
-    }
-
-    /// Why the e-mail may not be sent now, but perhaps later: what it is refused for when later is too late.
-    const fn not_yet(self) -> Option<Obstacle> {
-        match (self.standing, self.enrollment) {
-            (Standing::Unknown, _) => Some(Obstacle::ConsentUnknown),
-            (_, Gate::Held) => Some(Obstacle::Expired),
-            _ => None,
         }
     }
 }
@@ -442,8 +435,10 @@ pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<
     if let Some(obstacle) = known.obstacle() {
         return Ok(refuse(email, obstacle, now));
     }
-    if let Some(obstacle) = known.not_yet() {
-        return Ok(hold(email, obstacle, now));
+    match (known.standing, known.enrollment) {
+        (Standing::Unknown, _) => return Ok(hold(email, now)),
+        (_, Gate::Held) => return Ok(hold_for_pause(email, known.held_until, now)),
+        _ => {}
     }
     let begun = Email { attempts: email.attempts.saturating_add(1), begun_at: Some(now), settled_at: None, ..email };
     Ok(begun.turn(EmailState::Sending, "email.begun"))
@@ -456,13 +451,28 @@ fn refuse(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Emai
     decision
 }
 
-fn hold(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Email> {
+/// Lets an e-mail wait until the consent is known, for five days.
+fn hold(email: Email, now: DateTime<Utc>) -> Decision<Email> {
     if now - email.planned_at >= GIVE_UP_AFTER {
-        return refuse(email, obstacle, now);
+        return refuse(email, Obstacle::ConsentUnknown, now);
     }
     let again = now + TimeDelta::hours(1);
     let fact = email.fact("email.held").with("again_at", again);
     deliver(Decision::new(email, fact), again)
+}
+
+/// How often it is looked whether somebody has ended a pause that ends by itself, and one that does not.
+const PAUSE_LOOKS: (TimeDelta, TimeDelta) = (TimeDelta::hours(6), TimeDelta::hours(1));
+
+/// Lets an e-mail wait as long as its enrolment pauses. The five days begin after it: one that was given up meanwhile would be a
+/// step left out.
+fn hold_for_pause(email: Email, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Decision<Email> {
+    let again = match until.filter(|until| *until > now) {
+        Some(until) => until.min(now + PAUSE_LOOKS.0),
+        None => now + PAUSE_LOOKS.1,
+    };
+    let fact = email.fact("email.held").with("again_at", again);
+    deliver(Decision::new(Email { planned_at: now, ..email }, fact), again)
 }
 
 /// Plans the delivery. Limits per key of its queue are per domain of the recipient: what a mail provider counts.

@@ -25,11 +25,18 @@ pub mod token {
 }
 
 use crate::page::{Page, PageOf};
-use crate::{Result, Store};
+use crate::{Result, Store, Tx};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tandem_domain::access::{AccessToken, Team, User};
 use tandem_domain::id::UserId;
 use uuid::Uuid;
+
+impl Tx {
+    /// The user with this normalised e-mail address.
+    pub async fn user_with_email(&self, email: &str) -> Result<Option<User>> {
+        Ok(self.read(user::row::Entity::find().filter(user::row::Column::Email.eq(email))).await?.pop())
+    }
+}
 
 impl Store {
     /// The user with this normalised e-mail address.

@@ -17,7 +17,7 @@ use tandem_domain::email::{Email, EmailState, Obstacle};
 use tandem_domain::id::LeadId;
 use tandem_domain::interaction::InteractionKind;
 use tandem_domain::lead::Lead;
-use tandem_domain::received::{ReceivedEmail, ReceivedKind, ReceivedState, reading};
+use tandem_domain::received::{Brought, ReceivedEmail, ReceivedKind, ReceivedState, reading};
 use tandem_domain::sequence::enrollment::{Enrollment, EnrollmentState, FinishReason, PauseReason, WaitReason};
 use tandem_domain::suppression::SuppressionReason;
 use tandem_store::Page;
@@ -359,8 +359,8 @@ on_both_databases! {
         assert_eq!(world.app.poll_inbox(&world.system()).await.unwrap(), Polled::Took(0));
         let reading = reading::read(text.replace('\n', "\r\n").as_bytes(), world.now());
         let (_, machine) = world.user("machine", Role::Integration, None).await;
-        let receive = EmailReceive { reading, via: "webhook:mail".to_owned() };
-        let again = world.app.run(&machine, receive).await.unwrap();
+        let brought = Brought { reading, via: "webhook:mail".to_owned(), brought_as: "1".to_owned(), arrived_at: None };
+        let again = world.app.run(&machine, EmailReceive { brought }).await.unwrap();
         assert_eq!((again.outcome, again.record.id), (Outcome::Unchanged, first.id));
         let settled = world.app.run(&world.system(), ReceivedEmailApply { received: first.id }).await.unwrap_err();
         assert_eq!(settled.code(), "RECEIVED_EMAIL_SETTLED");
@@ -377,6 +377,64 @@ on_both_databases! {
         world.inbox.fail(None);
         assert_eq!(world.app.poll_inbox(&world.system()).await.unwrap(), Polled::Took(5));
         assert_eq!(world.app.poll_inbox(&world.system()).await.unwrap(), Polled::Took(0));
+    }
+
+    async fn what_was_written_before_a_run_began_does_not_end_it(world: World) {
+        let ann = person(&world, "Ann").await;
+        let reading = reading::read(letter("ann@acme.example").replace('\n', "\r\n").as_bytes(), world.now());
+        let arrived_at = Some(world.now());
+        world.clock.advance(TimeDelta::days(2));
+        let sequence = publish(&world, "later", "any").await;
+        let run = enroll(&world, sequence, &ann).await;
+        let brought = Brought { reading, via: "imap".to_owned(), brought_as: String::new(), arrived_at };
+        world.app.run(&world.system(), EmailReceive { brought }).await.unwrap();
+        world.run_due_jobs().await;
+        let one = received(&world).await.pop().unwrap();
+        assert_eq!((one.state, one.contact), (ReceivedState::Applied, Some(ann.id)));
+        assert_eq!(Some(one.arrived_at), arrived_at);
+        assert!(now(&world, &run).await.state.is_live());
+        // Nor does a return that is past pause it.
+        let day = (world.now() - TimeDelta::days(1)).date_naive();
+        arrives(&world, &away("ann@acme.example", &format!("I am out of office and back on {day}."))).await;
+        assert!(matches!(now(&world, &run).await.state, EnrollmentState::Waiting(_)));
+    }
+
+    async fn what_one_of_us_writes_is_no_reply(world: World) {
+        let (_, enrollment, email) = written_to(&world, "Ann", "any").await;
+        let (user, _) = world.user("sdr", Role::Sdr, None).await;
+        for author in [user.email.as_str(), "tandem@example.com", "answers@example.com"] {
+            let one = arrives(&world, &reply(author, &email, &format!("Ann, as promised by {author}"))).await;
+            assert_eq!((one.kind, one.enrollments.len()), (ReceivedKind::Own, 0), "{author}");
+        }
+        assert!(now(&world, &enrollment).await.state.is_live());
+    }
+
+    async fn an_authors_address_alone_suppresses_nobody(world: World) {
+        let (_, enrollment, _) = written_to(&world, "Ann", "never").await;
+        let forged = letter("ann@acme.example").replace("Could you call me?", "Stop");
+        assert_eq!(arrives(&world, &forged).await.kind, ReceivedKind::Reply);
+        assert!(suppressions(&world).await.is_empty() && now(&world, &enrollment).await.state.is_live());
+    }
+
+    async fn feedback_of_another_type_is_no_complaint(world: World) {
+        let (_, _, email) = written_to(&world, "Ann", "any").await;
+        for kind in ["auth-failure", "virus"] {
+            arrives(&world, &complaint(&email, kind)).await;
+        }
+        assert!(suppressions(&world).await.is_empty());
+    }
+
+    async fn an_e_mail_that_was_planned_before_a_pause_goes_out_after_it(world: World) {
+        world.mailer.answer([Delivery::Deferred { code: 451, response: "later".to_owned() }]);
+        let (_, enrollment, email) = written_to(&world, "Ann", "any").await;
+        assert_eq!(email.state, EmailState::Deferred);
+        arrives(&world, &away("ann@acme.example", "I am on vacation.")).await;
+        world.pass(TimeDelta::days(6)).await;
+        assert_eq!(email_now(&world, &email).await.state, EmailState::Deferred);
+        world.pass(TimeDelta::days(2)).await;
+        world.pass(TimeDelta::hours(1)).await;
+        assert_eq!(email_now(&world, &email).await.state, EmailState::Sent);
+        assert!(now(&world, &enrollment).await.state.is_live());
     }
 
     async fn a_bounce_of_an_e_mail_that_its_run_waits_for_ends_the_wait(world: World) {

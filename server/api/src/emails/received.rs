@@ -31,6 +31,8 @@ pub enum ReceivedEmailKind {
     DeliveryReport,
     /// Somebody reported an e-mail as unwanted.
     Complaint,
+    /// One of us wrote it, who answers by hand: it is no reply to us.
+    Own,
     /// Somebody asks by e-mail not to be written to.
     Unsubscribe,
     /// It could not be taken apart.
@@ -82,7 +84,11 @@ impl ReceivedEmailNode {
     async fn via(&self) -> &str {
         &self.0.via
     }
-    /// When it came.
+    /// When it was taken in here.
+    async fn taken_at(&self) -> DateTime<Utc> {
+        self.0.taken_at
+    }
+    /// When it came to the mailbox, or to the provider. No run that began later is ended by it.
     async fn arrived_at(&self) -> DateTime<Utc> {
         self.0.arrived_at
     }

@@ -31,6 +31,7 @@ async fn known(tx: &Tx, contact: Option<&Contact>, address: &str, enrollment: Ga
         // An address that the person does not have any more may be somebody else's by now.
         contact_current: contact.and_then(|found| normal(found.email.as_deref()?)) == normal(address),
         enrollment,
+        held_until: None,
     })
 }
 
@@ -171,7 +172,8 @@ impl Command for EmailBegin {
             (None, Some(_)) => Gate::Shut,
             (None, None) => Gate::Open,
         };
-        let known = known(tx, contact.as_ref(), &email.to.address, gate).await?;
+        let held_until = run.as_ref().and_then(|run| run.held?.until);
+        let known = Known { held_until, ..known(tx, contact.as_ref(), &email.to.address, gate).await? };
         let begun = email::begin(email, known, now)?;
         if begun.next.state == EmailState::Sending {
             tx.keep_job();

@@ -20,7 +20,7 @@ use tandem_domain::inbound::{ActionKind, Done, Fault, InboundWebhook, Outcome, S
 use tandem_domain::interaction;
 use tandem_domain::lead::{self, Grade};
 use tandem_domain::opportunity::Money;
-use tandem_domain::received::{self, Told};
+use tandem_domain::received::{self, Brought, Told};
 use tandem_domain::target_list::{ChangeKind, ChangeReason, Evidence};
 
 /// Why an action did not happen.
@@ -306,6 +306,8 @@ impl<'a, 'b> Acting<'a, 'b> {
                     text: values.text("text")?,
                     message_id: values.text("messageId")?,
                     about: values.list("about")?.map(|ids| ids.join(" ")),
+                    in_reply_to: values.text("inReplyTo")?,
+                    references: values.list("references")?.map(|ids| ids.join(" ")),
                     auto_submitted: values.text("autoSubmitted")?,
                     report: values.code("report")?,
                     status: values.text("status")?,
@@ -315,8 +317,13 @@ impl<'a, 'b> Acting<'a, 'b> {
                 received::told(told, self.received_at).map_err(|refusal| self.stop(values, refusal.into()))?
             }
         };
-        let receive = EmailReceive { reading, via: format!("webhook:{}", self.webhook) };
-        let written = self.run(values, &receive).await?;
+        let brought = Brought {
+            reading,
+            via: format!("webhook:{}", self.webhook),
+            brought_as: format!("{} {} {}", self.webhook, self.delivery, values.place()),
+            arrived_at: Some(self.received_at),
+        };
+        let written = self.run(values, &EmailReceive { brought }).await?;
         Ok((outcome(&written), written.record.id.into()))
     }
 

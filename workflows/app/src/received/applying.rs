@@ -21,6 +21,9 @@ use tandem_domain::sequence::{SequenceVersion, StopOnReply};
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason};
 use tandem_store::Tx;
 
+/// The types of feedback (RFC 5965, and its register) by which a person says that an e-mail was not wanted.
+const COMPLAINTS: [&str; 4] = ["abuse", "fraud", "opt-out", "other"];
+
 /// What an e-mail that arrived changed: the enrolments that ended, paused or go on, with what they let go; the e-mail of ours;
 /// the suppression; the contact without its consent; what the contact did.
 pub type Outcome =
@@ -87,8 +90,8 @@ impl Deed<'_> {
                 }
             }
             Content::Complaint { feedback } => {
-                // What a person takes back from the folder of unwanted mail is no complaint.
-                if let Some(email) = ours.filter(|_| feedback != "not-spam") {
+                // `not-spam` is a complaint taken back, and `auth-failure`, `virus` and the like say nothing of the person.
+                if let Some(email) = ours.filter(|_| COMPLAINTS.contains(&feedback.as_str())) {
                     let source = format!("complaint ({feedback}) about e-mail {}", email.id);
                     self.leave_alone(email.contact, &email.to.address, (SuppressionReason::Complaint, source)).await?;
                 }
@@ -140,12 +143,18 @@ impl Deed<'_> {
             self.leave_alone(contact, &email.to.address, (SuppressionReason::Unsubscribed, source)).await?;
             return Ok(ReceivedKind::Unsubscribe);
         }
+        if self.is_one_of_us(received, ours.as_ref()).await? {
+            return Ok(ReceivedKind::Own);
+        }
         let author = self.author(received).await?;
         let concerned = ours.as_ref().map(|email| email.contact).or(author);
-        self.made.applied.contact = concerned;
+        self.made.applied.contact = author.or(concerned);
         let Some(concerned) = concerned else { return Ok(received.kind) };
         match reading.content {
-            Content::Automatic { away: true, back_on } => self.away(concerned, back_on).await?,
+            // A colleague's machine that has our e-mail speaks for the colleague.
+            Content::Automatic { away: true, back_on } => {
+                self.away(author.unwrap_or(concerned), back_on, received.arrived_at).await?;
+            }
             Content::Letter => {
                 if let Some(address) = self.asks_by_word(received, ours.as_ref(), author) {
                     let source = format!("reply {}", received.id);
@@ -170,8 +179,9 @@ impl Deed<'_> {
         Ok(None)
     }
 
-    /// The address to leave alone, where the person's first line says nothing but that: their own, or the one that we wrote
-    /// to where they answer from another.
+    /// The address to leave alone, where the first line of an answer to one of our e-mails says nothing but that. Whoever has the
+    /// e-mail could follow the link in it, too; but a colleague we know speaks for nobody else, and an author's address
+    /// alone can be anybody's.
     fn asks_by_word(
         &self,
         received: &ReceivedEmail,
@@ -181,12 +191,23 @@ impl Deed<'_> {
         if !received::asks_to_stop(&received.reading.text) {
             return None;
         }
-        match ours {
-            // Somebody else who has the e-mail, e.g. by forwarding, does not decide for the person.
-            Some(email) if author.is_none_or(|author| author == email.contact) => Some(email.to.address.clone()),
-            Some(_) => None,
-            None => received.reading.from.as_ref().map(|from| from.address.clone()),
-        }
+        let email = ours.filter(|email| author.is_none_or(|author| author == email.contact))?;
+        Some(email.to.address.clone())
+    }
+
+    /// Whether the author is one of us, who answers by hand or is copied in: the sender's own addresses, and those of users.
+    async fn is_one_of_us(&self, received: &ReceivedEmail, ours: Option<&Email>) -> Result<bool> {
+        let normal = |address: &str| suppression::normalise(SuppressionKind::Email, address).ok();
+        let Some(author) = received.reading.from.as_ref().and_then(|from| normal(&from.address)) else {
+            return Ok(false);
+        };
+        let mail = &self.env.mail;
+        let configured = [Some(&mail.from), mail.reply_to.as_ref()];
+        let of_email = [ours.map(|email| &email.from), ours.and_then(|email| email.reply_to.as_ref())];
+        let mailboxes = configured.into_iter().chain(of_email).flatten().map(|mailbox| mailbox.address.as_str());
+        let own =
+            mailboxes.chain(mail.unsubscribe_mailbox.as_deref()).filter_map(normal).any(|address| address == author);
+        Ok(own || self.tx.user_with_email(&author).await?.is_some())
     }
 
     /// The contact with the author's address.
@@ -208,17 +229,17 @@ impl Deed<'_> {
                 Ok(())
             }
             // Said before: all is done.
-            Err(AppError::Refused { .. }) => Ok(()),
+            Err(AppError::Refused { code: "SUPPRESSION_EXISTS", .. }) => Ok(()),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn away(&mut self, contact: ContactId, back_on: Option<NaiveDate>) -> Result<()> {
+    async fn away(&mut self, contact: ContactId, back_on: Option<NaiveDate>, arrived_at: DateTime<Utc>) -> Result<()> {
         let live = self.tx.live_enrollments_of(contact).await?;
         let found: Option<Contact> = self.tx.peek(contact).await?;
         let zone = found.and_then(|contact| contact.time_zone).unwrap_or(Tz::UTC);
-        let until = received::goes_on_at(back_on, zone, self.now);
-        for run in live {
+        let Some(until) = received::goes_on_at(back_on, zone, arrived_at, self.now) else { return Ok(()) };
+        for run in live.into_iter().filter(|run| run.started_at <= arrived_at) {
             if let Some(paused) = enrollment::away(run, until, self.now) {
                 let run = self.take(paused);
                 self.made.applied.enrollments.push(run.id);
@@ -246,7 +267,8 @@ impl Deed<'_> {
         for person in people {
             live.extend(self.tx.live_enrollments_of(person).await?);
         }
-        for run in live {
+        // What was written before a run began is no answer to it.
+        for run in live.into_iter().filter(|run| run.started_at <= received.arrived_at) {
             let version: Option<SequenceVersion> = self.tx.peek(run.version).await?;
             let rule = version.map(|version| version.definition.header.stop_on_reply).unwrap_or_default();
             let answered = ours.is_some_and(|email| email.enrollment == Some(run.id));

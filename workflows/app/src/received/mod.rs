@@ -13,7 +13,7 @@ use crate::{App, Call, Command, Env, Result};
 use chrono::TimeDelta;
 use serde::Serialize;
 use tandem_domain::decision::Decision;
-use tandem_domain::received::{self, Reading, ReceivedEmail};
+use tandem_domain::received::{self, Brought, ReceivedEmail};
 use tandem_store::Tx;
 
 /// How far back a mailbox is read at the first look: an answer to an older e-mail does not stop what is sent now.
@@ -24,10 +24,8 @@ const LOOKS: usize = 20;
 /// Takes an e-mail in that arrived, unless it is known.
 #[derive(Debug, Clone, Serialize)]
 pub struct EmailReceive {
-    /// What it says.
-    pub reading: Reading,
-    /// How it came.
-    pub via: String,
+    /// The e-mail.
+    pub brought: Brought,
 }
 
 impl Command for EmailReceive {
@@ -36,10 +34,11 @@ impl Command for EmailReceive {
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Written<ReceivedEmail>>> {
         let now = call.now(env);
-        if let Some(known) = tx.received_email_known_by(&received::known_by(&self.reading)).await? {
+        let known_by = received::known_by(&self.brought.reading, &self.brought.brought_as);
+        if let Some(known) = tx.received_email_known_by(&known_by).await? {
             return Ok(Written::changed(known, None));
         }
-        Ok(Written::created(received::take(env.id(now), self.reading.clone(), &self.via, now)))
+        Ok(Written::created(received::take(env.id(now), self.brought.clone(), now)))
     }
 }
 
@@ -70,8 +69,9 @@ impl App {
             };
             for message in look.messages {
                 let reading = received::reading::read(&message.raw, message.arrived_at.unwrap_or(now));
-                let receive = EmailReceive { reading, via: "imap".to_owned() };
-                let written = self.run(&call.without_job(), receive).await?;
+                let arrived_at = message.arrived_at;
+                let brought = Brought { reading, via: "imap".to_owned(), brought_as: name.clone(), arrived_at };
+                let written = self.run(&call.without_job(), EmailReceive { brought }).await?;
                 took += usize::from(written.outcome == crate::Outcome::Created);
             }
             if after.as_deref() != Some(look.cursor.as_str()) {

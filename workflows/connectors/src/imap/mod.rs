@@ -136,7 +136,7 @@ async fn read(
     while let Some((now, later)) = left.split_at_checked(room(limit, messages.len(), held).min(left.len()))
         && let Some(last) = now.last()
     {
-        match session.fetch(now).await {
+        match each(session, now).await {
             Ok(found) => messages.extend(found.into_iter().filter(wanted)),
             Err(error) if left.len() == uids.len() => return Err(error),
             Err(error) => {
@@ -151,6 +151,30 @@ async fn read(
     // What was there before the first look, and is older than `since`, is not new to the next one either.
     let uid = if more || after.is_some() { reached } else { reached.max(session.newest) };
     Ok(Look { messages, cursor: Cursor { uid_validity: session.uid_validity, uid }, more })
+}
+
+/// The messages of these numbers. Where the server refuses them together they are asked for one by one, and one that it refuses
+/// while it gives others is passed over: it must not hold up all that come after it. Where it gives none, something else is
+/// wrong, and nothing is passed over.
+async fn each(session: &mut Session, uids: &[u32]) -> Result<Vec<Found>, ImapError> {
+    let refused = match session.fetch(uids).await? {
+        Ok(found) => return Ok(found),
+        Err(why) => why,
+    };
+    let (mut messages, mut passed_over) = (Vec::new(), Vec::new());
+    for uid in uids.iter().filter(|_| uids.len() > 1) {
+        match session.fetch(&[*uid]).await? {
+            Ok(found) => messages.extend(found),
+            Err(why) => passed_over.push(why),
+        }
+    }
+    if messages.is_empty() {
+        return Err(ImapError::Protocol(refused));
+    }
+    for why in passed_over {
+        tracing::error!(why, "a message of the mailbox is passed over");
+    }
+    Ok(messages)
 }
 
 /// How many messages may be asked for at once, when so many are there with so many bytes.

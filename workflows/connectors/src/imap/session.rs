@@ -58,8 +58,8 @@ impl Session {
         Ok(uids)
     }
 
-    /// The messages of these numbers, which are in order, as far as they are still there.
-    pub(super) async fn fetch(&mut self, uids: &[u32]) -> Result<Vec<Found>, ImapError> {
+    /// The messages of these numbers, which are in order, as far as they are still there; or why the server gives none of them.
+    pub(super) async fn fetch(&mut self, uids: &[u32]) -> Result<Result<Vec<Found>, String>, ImapError> {
         let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let arguments = format!("{set} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{LARGEST_PART}>)");
         let mut messages = BTreeMap::new();
@@ -75,9 +75,9 @@ impl Session {
                 messages.insert(uid, Found { uid, raw, size, arrived_at });
             }
         };
-        let refused = |why| ImapError::Protocol(format!("it does not give the messages {set}: {why}"));
-        self.line.ask("UID FETCH", &arguments, None, hear).await?.map_err(refused)?;
-        Ok(messages.into_values().collect())
+        let verdict = self.line.ask("UID FETCH", &arguments, None, hear).await?;
+        let refused = |why| format!("it does not give the messages {set}: {why}");
+        Ok(verdict.map(|()| messages.into_values().collect()).map_err(refused))
     }
 
     /// Says good-bye.

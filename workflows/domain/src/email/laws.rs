@@ -29,7 +29,7 @@ fn draft(n: u128, to: &str) -> Draft {
 }
 
 fn clear() -> Known {
-    Known { standing: Standing::Allowed, contact_current: true, enrollment: Gate::Open }
+    Known { standing: Standing::Allowed, contact_current: true, enrollment: Gate::Open, held_until: None }
 }
 
 fn under(suppressions: &[Suppression], address: &str) -> Known {
@@ -97,13 +97,19 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
 }
 
 #[test]
-fn an_email_of_a_paused_enrolment_waits_and_is_refused_after_five_days() {
+fn an_email_of_a_paused_enrolment_waits_for_as_long_and_then_has_its_five_days() {
     let paused = Known { enrollment: Gate::Held, ..clear() };
     let held = begin(planned(), paused, at(1)).unwrap();
     assert_eq!((held.next.state, held.next.attempts), (EmailState::Planned, 0));
     assert_eq!(held.jobs[0].due, at(61));
-    let late = begin(held.next, paused, at(5 * 1440)).unwrap().next;
-    assert_eq!((late.state, late.obstacle), (EmailState::Refused, Some(Obstacle::Expired)));
+    let soon = Known { held_until: Some(at(31)), ..paused };
+    assert_eq!(begin(planned(), soon, at(1)).unwrap().jobs[0].due, at(31));
+    let month = 30 * 1440;
+    let late = begin(held.next, paused, at(month)).unwrap().next;
+    assert_eq!(late.state, EmailState::Planned);
+    let begun = begin(late, clear(), at(month + 1)).unwrap().next;
+    let deferred = Delivery::Deferred { code: 451, response: "later".to_owned() };
+    assert_eq!(settle(begun, 1, &deferred, at(month + 2)).unwrap().next.state, EmailState::Deferred);
 }
 
 #[test]

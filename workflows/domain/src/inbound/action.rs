@@ -66,6 +66,8 @@ impl ActionKind {
                 "text",
                 "messageId",
                 "about",
+                "inReplyTo",
+                "references",
                 "autoSubmitted",
                 "report",
                 "status",

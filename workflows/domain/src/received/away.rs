@@ -15,7 +15,14 @@ const NEAR_BEFORE: usize = 40;
 const NEAR_AFTER: usize = 12;
 
 /// Words by which an automatic answer says that the person is away, in small letters.
-const AWAY: [&str; 38] = [
+const AWAY: [&str; 45] = [
+    "automatische antwort",
+    "automatisch antwoord",
+    "réponse automatique",
+    "respuesta automática",
+    "risposta automatica",
+    "resposta automática",
+    "自动回复",
     "out of office",
     "out-of-office",
     "out of the office",
@@ -84,25 +91,47 @@ const UNTIL: [&str; 20] = [
     "até", "tot", "t/m", "至", "到", "截止",
 ];
 
-const MONTHS: &str = "jan|feb|fév|fev|mar|mär|maa|mrt|apr|avr|abr|may|mai|mei|mag|jun|juin|giu|jul|juil|lug|aug|août|aou|ago|sep|set|oct|okt|ott|out|nov|dec|déc|dez|dic";
+/// The names of the months and how they are shortened, in small letters.
+const MONTHS: [&[&str]; 12] = [
+    &["january", "jan", "januar", "jänner", "janvier", "janv", "enero", "ene", "gennaio", "gen", "janeiro", "januari"],
+    &[
+        "february",
+        "feb",
+        "februar",
+        "feber",
+        "février",
+        "févr",
+        "fév",
+        "fevrier",
+        "febrero",
+        "febbraio",
+        "febb",
+        "fevereiro",
+        "fev",
+        "februari",
+    ],
+    &["march", "mar", "märz", "maerz", "mär", "mrz", "mars", "marzo", "março", "marco", "maart", "mrt"],
+    &["april", "apr", "avril", "avr", "abril", "abr", "aprile"],
+    &["may", "mai", "mayo", "maggio", "mag", "maio", "mei"],
+    &["june", "jun", "juni", "juin", "junio", "giugno", "giu", "junho"],
+    &["july", "jul", "juli", "juillet", "juil", "julio", "luglio", "lug", "julho"],
+    &["august", "aug", "août", "aout", "agosto", "ago", "augustus"],
+    &["september", "sep", "sept", "septembre", "septiembre", "setiembre", "settembre", "sett", "setembro", "set"],
+    &["october", "oct", "oktober", "okt", "octobre", "octubre", "ottobre", "ott", "outubro", "out"],
+    &["november", "nov", "novembre", "noviembre", "novembro"],
+    &["december", "dec", "dezember", "dez", "décembre", "decembre", "déc", "diciembre", "dicembre", "dic", "dezembro"],
+];
 
-/// The month that a name in small letters begins like.
+/// All of them, for a pattern: the longer before the shorter.
+static MONTH: LazyLock<String> = LazyLock::new(|| {
+    let mut names: Vec<&str> = MONTHS.iter().flat_map(|names| names.iter().copied()).collect();
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    names.join("|")
+});
+
+/// The month with a name in small letters.
 fn month(name: &str) -> Option<u32> {
-    const STEMS: [&[&str]; 12] = [
-        &["jan", "ene", "gen"],
-        &["feb", "fév", "fev"],
-        &["mar", "mär", "maa", "mrt"],
-        &["apr", "avr", "abr"],
-        &["may", "mai", "mei", "mag"],
-        &["jun", "juin", "giu"],
-        &["jul", "juil", "lug"],
-        &["aug", "août", "aou", "ago"],
-        &["sep", "set"],
-        &["oct", "okt", "ott", "out"],
-        &["nov"],
-        &["dec", "déc", "dez", "dic"],
-    ];
-    let place = STEMS.iter().position(|stems| stems.iter().any(|stem| name.starts_with(stem)))?;
+    let place = MONTHS.iter().position(|names| names.contains(&name))?;
     u32::try_from(place + 1).ok()
 }
 
@@ -124,19 +153,21 @@ fn dated(day: u32, month: u32, year: Option<i32>, today: NaiveDate) -> Option<Na
     }
     let this_year = NaiveDate::from_ymd_opt(today.year(), month, day);
     match this_year {
-        Some(date) if date + Days::new(60) >= today => Some(date),
-        _ => NaiveDate::from_ymd_opt(today.year() + 1, month, day),
+        Some(date) if date.checked_add_days(Days::new(60)).is_some_and(|later| later >= today) => Some(date),
+        // In a leap year's February the day may not exist in the year before.
+        _ => NaiveDate::from_ymd_opt(today.year().checked_add(1)?, month, day),
     }
 }
 
 /// `3/12` is the third of December here and the twelfth of March there: the one that lies ahead is meant; of two the nearer,
 /// since most people are away for weeks and not for months.
 fn slashed(found: &Captures<'_>, today: NaiveDate) -> Option<NaiveDate> {
-    let (first, second): (u32, u32) = (number(found, 1)?, number(found, 2)?);
-    let year = number(found, 3);
-    let ahead = |date: &NaiveDate| *date >= today && *date <= today + Days::new(FURTHEST_DAYS);
+    let of = |slashed, hyphened| number(found, slashed).or_else(|| number(found, hyphened));
+    let (first, second) = (of(1, 4)?, of(2, 5)?);
+    let year = number(found, 3).or_else(|| number(found, 6));
     let readings = [dated(first, second, year, today), dated(second, first, year, today)];
-    readings.into_iter().flatten().filter(ahead).min()
+    let readings = || readings.into_iter().flatten();
+    readings().filter(|date| *date >= today).min().or_else(|| readings().max())
 }
 
 static FORMS: [Form; 6] = [
@@ -151,7 +182,8 @@ static FORMS: [Form; 6] = [
     Form {
         pattern: LazyLock::new(|| {
             let text = format!(
-                r"\b(\d{{1,2}})(?:st|nd|rd|th|er|\.|º)?\s+(?:of\s+|de\s+)?((?:{MONTHS})[\p{{L}}]*)\.?,?(?:\s+(?:de\s+)?(\d{{4}}))?"
+                r"\b(\d{{1,2}})(?:st|nd|rd|th|er|\.|º)?\s+(?:of\s+|de\s+)?({})\b\.?,?(?:\s+(?:de\s+)?(\d{{4}})\b)?",
+                *MONTH
             );
             Regex::new(&text).ok()
         }),
@@ -159,8 +191,7 @@ static FORMS: [Form; 6] = [
     },
     Form {
         pattern: LazyLock::new(|| {
-            Regex::new(&format!(r"\b((?:{MONTHS})[\p{{L}}]*)\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?"))
-                .ok()
+            Regex::new(&format!(r"\b({})\b\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}})\b)?", *MONTH)).ok()
         }),
         read: |found, today| dated(number(found, 2)?, month(found.get(1)?.as_str())?, number(found, 3), today),
     },
@@ -169,7 +200,9 @@ static FORMS: [Form; 6] = [
         read: |found, today| dated(number(found, 1)?, number(found, 2)?, number(found, 3), today),
     },
     Form {
-        pattern: LazyLock::new(|| Regex::new(r"\b(\d{1,2})[/-](\d{1,2})(?:[/-](\d{4}|\d{2}))?\b").ok()),
+        pattern: LazyLock::new(|| {
+            Regex::new(r"\b(\d{1,2})/(\d{1,2})(?:/(\d{4}|\d{2}))?\b|\b(\d{1,2})-(\d{1,2})-(\d{4})\b").ok()
+        }),
         read: slashed,
     },
 ];
@@ -191,32 +224,81 @@ pub fn says_so(subject: &str, text: &str) -> bool {
     AWAY.iter().any(|words| small.contains(words))
 }
 
-/// The first day on which the person is back, where a text says it and it lies ahead of `today`, by at most
-/// [`FURTHEST_DAYS`].
-pub fn back_on(subject: &str, text: &str, today: NaiveDate) -> Option<NaiveDate> {
+/// The first day on which somebody is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Back {
+    /// The day. It may be past.
+    pub date: NaiveDate,
+    /// Whether the text says what the date is about; else it is only a date in it.
+    pub is_said: bool,
+}
+
+/// What the person wrote: without what is quoted below it.
+fn own_words(text: &str) -> &str {
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        let heads = ["-----original", "from:", "von:", "de :", "de:", "da:", "发件人", "________________"];
+        let introduces =
+            ["wrote:", "schrieb:", "écrit :", "écrit:", "escribió:", "ha scritto:", "escreveu:", "写道:", "写道:"];
+        if trimmed.starts_with('>')
+            || heads.iter().any(|head| trimmed.starts_with(head))
+            || introduces.iter().any(|end| trimmed.ends_with(end))
+        {
+            break;
+        }
+        end += line.len();
+    }
+    &text[..end]
+}
+
+/// The first day on which the person is back, where a text says it: of those that lie ahead, by at most [`FURTHEST_DAYS`], else
+/// a past one of the last weeks. What is only a date, and might be about anything, must have a year or the name of a month.
+pub fn back_on(subject: &str, text: &str, today: NaiveDate) -> Option<Back> {
     let small = format!("{subject}\n{text}").to_lowercase();
+    let small = own_words(&small);
     let mut taken: Vec<std::ops::Range<usize>> = Vec::new();
     let mut dates: Vec<(About, NaiveDate)> = Vec::new();
     for form in &FORMS {
-        for found in form.pattern.iter().flat_map(|pattern| pattern.captures_iter(&small)) {
-            let Some(place) = found.get(0).map(|whole| whole.range()) else { continue };
+        for found in form.pattern.iter().flat_map(|pattern| pattern.captures_iter(small)) {
+            let Some(whole) = found.get(0) else { continue };
+            let place = whole.range();
             // A form further down would read a part of what one above has read.
             if taken.iter().any(|other| other.start < place.end && place.start < other.end) {
                 continue;
             }
-            if let Some(date) = (form.read)(&found, today) {
-                dates.push((about(&small, &place), date));
+            taken.push(place.clone());
+            let about = about(small, &place);
+            // `24/7`, `9.5.`: a number of something.
+            let bare = whole.as_str().chars().all(|c| c.is_ascii_digit() || "./ ".contains(c)) && whole.len() < 8;
+            if let Some(date) = (form.read)(&found, today).filter(|_| about != About::Unsaid || !bare) {
+                dates.push((about, date));
             }
-            taken.push(place);
         }
     }
-    let furthest = today + Days::new(FURTHEST_DAYS);
+    let (first, last) = (today.checked_sub_days(Days::new(60))?, today.checked_add_days(Days::new(FURTHEST_DAYS))?);
     let first_day = |(about, date): (About, NaiveDate)| match about {
         About::FirstBack => Some((about, date)),
         About::LastAway | About::Unsaid => date.succ_opt().map(|next| (about, next)),
     };
-    let ahead = dates.into_iter().filter_map(first_day).filter(|(_, date)| *date > today && *date <= furthest);
-    ahead.max().map(|(_, date)| date)
+    let near: Vec<(About, NaiveDate)> =
+        dates.into_iter().filter_map(first_day).filter(|(_, date)| *date >= first && *date <= last).collect();
+    // The earliest: what comes after it is about the next absence, or about somebody else.
+    let ahead =
+        |what: About| near.iter().filter(|(about, date)| *about == what && *date > today).map(|(_, date)| *date).min();
+    let said = match (ahead(About::FirstBack), ahead(About::LastAway)) {
+        // Between the last day away and the first day back may lie a week-end.
+        (Some(back), Some(after)) if back <= after.checked_add_days(Days::new(10)).unwrap_or(after) => Some(back),
+        (back, after) => after.or(back),
+    };
+    if let Some(date) = said {
+        return Some(Back { date, is_said: true });
+    }
+    if let Some(date) = ahead(About::Unsaid) {
+        return Some(Back { date, is_said: false });
+    }
+    let past = near.iter().filter(|(about, _)| *about != About::Unsaid).map(|(_, date)| *date).max()?;
+    Some(Back { date: past, is_said: true })
 }
 
 fn about(text: &str, place: &std::ops::Range<usize>) -> About {
@@ -224,9 +306,12 @@ fn about(text: &str, place: &std::ops::Range<usize>) -> About {
         let mut near: Vec<char> = text[..place.start].chars().rev().take(NEAR_BEFORE).collect();
         near.reverse();
         // Another sentence is about something else.
-        near.into_iter().collect::<String>().rsplit(['\n', ';', '!', '?', '。']).next().unwrap_or_default().to_owned()
+        let near = near.into_iter().collect::<String>().replace(". ", "\n");
+        near.rsplit(['\n', ';', '!', '?', '。']).next().unwrap_or_default().to_owned()
     };
-    let after: String = text[place.end..].chars().take(NEAR_AFTER).collect();
+    let near_after = text[place.end..].chars().take(NEAR_AFTER);
+    // What stands behind another date, or a comma, is about that.
+    let after: String = near_after.take_while(|c| !c.is_ascii_digit() && !",,。;、".contains(*c)).collect();
     let last = |words: &[&str]| words.iter().filter_map(|word| before.rfind(word)).max();
     if BACK_AFTER.iter().any(|word| after.contains(word)) {
         return About::FirstBack;
@@ -264,10 +349,20 @@ mod tests {
             ("我正在出差,12月1日返回公司。", "2026-12-01"),
             ("Out until 12/03/2026.", "2026-12-04"),
             ("Out until 3/12.", "2026-12-04"),
+            ("Ausente hasta el martes 3/12.", "2026-12-04"),
+            ("Absente jusqu'au mardi 3/12.", "2026-12-04"),
+            ("Vuelvo el 7 de enero.", "2027-01-07"),
+            ("In ferie fino al 6 gennaio.", "2027-01-07"),
+            ("Estou ausente até 2 de janeiro de 2027.", "2027-01-03"),
+            ("Ik ben afwezig tot 4 december.", "2026-12-05"),
+            ("Until 3 December.\nOn 1 Nov 2026, Tandem wrote:\n> we are back with news on 20 February", "2026-12-04"),
+            ("I am out until 3 December. My colleague Bob is back on 1 May.", "2026-12-04"),
+            ("Out from 12-20-2026 to 12-31-2026.", "2027-01-01"),
             ("I am away until January 5.", "2027-01-06"),
             ("Back on 11/30", "2026-11-30"),
         ] {
-            assert_eq!(back_on("Automatic reply: Hello", text, today), Some(day(back)), "{text}");
+            let found = back_on("Automatic reply: Hello", text, today);
+            assert_eq!(found.map(|found| found.date), Some(day(back)), "{text}");
         }
     }
 
@@ -281,9 +376,31 @@ mod tests {
             "Back on 31 February.",
             "Our office moves in 2028-05-01.",
             "Call me on 0171/1234567 or 12.",
+            "I am out of the office until Monday. Support is available 24/7.",
+            "I'm away. Office hours 9-5.",
+            "Out for the rest of the week, market 12.",
             "",
         ] {
             assert_eq!(back_on("", text, today), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_return_that_is_past_is_told_from_none() {
+        let today = day("2026-11-22");
+        let found = back_on("", "I am out of the office and back on 20 November.", today);
+        assert_eq!(found, Some(Back { date: day("2026-11-20"), is_said: true }));
+    }
+
+    #[test]
+    fn every_name_of_a_month_is_read() {
+        for (place, names) in MONTHS.iter().enumerate() {
+            for name in *names {
+                let text = format!("Back on 3 {name} 2027");
+                let today = NaiveDate::from_ymd_opt(2027, u32::try_from(place).unwrap() + 1, 1).unwrap();
+                let found = back_on("", &text, today).map(|found| found.date);
+                assert_eq!(found, NaiveDate::from_ymd_opt(2027, u32::try_from(place).unwrap() + 1, 3), "{text}");
+            }
         }
     }
 
@@ -299,7 +416,7 @@ mod tests {
         fn no_text_makes_it_stumble(text in "\\PC{0,200}", day in 0_i32..100_000) {
             let today = NaiveDate::from_num_days_from_ce_opt(700_000 + day).unwrap();
             if let Some(back) = back_on("", &text, today) {
-                proptest::prop_assert!(back > today && back <= today + Days::new(FURTHEST_DAYS));
+                proptest::prop_assert!(back.date <= today + Days::new(FURTHEST_DAYS));
             }
         }
     }

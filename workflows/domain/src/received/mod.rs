@@ -16,7 +16,7 @@ use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::email::Mailbox;
 use crate::id::{ContactId, EmailId, EnrollmentId, ReceivedEmailId};
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -42,6 +42,8 @@ codes! {
         DeliveryReport = "DELIVERY_REPORT",
         /// Somebody reported an e-mail as unwanted.
         Complaint = "COMPLAINT",
+        /// One of us wrote it, who answers by hand: it is no reply to us.
+        Own = "OWN",
         /// Somebody asks by e-mail not to be written to, as a mail program does for a click on "unsubscribe".
         Unsubscribe = "UNSUBSCRIBE",
         /// It could not be taken apart.
@@ -70,8 +72,10 @@ pub struct ReceivedEmail {
     pub known_by: String,
     /// How it came, e.g. `imap` or `webhook:replies`.
     pub via: String,
-    /// When it came.
+    /// When it came to the mailbox, or to the provider. Nothing that began later is ended by it.
     pub arrived_at: DateTime<Utc>,
+    /// When it was taken in here.
+    pub taken_at: DateTime<Utc>,
     /// What it says.
     pub reading: Reading,
     /// What it is.
@@ -82,7 +86,7 @@ pub struct ReceivedEmail {
     pub email: Option<EmailId>,
     /// The contact that it is of, or about.
     pub contact: Option<ContactId>,
-    /// The enrolments that it ended or paused.
+    /// The enrolments that it ended, paused or let go on.
     pub enrollments: Vec<EnrollmentId>,
     /// Until when it paused them.
     pub until: Option<DateTime<Utc>>,
@@ -98,7 +102,7 @@ pub enum Refusal {
         state: ReceivedState,
     },
     /// Nothing says who wrote it or what it is about.
-    #[error("give the whole message as `raw`, or at least `from` or `about`")]
+    #[error("give the whole message as `raw`, or at least `from`, `about` or `inReplyTo`")]
     Empty,
     /// Not the text of bytes.
     #[error("`rawBase64` is not Base64")]
@@ -125,20 +129,37 @@ impl Refusal {
     }
 }
 
-/// What an e-mail is known by: its Message-ID and author, else what it says. Two mailboxes that get the same one, and two
-/// ways to bring it here, make no second.
-pub fn known_by(reading: &Reading) -> String {
+/// What an e-mail is known by: its Message-ID and author, else what it says and `brought_as`, by which whoever brought it tells
+/// it from others. Two mailboxes that get the same one, and two ways to bring it here, make no second.
+pub fn known_by(reading: &Reading, brought_as: &str) -> String {
     let mut digest = Sha256::new();
     match &reading.message_id {
         Some(id) => digest.update(id),
-        None => digest.update(serde_json::to_vec(reading).unwrap_or_default()),
+        None => {
+            digest.update(brought_as);
+            digest.update(serde_json::to_vec(reading).unwrap_or_default());
+        }
     }
     digest.update(reading.from.as_ref().map(|from| from.address.to_lowercase()).unwrap_or_default());
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// An e-mail as it is brought: how, by what it is told from others, and when it arrived, where that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Brought {
+    /// What it says.
+    pub reading: Reading,
+    /// How it came, e.g. `imap` or `webhook:replies`.
+    pub via: String,
+    /// By what whoever brings it tells it from others; it counts where there is no Message-ID.
+    pub brought_as: String,
+    /// When it came to the mailbox, or to the provider.
+    pub arrived_at: Option<DateTime<Utc>>,
+}
+
 /// Takes an e-mail in; what it does is done by a job at once.
-pub fn take(id: ReceivedEmailId, reading: Reading, via: &str, now: DateTime<Utc>) -> Decision<ReceivedEmail> {
+pub fn take(id: ReceivedEmailId, brought: Brought, now: DateTime<Utc>) -> Decision<ReceivedEmail> {
+    let Brought { reading, via, brought_as, arrived_at } = brought;
     let kind = match &reading.content {
         Content::Letter => ReceivedKind::Reply,
         Content::Automatic { away: true, .. } => ReceivedKind::OutOfOffice,
@@ -150,9 +171,10 @@ pub fn take(id: ReceivedEmailId, reading: Reading, via: &str, now: DateTime<Utc>
     };
     let received = ReceivedEmail {
         id,
-        known_by: known_by(&reading),
-        via: via.to_owned(),
-        arrived_at: now,
+        known_by: known_by(&reading, &brought_as),
+        via,
+        arrived_at: arrived_at.map_or(now, |at| at.min(now)),
+        taken_at: now,
         reading,
         kind,
         state: ReceivedState::New,
@@ -162,7 +184,7 @@ pub fn take(id: ReceivedEmailId, reading: Reading, via: &str, now: DateTime<Utc>
         until: None,
     };
     // Neither subject nor address: the ledger could not forget them.
-    let fact = Fact::audit("received_email.taken", id).with("kind", kind).with("via", via);
+    let fact = Fact::audit("received_email.taken", id).with("kind", kind).with("via", &received.via);
     Decision::new(received, fact).plan(Job::ApplyReceivedEmail { received: id }, now)
 }
 
@@ -173,7 +195,7 @@ pub struct Applied {
     pub email: Option<EmailId>,
     /// The contact.
     pub contact: Option<ContactId>,
-    /// The enrolments that it ended or paused.
+    /// The enrolments that it ended, paused or let go on.
     pub enrollments: Vec<EnrollmentId>,
     /// Until when it paused them.
     pub until: Option<DateTime<Utc>>,
@@ -200,20 +222,25 @@ pub fn settle(
     Ok(Decision::new(ReceivedEmail { kind, state, email, contact, enrollments, until, ..received }, fact))
 }
 
-/// When an enrolment of somebody goes on who is away: in the morning of the first day back in the contact's zone, or after
-/// [`AWAY_WITHOUT_A_DATE`].
-pub fn goes_on_at(back_on: Option<chrono::NaiveDate>, zone: Tz, now: DateTime<Utc>) -> DateTime<Utc> {
+/// When an enrolment of somebody goes on who is away: in the morning of the first day back in the contact's zone, or where no
+/// day is said [`AWAY_WITHOUT_A_DATE`] after the answer came. None where that is past: whoever is back need not be left alone.
+pub fn goes_on_at(
+    back_on: Option<chrono::NaiveDate>,
+    zone: Tz,
+    arrived_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
     let morning = back_on.and_then(|day| {
         let nine = day.and_time(NaiveTime::from_hms_opt(BACK_AT, 0, 0)?);
         // A morning that a change of the clocks leaves out comes an hour later.
         let there = zone.from_local_datetime(&nine).earliest();
         there.or_else(|| zone.from_local_datetime(&(nine + TimeDelta::hours(1))).earliest())
     });
-    let latest = now + Days::new(away::FURTHEST_DAYS + 1);
-    morning
-        .map(|at| at.with_timezone(&Utc))
-        .filter(|at| *at > now && *at <= latest)
-        .unwrap_or(now + AWAY_WITHOUT_A_DATE)
+    let at = match back_on {
+        Some(_) => morning.map(|at| at.with_timezone(&Utc)),
+        None => Some(arrived_at + AWAY_WITHOUT_A_DATE),
+    };
+    at.filter(|at| *at > now)
 }
 
 /// What people write, and nothing else, who want no more e-mails.
@@ -263,8 +290,12 @@ pub struct Told {
     pub text: Option<String>,
     /// Its Message-ID.
     pub message_id: Option<String>,
-    /// The Message-IDs that it answers or is about, separated by blanks or commas.
+    /// The Message-IDs of the e-mails that it is about, separated by blanks or commas.
     pub about: Option<String>,
+    /// The value of its `In-Reply-To` header.
+    pub in_reply_to: Option<String>,
+    /// The value of its `References` header.
+    pub references: Option<String>,
     /// The value of its `Auto-Submitted` header; everything but `no` says that a machine wrote it.
     pub auto_submitted: Option<String>,
     /// What a mail server reports, where this is about a delivery.
@@ -303,7 +334,12 @@ pub fn told(told: Told, now: DateTime<Utc>) -> Result<Reading, Refusal> {
         }
         None => Mailbox::bare(from),
     });
-    let about = told.about.as_deref().map(reading::ids_of).unwrap_or_default();
+    let ids = |text: &Option<String>| text.as_deref().map(reading::ids_of).unwrap_or_default();
+    let mut about = ids(&told.about);
+    about.extend(ids(&told.in_reply_to));
+    // The header names the oldest first.
+    about.extend(ids(&told.references).into_iter().rev());
+    let about = reading::first_of_each(about);
     if from.is_none() && about.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -378,15 +414,21 @@ mod tests {
     fn an_e_mail_is_known_by_its_id_and_author() {
         let one = Reading { message_id: Some("m1@acme.example".to_owned()), ..letter() };
         let again = Reading { text: "quoted otherwise".to_owned(), ..one.clone() };
-        assert_eq!(known_by(&one), known_by(&again));
+        assert_eq!(known_by(&one, "a"), known_by(&again, "b"));
         let other = Reading { from: Some(Mailbox::bare("bob@acme.example")), ..one.clone() };
-        assert_ne!(known_by(&one), known_by(&other));
-        assert_ne!(known_by(&letter()), known_by(&Reading { text: "x".to_owned(), ..letter() }));
+        assert_ne!(known_by(&one, "a"), known_by(&other, "a"));
+        // Without an id two that say the same may be two.
+        assert_ne!(known_by(&letter(), "a"), known_by(&letter(), "b"));
+        assert_ne!(known_by(&letter(), "a"), known_by(&Reading { text: "x".to_owned(), ..letter() }, "a"));
     }
 
     #[test]
     fn what_was_settled_is_not_settled_again() {
-        let taken = take(ReceivedEmailId(Uuid::nil()), letter(), "imap", now());
+        let later = Some(now() + TimeDelta::days(1));
+        let brought =
+            Brought { reading: letter(), via: "imap".to_owned(), brought_as: String::new(), arrived_at: later };
+        let taken = take(ReceivedEmailId(Uuid::nil()), brought, now());
+        assert_eq!(taken.next.arrived_at, now(), "nothing arrives ahead");
         assert_eq!((taken.next.state, taken.jobs.len()), (ReceivedState::New, 1));
         let contact = Some(ContactId(Uuid::nil()));
         let applied = Applied { contact, ..Applied::default() };
@@ -403,10 +445,12 @@ mod tests {
     #[test]
     fn who_is_back_is_written_to_in_the_morning_there() {
         let zone = Tz::America__New_York;
-        let at = goes_on_at(Some("2026-12-04".parse().unwrap()), zone, now());
-        assert_eq!(at, "2026-12-04T14:00:00Z".parse::<DateTime<Utc>>().unwrap());
-        assert_eq!(goes_on_at(None, zone, now()), now() + AWAY_WITHOUT_A_DATE);
-        assert_eq!(goes_on_at(Some("2020-01-01".parse().unwrap()), zone, now()), now() + AWAY_WITHOUT_A_DATE);
+        let at = |day: &str| goes_on_at(Some(day.parse().unwrap()), zone, now(), now());
+        assert_eq!(at("2026-12-04"), Some("2026-12-04T14:00:00Z".parse::<DateTime<Utc>>().unwrap()));
+        assert_eq!(at("2026-11-22"), Some("2026-11-22T14:00:00Z".parse::<DateTime<Utc>>().unwrap()));
+        assert_eq!(at("2026-11-21"), None, "whoever is back is not left alone");
+        assert_eq!(goes_on_at(None, zone, now(), now()), Some(now() + AWAY_WITHOUT_A_DATE));
+        assert_eq!(goes_on_at(None, zone, now() - TimeDelta::days(8), now()), None);
     }
 
     #[test]

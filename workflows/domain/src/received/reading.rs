@@ -10,7 +10,7 @@ use crate::codes;
 use crate::email::Mailbox;
 use crate::expression::{self, Broken};
 use chrono::{DateTime, NaiveDate, Utc};
-use mail_parser::{Address, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use mail_parser::{Address, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders};
 use serde::{Deserialize, Serialize};
 
 /// How many bytes of a message are read: enough for every report and for what a person wrote above what is quoted.
@@ -100,7 +100,7 @@ impl Reading {
 /// Reads the bytes of an e-mail that arrived at a moment; what stands behind [`MAX_BYTES`] is not looked at. It never
 /// fails: what cannot be taken apart is [`Content::Unreadable`].
 pub fn read(raw: &[u8], arrived_at: DateTime<Utc>) -> Reading {
-    let raw = &raw[..raw.len().min(MAX_BYTES)];
+    let raw = &in_one_piece(&raw[..raw.len().min(MAX_BYTES)]);
     // On a stack of its own: whoever may write to a mailbox must not be able to stop whoever reads it.
     let read = match expression::with_stack(|| taken_apart(raw, arrived_at)) {
         // Without a thread it is read here: the reader's own depth is bounded, and nothing is lost.
@@ -108,6 +108,28 @@ pub fn read(raw: &[u8], arrived_at: DateTime<Utc>) -> Reading {
         read => read.ok().flatten(),
     };
     read.unwrap_or_else(Reading::unreadable)
+}
+
+/// The message with the types of messages in it made unknown, byte for byte: a message within a message is read for its headers
+/// alone, as text. The parser would take each apart, and copy what is encoded once for every one inside it.
+fn in_one_piece(raw: &[u8]) -> Vec<u8> {
+    let mut whole = raw.to_vec();
+    let prefix = b"message/";
+    let mut at = 0;
+    while let Some(found) = whole[at..].windows(prefix.len()).position(|part| part.eq_ignore_ascii_case(prefix)) {
+        let kind = at + found + prefix.len();
+        let ends =
+            |byte: Option<&u8>| !byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+        let is = |name: &[u8]| {
+            whole.get(kind..kind + name.len()).is_some_and(|part| part.eq_ignore_ascii_case(name))
+                && ends(whole.get(kind + name.len()))
+        };
+        if is(b"rfc822") || is(b"global") {
+            whole[kind + 5] = b'x';
+        }
+        at = kind;
+    }
+    whole
 }
 
 fn taken_apart(raw: &[u8], arrived_at: DateTime<Utc>) -> Option<Reading> {
@@ -118,27 +140,40 @@ fn taken_apart(raw: &[u8], arrived_at: DateTime<Utc>) -> Option<Reading> {
     let sent_at = message.date().and_then(|date| DateTime::from_timestamp(date.to_timestamp(), 0));
     let mut about = ids_in(message.in_reply_to());
     about.extend(ids_in(message.references()).into_iter().rev());
-    let content = match report(&message) {
+    let is_report = message.parts.first().is_some_and(|root| is_part(root, "multipart/report"));
+    let content = match report(&message).filter(|_| is_report) {
         Some(content) => {
-            // What is reported comes first; a forwarded report may have references of its own.
-            about.splice(0..0, returned(&message));
+            // What is reported is what is returned; the report's own references may lead to other e-mails of the thread.
+            let returned = returned(&message);
+            about = if returned.is_empty() { about } else { returned };
             content
         }
-        None if is_automatic(&message, from.as_ref()) => automatic(&subject, &text, arrived_at),
+        // A receipt, or a report that nobody here understands: no person wrote it.
+        None if is_report || is_automatic(&message, from.as_ref(), &about) => automatic(&subject, &text, arrived_at),
         None => Content::Letter,
     };
-    let mut seen = std::collections::BTreeSet::new();
-    about.retain(|id| seen.insert(id.clone()));
-    about.truncate(MAX_ANSWERED);
+    let about = first_of_each(about);
     let message_id = message.message_id().map(|id| line(id, MAX_LINE)).filter(|id| !id.is_empty());
     Some(Reading { message_id, from, subject, text, sent_at, about, content })
 }
 
+/// Message-IDs without repetitions, and no more than are looked for.
+pub fn first_of_each(mut about: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    about.retain(|id| seen.insert(id.clone()));
+    about.truncate(MAX_ANSWERED);
+    about
+}
+
 /// What a machine's answer with these words is.
 pub fn automatic(subject: &str, text: &str, arrived_at: DateTime<Utc>) -> Content {
+    let back_on = away::back_on(subject, text, arrived_at.date_naive());
     let away = away::says_so(subject, text);
-    let back_on = away.then(|| away::back_on(subject, text, arrived_at.date_naive())).flatten();
-    Content::Automatic { away, back_on }
+    match back_on {
+        // Who says from when on they are there again says that they are not.
+        Some(day) if away || day.is_said => Content::Automatic { away: true, back_on: Some(day.date) },
+        _ => Content::Automatic { away, back_on: None },
+    }
 }
 
 /// In one line, without control characters, at most so many characters.
@@ -172,7 +207,8 @@ fn ids_in(value: &HeaderValue<'_>) -> Vec<String> {
 /// The Message-IDs in a text, with or without angle brackets, in their order.
 pub fn ids_of(text: &str) -> Vec<String> {
     text.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';'))
-        .filter(|part| part.contains('@') && part.len() <= MAX_LINE)
+        // No database keeps a NUL as text, and an honest id has no control characters.
+        .filter(|part| part.contains('@') && part.len() <= MAX_LINE && !part.contains(char::is_control))
         .map(str::to_owned)
         .collect()
 }
@@ -182,7 +218,7 @@ fn header<'m>(message: &'m Message<'_>, name: &'static str) -> Option<&'m str> {
 }
 
 /// Whether a machine wrote it.
-fn is_automatic(message: &Message<'_>, from: Option<&Mailbox>) -> bool {
+fn is_automatic(message: &Message<'_>, from: Option<&Mailbox>, about: &[String]) -> bool {
     let is = |name, words: &[&str]| {
         header(message, name).is_some_and(|value| {
             let value = value.to_lowercase();
@@ -191,10 +227,13 @@ fn is_automatic(message: &Message<'_>, from: Option<&Mailbox>) -> bool {
     };
     // RFC 3834: everything but `no` says so.
     let submitted = header(message, "Auto-Submitted").is_some_and(|value| !value.to_lowercase().starts_with("no"));
-    let precedence = is("Precedence", &["bulk", "list", "junk", "auto_reply", "auto-reply"]);
-    let marked = ["X-Autoreply", "X-Autorespond", "X-Autogenerated", "X-Auto-Response-Suppress", "List-Id"]
-        .iter()
-        .any(|name| message.header_raw(*name).is_some());
+    let marked =
+        ["X-Autoreply", "X-Autorespond", "X-Autogenerated"].iter().any(|name| message.header_raw(*name).is_some());
+    // A group that hands on what comes to it marks all of it so, also a person's answer to one of our e-mails.
+    let handed_on = is("Precedence", &["bulk", "list", "junk"])
+        || ["X-Auto-Response-Suppress", "List-Id"].iter().any(|name| message.header_raw(*name).is_some());
+    let answers_ours = about.iter().any(|id| super::ours(id).is_some());
+    let precedence = is("Precedence", &["auto_reply", "auto-reply"]) || (handed_on && !answers_ours);
     // A message without a sender's envelope asks not to be answered: mail servers write so.
     let no_envelope = message.header_raw("Return-Path").is_some_and(|path| path.trim() == "<>");
     let address = from.map(|from| from.address.to_lowercase()).unwrap_or_default();
@@ -215,10 +254,7 @@ fn is_part(part: &MessagePart<'_>, kind: &str) -> bool {
 
 /// The text of a part that holds fields.
 fn text_of(part: &MessagePart<'_>) -> String {
-    match &part.body {
-        PartType::Message(inner) => String::from_utf8_lossy(inner.raw_message()).into_owned(),
-        _ => String::from_utf8_lossy(part.contents()).into_owned(),
-    }
+    String::from_utf8_lossy(part.contents()).into_owned()
 }
 
 /// Groups of fields, separated by blank lines; folded lines are joined. Names are in small letters.
@@ -255,11 +291,8 @@ fn untyped(value: &str) -> &str {
     value.split_once(';').map_or(value, |(_, rest)| rest).trim()
 }
 
+/// What a report says. Only a message that is one reports to us: a person may forward a report, as a part of a letter.
 fn report(message: &Message<'_>) -> Option<Content> {
-    // A person may forward a report: then it is a part of a letter, and nothing is reported to us.
-    if !message.parts.first().is_some_and(|root| is_part(root, "multipart/report")) {
-        return None;
-    }
     if let Some(part) = message.parts.iter().find(|part| is_part(part, "message/feedback-report")) {
         let groups = groups(&text_of(part));
         let feedback = groups.iter().find_map(|group| field(group, "feedback-type")).unwrap_or("other");
@@ -272,7 +305,8 @@ fn report(message: &Message<'_>) -> Option<Content> {
     let groups = groups(&text_of(part));
     // One of our e-mails has one recipient; where there are more, the worst that happened counts.
     let reports = groups.iter().filter_map(|group| {
-        let outcome = match field(group, "action")?.to_lowercase().as_str() {
+        let action = field(group, "action")?.to_lowercase();
+        let outcome = match action.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default() {
             "failed" => ReportedAs::Failed,
             "delayed" => ReportedAs::Delayed,
             "delivered" | "relayed" | "expanded" => ReportedAs::Delivered,
@@ -305,10 +339,14 @@ pub fn status(text: &str) -> Option<[u16; 3]> {
 /// The Message-ID of the e-mail that a report returns, whole or its headers alone.
 fn returned(message: &Message<'_>) -> Vec<String> {
     let of = |part: &MessagePart<'_>| {
-        if let PartType::Message(inner) = &part.body {
-            return inner.message_id().map(|id| vec![id.to_owned()]).unwrap_or_default();
-        }
-        let holds = ["text/rfc822-headers", "message/rfc822-headers", "message/rfc822", "message/global-headers"];
+        // The second two as they are after `in_one_piece`.
+        let holds = [
+            "text/rfc822-headers",
+            "message/rfc822-headers",
+            "message/rfc82x",
+            "message/globax",
+            "message/global-headers",
+        ];
         if !holds.iter().any(|kind| is_part(part, kind)) {
             return Vec::new();
         }
