@@ -22,6 +22,7 @@ use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
 use crate::received::{DeliveryReport, ReportedAs};
 use crate::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason};
+use crate::sequence::window::Hours;
 use crate::standing::Standing;
 use crate::suppression;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -130,6 +131,9 @@ pub struct Email {
     pub text: String,
     /// The HTML; none for a text-only e-mail.
     pub html: Option<String>,
+    /// The hours in which it may go out; none for always.
+    #[serde(default)]
+    pub hours: Option<Hours>,
     /// The sender.
     pub from: Mailbox,
     /// Where answers go, where that is not the sender.
@@ -177,6 +181,8 @@ pub struct Draft {
     pub text: String,
     /// The HTML.
     pub html: Option<String>,
+    /// The hours in which it may go out; none for always.
+    pub hours: Option<Hours>,
 }
 
 /// What is known, at this moment and in this transaction, about the person and the reason for writing.
@@ -392,6 +398,7 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         subject,
         text,
         html,
+        hours,
     } = draft;
     let sender = suppression::normalise(suppression::SuppressionKind::Email, &from.address)
         .map_err(|_| Refusal::NotAnAddress { field: "from" })?;
@@ -409,6 +416,7 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         subject,
         text,
         html,
+        hours,
         from,
         reply_to,
         message_id,
@@ -439,6 +447,11 @@ pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<
         (Standing::Unknown, _) => return Ok(hold(email, now)),
         (_, Gate::Held) => return Ok(hold_for_pause(email, known.held_until, now)),
         _ => {}
+    }
+    // It was planned within its hours; whatever held it up since, it does not go out at night.
+    if let Some(opens) = email.hours.as_ref().and_then(|hours| hours.opens(now)) {
+        let fact = email.fact("email.held").with("again_at", opens);
+        return Ok(deliver(Decision::new(email, fact), opens));
     }
     let begun = Email { attempts: email.attempts.saturating_add(1), begun_at: Some(now), settled_at: None, ..email };
     Ok(begun.turn(EmailState::Sending, "email.begun"))

@@ -481,6 +481,37 @@ fn a_simulation_takes_the_steps_of_a_run() {
     assert_eq!(sets, ["set rounds to 1", "set rounds to 2"]);
 }
 
+/// An e-mail, a wait of any length, another e-mail, within hours; and one that the person waits for.
+fn in_hours(wait: i64, from: &str, to: &str) -> String {
+    format!(
+        "{{key: hours, name: Hours, subject: contact, send_window: {{weekdays: [mon, tue, thu, sat], from: '{from}', to: '{to}'}}, \
+         steps: [{{id: first, kind: send_email, template: {{subject: a, text: a}}}}, \
+         {{id: pause, kind: wait, duration: {wait}m}}, \
+         {{id: second, kind: send_email, template: {{subject: b, text: b}}}}, \
+         {{id: confirm, kind: send_email, transactional: true, template: {{subject: c, text: c}}}}, \
+         {{id: done, kind: end}}]}}"
+    )
+}
+
+/// When each e-mail was planned, by a run that is looked at exactly when it is due.
+fn planned_at(source: &str, zone: Tz, start: DateTime<Utc>) -> Vec<(String, DateTime<Utc>)> {
+    let definition = validate::read(source).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let lines = simulate(&definition, &sample(), zone, start);
+    let mails = lines.into_iter().filter(|line| matches!(line.effect, Some(Effect::SendEmail(_))));
+    mails.map(|line| (line.step, line.at)).collect()
+}
+
+#[test]
+fn an_email_waits_for_its_hours_and_a_confirmation_does_not() {
+    // A Monday evening in Berlin; the next hours are those of Tuesday.
+    let sent = planned_at(&in_hours(60, "09:00", "17:00"), Tz::Europe__Berlin, at("2026-01-05T20:00:00Z"));
+    let expected =
+        [("first", "2026-01-06T08:00:00Z"), ("second", "2026-01-06T09:00:00Z"), ("confirm", "2026-01-06T09:00:00Z")];
+    assert_eq!(sent, expected.map(|(step, moment)| (step.to_owned(), at(moment))));
+    let never = in_hours(60, "09:00", "17:00").replace("mon, tue, thu, sat", "");
+    assert_eq!(validate::read(&never).unwrap_err()[0].path, "send_window.weekdays");
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Later(i64),
@@ -586,6 +617,26 @@ proptest! {
         let names: BTreeSet<_> = effects.iter().map(|(effect, _)| name(effect)).collect();
         prop_assert_eq!(names.len(), effects.len());
         prop_assert!(names.iter().all(|(_, visit)| *visit < enrollment.visit));
+    }
+
+    #[test]
+    fn no_email_is_planned_outside_its_hours_in_any_zone(
+        zone in 0..chrono_tz::TZ_VARIANTS.len(),
+        // Over both changes of the clocks.
+        begin in 0..(400 * 24 * 60_i64),
+        wait in 1..(14 * 24 * 60_i64),
+        from in 0..24_u32,
+        to in 0..24_u32,
+    ) {
+        let zone = chrono_tz::TZ_VARIANTS[zone];
+        let (from, to) = (format!("{from:02}:30"), format!("{to:02}:00"));
+        let source = in_hours(wait, &from, &to);
+        let window = validate::read(&source).unwrap().header.send_window.unwrap();
+        let sent = planned_at(&source, zone, at(START) + TimeDelta::minutes(begin));
+        prop_assert_eq!(sent.iter().map(|(step, _)| step.as_str()).collect::<Vec<_>>(), ["first", "second", "confirm"]);
+        for (step, moment) in &sent[..2] {
+            prop_assert!(window.is_open(*moment, zone), "{step} {zone} {moment} {window:?}");
+        }
     }
 
     #[test]

@@ -439,6 +439,7 @@ steps:
             subject: "Good day".into(),
             text: "Hello.".into(),
             html: None,
+            hours: None,
         };
         world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap();
         let twice = world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap_err();
@@ -503,6 +504,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         subject: "Good day".into(),
         text: "Hello.".into(),
         html: None,
+        hours: None,
     };
     let (id, email) = (enrollment.id, draft.id);
     world.app.run(&world.system(), Given(enrollment)).await.unwrap();

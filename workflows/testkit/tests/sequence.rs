@@ -118,6 +118,30 @@ async fn lead(world: &World, id: LeadId) -> Lead {
 }
 
 on_both_databases! {
+    async fn an_email_that_was_held_up_does_not_go_out_at_night(world: World) {
+        let contact = person(&world, "Sam", ConsentState::Granted).await;
+        let source = "{key: hours, name: Hours, subject: contact, send_window: {from: '08:00', to: '17:00'}, steps: [\
+            {id: hello, kind: send_email, template: {subject: Hello, text: Hi}}, {id: done, kind: end}]}";
+        let sequence = publish(&world, source).await;
+        // A Monday at nine. The mail server takes nothing until the evening.
+        assert_eq!(world.now().to_rfc3339(), "2026-03-02T09:00:00+00:00");
+        world.mailer.answer(std::iter::repeat_n(Delivery::Deferred { code: 451, response: "later".to_owned() }, 6));
+        let run = enroll(&world, &sequence, &contact).await;
+        world.run_due_jobs().await;
+        for _ in 0..24 {
+            world.pass(TimeDelta::minutes(30)).await;
+        }
+        let tried = world.mailer.sent().len();
+        assert!((1..=6).contains(&tried), "{tried}");
+        for _ in 0..20 {
+            world.pass(TimeDelta::hours(1)).await;
+        }
+        let tries: Vec<String> = world.mailer.sent().into_iter().map(|out| out.date.format("%a %H").to_string()).collect();
+        assert!(tries.iter().all(|hour| ("08".."17").contains(&&hour[4..])), "{tries:?}");
+        assert_eq!(tries.last().map(|hour| &hour[..3]), Some("Tue"), "{tries:?}");
+        assert_eq!(now(&world, &run).await.state, EnrollmentState::Finished(FinishReason::Completed));
+    }
+
     async fn a_run_sends_waits_sets_and_makes_a_task_all_on_the_record(world: World) {
         let (sequence, contact) = nurture(&world).await;
         let enrollment = enroll(&world, &sequence, &contact).await;

@@ -123,6 +123,8 @@ impl Command for EmailPlan {
             subject: self.subject.clone(),
             text: self.text.clone(),
             html: self.html.clone(),
+            // Somebody asked for this one now.
+            hours: None,
         };
         plan_email(tx, draft, now).await
     }

@@ -153,6 +153,7 @@ mod tests {
             subject: "Hi".to_owned(),
             text: String::new(),
             html: None,
+            hours: None,
             from: Mailbox::bare("a@example.com"),
             reply_to: None,
             message_id: "m@example.com".to_owned(),

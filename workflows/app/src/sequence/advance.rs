@@ -19,6 +19,7 @@ use tandem_domain::sequence::steps::Failure;
 use tandem_domain::sequence::steps::create_task::PlannedTask;
 use tandem_domain::sequence::steps::send_email::{Address, PlannedEmail};
 use tandem_domain::sequence::steps::set_field::PlannedField;
+use tandem_domain::sequence::window::Hours;
 use tandem_domain::sequence::{Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
 use tandem_domain::work_item::{NewTask, WorkItem, make_task};
 use tandem_store::Tx;
@@ -100,8 +101,9 @@ impl Command for EnrollmentAdvance {
             AppError::Refused { code, message, .. } => Ok(Failure::new(code, message)),
             other => Err(other),
         };
+        let window = version.definition.header.send_window.clone().map(|window| Hours { window, zone: context.zone });
         let Subject { contact, lead, .. } = subject;
-        let acted = match act(tx, env, &decision.next, &contact, lead.as_ref(), now).await {
+        let acted = match act(tx, env, &decision.next, (&contact, lead.as_ref()), window.as_ref(), now).await {
             Ok(acted) => acted,
             Err(error) => {
                 let decision = enrollment::fail(before, failed(error)?, now)?;
@@ -138,14 +140,15 @@ async fn act(
     tx: &Tx,
     env: &Env,
     advance: &Advance,
-    contact: &Contact,
-    lead: Option<&Lead>,
+    (contact, lead): (&Contact, Option<&Lead>),
+    window: Option<&Hours>,
     now: DateTime<Utc>,
 ) -> Result<Acted> {
     match &advance.effect {
         None => Ok(Acted::Nothing),
         Some(Effect::SendEmail(planned)) => {
-            let draft = draft(planned, contact, env, env.id(now));
+            let hours = window.filter(|_| !planned.transactional).cloned();
+            let draft = draft(planned, hours, contact, env, env.id(now));
             Ok(Acted::Email(plan_email(tx, draft, now).await?))
         }
         Some(Effect::CreateTask(planned)) => Ok(Acted::Task(make_task(task(planned, lead, env, now), now)?)),
@@ -157,7 +160,7 @@ fn mailbox(address: &Address) -> Mailbox {
     Mailbox { name: address.name.clone(), address: address.address.clone() }
 }
 
-fn draft(planned: &PlannedEmail, contact: &Contact, env: &Env, id: EmailId) -> Draft {
+fn draft(planned: &PlannedEmail, hours: Option<Hours>, contact: &Contact, env: &Env, id: EmailId) -> Draft {
     Draft {
         id,
         origin: (Some(planned.enrollment), planned.step.clone(), planned.visit),
@@ -170,6 +173,7 @@ fn draft(planned: &PlannedEmail, contact: &Contact, env: &Env, id: EmailId) -> D
         subject: planned.subject.clone(),
         text: planned.text.clone(),
         html: planned.html.clone(),
+        hours,
     }
 }
 

@@ -25,6 +25,7 @@ fn draft(n: u128, to: &str) -> Draft {
         subject: "Good day".into(),
         text: "Hello.".into(),
         html: None,
+        hours: None,
     }
 }
 

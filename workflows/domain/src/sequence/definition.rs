@@ -18,6 +18,7 @@
 
 use super::span::Span;
 use super::steps::StepKind;
+use super::window::SendWindow;
 use serde::{Deserialize, Serialize};
 
 /// What runs through a sequence.
@@ -77,6 +78,9 @@ pub struct Header {
     /// When the same subject may run through it again.
     #[serde(default)]
     pub reentry: Reentry,
+    /// The hours in which its e-mails may go out, where the person lives. Without it, always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_window: Option<SendWindow>,
     /// Which answers of the person end it with REPLIED. By default any.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stop_on_reply: StopOnReply,

@@ -20,6 +20,7 @@ pub mod steps;
 pub mod template;
 mod tree;
 pub mod validate;
+pub mod window;
 
 pub use definition::{Definition, Step, StopOnReply, SubjectKind};
 pub use enrollment::{Enrollment, EnrollmentState};

@@ -100,7 +100,11 @@ fn failed(
     failure: Failure,
     now: DateTime<Utc>,
 ) -> Decision<Advance> {
-    if failure.passing { again(enrollment, from, taken, now + PASSING_RETRY) } else { fail(enrollment, failure, now) }
+    if failure.passing {
+        again(enrollment, from, taken, (WaitReason::Event, now + PASSING_RETRY))
+    } else {
+        fail(enrollment, failure, now)
+    }
 }
 
 /// The same step again later, under a new visit: nothing has happened under this one.
@@ -108,10 +112,10 @@ fn again(
     mut enrollment: Enrollment,
     from: EnrollmentState,
     taken: Vec<Value>,
-    later: DateTime<Utc>,
+    (reason, later): (WaitReason, DateTime<Utc>),
 ) -> Decision<Advance> {
     enrollment.visit += 1;
-    enrollment.state = EnrollmentState::Waiting(WaitReason::Event);
+    enrollment.state = EnrollmentState::Waiting(reason);
     enrollment.due_at = Some(later);
     enrollment.awaits = None;
     done(enrollment, from, taken, None)
@@ -161,7 +165,14 @@ fn take_steps(
         let held_back =
             matches!(&next, Next::Act(effect) if effect.reaches_the_person()) && context.standing != Standing::Allowed;
         if held_back {
-            return Ok(again(enrollment, from, taken, now + CONSENT_RETRY));
+            return Ok(again(enrollment, from, taken, (WaitReason::Event, now + CONSENT_RETRY)));
+        }
+        if let Next::Act(effect) = &next
+            && effect.keeps_hours()
+            && let Some(window) = &definition.header.send_window
+            && let Some(opens) = window.opens(now, context.zone)
+        {
+            return Ok(again(enrollment, from, taken, (WaitReason::Window, opens)));
         }
         taken.push(json!({"step": step.id, "kind": step.kind.name(), "visit": enrollment.visit}));
         let following = match &next {

@@ -359,6 +359,13 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
     if let Some(key) = &header.reentry.key {
         check.expression("reentry.key", key);
     }
+    if header.send_window.as_ref().is_some_and(|window| window.weekdays.is_empty()) {
+        check.problem(
+            "send_window.weekdays",
+            Rule::Shape,
+            "a window without a weekday never opens; name one, or leave it out",
+        );
+    }
 }
 
 fn check_steps(steps: &[Step], problems: &mut Problems<'_>) {

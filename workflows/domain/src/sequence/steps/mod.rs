@@ -149,6 +149,11 @@ impl Effect {
         matches!(self, Self::SendEmail(_))
     }
 
+    /// Whether it waits for the hours in which the person may be written to.
+    pub const fn keeps_hours(&self) -> bool {
+        matches!(self, Self::SendEmail(email) if !email.transactional)
+    }
+
     /// The kind of step that it comes from.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -21,6 +21,9 @@ pub struct Config {
     /// Where answers go; without it, to the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Address>,
+    /// Whether the person waits for it, e.g. a confirmation: then it goes out at any hour.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transactional: bool,
 }
 
 /// The parts of an e-mail, each a template.
@@ -72,6 +75,9 @@ pub struct PlannedEmail {
     pub from: Option<Address>,
     /// Where answers go; none for the sender.
     pub reply_to: Option<Address>,
+    /// Whether it goes out at any hour.
+    #[serde(default)]
+    pub transactional: bool,
 }
 
 impl Kind for Config {
@@ -110,6 +116,7 @@ impl Kind for Config {
             html,
             from: self.from.clone(),
             reply_to: self.reply_to.clone(),
+            transactional: self.transactional,
         };
         Ok(Next::Act(Box::new(Effect::SendEmail(email))))
     }

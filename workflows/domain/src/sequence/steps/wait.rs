@@ -46,7 +46,7 @@ pub enum Day {
 }
 
 impl Day {
-    const fn weekday(self) -> Weekday {
+    pub(crate) const fn weekday(self) -> Weekday {
         match self {
             Self::Mon => Weekday::Mon,
             Self::Tue => Weekday::Tue,
@@ -74,7 +74,8 @@ impl Until {
     }
 }
 
-fn existing(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
+/// The moment of a local time; where the clocks skip it, the first that exists after it, where they repeat it, the earlier.
+pub(crate) fn existing(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
     // The longest gap that a zone ever had is a day.
     (0..=24 * 60)
         .find_map(|minutes| zone.from_local_datetime(&(local + TimeDelta::minutes(minutes))).earliest())
