@@ -162,15 +162,21 @@ async fn smtp(settings: &Settings) -> Found {
 
 async fn imap(settings: &Settings) -> Found {
     let inbox = match wiring::inbox(settings) {
+        Ok(None) if !settings.smtp.unsubscribe_mailbox.is_empty() => {
+            return Found::Skipped(
+                "imap.host is empty; does a webhook bring what comes to smtp.unsubscribe_mailbox? Every e-mail promises it",
+            );
+        }
         Ok(None) => return Found::Skipped("imap.host is empty, so nobody looks for answers"),
         Ok(Some(inbox)) => inbox,
         Err(error) => return bad(error, "config/default.toml explains every key of [imap]"),
     };
     match tokio::time::timeout(MAIL_PATIENCE, inbox.check()).await {
         Ok(Ok(what)) => Found::Good(what),
-        Ok(Err(error)) => {
-            bad(error, "check imap.host, imap.port, imap.tls, the login and imap.folder, and the firewall")
-        }
+        Ok(Err(error)) => bad(
+            error,
+            "check imap.host, imap.port, imap.tls, imap.ca_file, the login and imap.folder, and the firewall",
+        ),
         Err(_) => bad(
             format!("{}:{} does not answer", settings.imap.host, settings.imap.port),
             "check imap.host and imap.port, and the firewall",

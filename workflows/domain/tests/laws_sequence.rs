@@ -495,7 +495,7 @@ fn in_hours(wait: i64, from: &str, to: &str) -> String {
 
 /// When each e-mail was planned, by a run that is looked at exactly when it is due.
 fn planned_at(source: &str, zone: Tz, start: DateTime<Utc>) -> Vec<(String, DateTime<Utc>)> {
-    let definition = validate::read(source).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let definition = validate::read(source).unwrap();
     let lines = simulate(&definition, &sample(), zone, start);
     let mails = lines.into_iter().filter(|line| matches!(line.effect, Some(Effect::SendEmail(_))));
     mails.map(|line| (line.step, line.at)).collect()

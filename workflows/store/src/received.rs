@@ -4,7 +4,7 @@ use crate::page::{Page, PageOf};
 use crate::stored::stored;
 use crate::{Result, Store, Tx, ms};
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
 use tandem_domain::id::{ContactId, EmailId};
 use tandem_domain::received::{ReceivedEmail, ReceivedKind, ReceivedState};
 use uuid::Uuid;
@@ -35,6 +35,18 @@ impl Tx {
     /// The e-mail that is known by this.
     pub async fn received_email_known_by(&self, known_by: &str) -> Result<Option<ReceivedEmail>> {
         Ok(self.read(row::Entity::find().filter(row::Column::KnownBy.eq(known_by))).await?.pop())
+    }
+}
+
+impl Tx {
+    /// The newest e-mail of a person's machine that says that the person is away.
+    pub async fn last_absence_of(&self, contact: ContactId) -> Result<Option<ReceivedEmail>> {
+        let query = row::Entity::find()
+            .filter(row::Column::ContactId.eq(Uuid::from(contact)))
+            .filter(row::Column::Kind.eq(ReceivedKind::OutOfOffice.as_str()))
+            .order_by_desc(row::Column::Id)
+            .limit(1);
+        Ok(self.read(query).await?.pop())
     }
 }
 

@@ -318,6 +318,7 @@ on_both_databases! {
         let one = arrives(&world, &mail).await;
         assert_eq!((one.kind, one.state), (ReceivedKind::Unsubscribe, ReceivedState::Applied));
         assert_eq!(now(&world, &enrollment).await.state, EnrollmentState::OptedOut);
+        assert_eq!(one.reading.subject, "unsubscribe …");
         assert_eq!(suppressions(&world).await, [("ann@acme.example".to_owned(), SuppressionReason::Unsubscribed)]);
         let forged = mail.replace("u1@", "u2@").replace("unsubscribe ", "unsubscribe A");
         assert_eq!(arrives(&world, &forged).await.state, ReceivedState::Unmatched);
@@ -397,6 +398,28 @@ on_both_databases! {
         let day = (world.now() - TimeDelta::days(1)).date_naive();
         arrives(&world, &away("ann@acme.example", &format!("I am out of office and back on {day}."))).await;
         assert!(matches!(now(&world, &run).await.state, EnrollmentState::Waiting(_)));
+    }
+
+    async fn who_is_away_is_not_written_to_by_what_begins_meanwhile(world: World) {
+        let (ann, _, _) = written_to(&world, "Ann", "any").await;
+        let day = (world.now() + TimeDelta::days(10)).date_naive();
+        arrives(&world, &away("ann@acme.example", &format!("I am out of office and back on {day}."))).await;
+        let sequence = publish(&world, "meanwhile", "any").await;
+        let run = enroll(&world, sequence, &ann).await;
+        assert_eq!((now(&world, &run).await.state, sent(&world)), (EnrollmentState::Paused(PauseReason::OutOfOffice), 1));
+        world.pass(TimeDelta::days(11)).await;
+        assert_eq!(emails(&world, &run).await.len(), 1);
+        let later = publish(&world, "later", "any").await;
+        let run = enroll(&world, later, &ann).await;
+        assert!(!matches!(now(&world, &run).await.state, EnrollmentState::Paused(_)));
+    }
+
+    async fn the_links_in_what_is_quoted_cannot_be_followed(world: World) {
+        let (_, _, email) = written_to(&world, "Ann", "any").await;
+        let text = world.mailer.sent().remove(0).text;
+        assert!(text.contains("https://tandem.example/u/"));
+        let one = arrives(&world, &reply("ann@acme.example", &email, &format!("Yes.\n\n> {text}"))).await;
+        assert!(one.reading.text.ends_with("https://tandem.example/u/…"), "{}", one.reading.text);
     }
 
     async fn what_one_of_us_writes_is_no_reply(world: World) {

@@ -60,6 +60,22 @@ impl Links {
         format!("{}/u/{}", self.base, self.unsubscribe_token(email, contact))
     }
 
+    /// A text without the tokens in it that open something here: whoever reads what somebody answers must not be able to follow
+    /// the links in what is quoted.
+    pub fn hide(&self, text: &str) -> String {
+        let part_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(part_of_token) {
+            let (before, from) = rest.split_at(start);
+            let (word, after) = from.split_at(from.find(|c| !part_of_token(c)).unwrap_or(from.len()));
+            shown.push_str(before);
+            shown.push_str(if word.len() >= 64 && self.open(word).is_ok() { "…" } else { word });
+            rest = after;
+        }
+        shown + rest
+    }
+
     /// The token in that address alone, for the subject of an e-mail that unsubscribes.
     pub fn unsubscribe_token(&self, email: EmailId, contact: ContactId) -> String {
         self.keys.sign(&Link::Unsubscribe { email, contact })
@@ -93,6 +109,20 @@ mod tests {
         let url = links.unsubscribe_url(email, contact);
         let token = url.strip_prefix("https://tandem.example/u/").unwrap();
         assert_eq!(links.open(token), Ok(Link::Unsubscribe { email, contact }));
+    }
+
+    #[test]
+    fn what_is_quoted_leads_nowhere() {
+        let links = Links::new("https://tandem.example", &[7; 32]).unwrap();
+        let (email, contact) = (EmailId(Uuid::from_u128(1)), ContactId(Uuid::from_u128(2)));
+        let (url, other) = (links.unsubscribe_url(email, contact), "a".repeat(90));
+        let quoted = format!("Yes.\n> Stop: <{url}>, {url}?a=1 退订 {other}");
+        let hidden = links.hide(&quoted);
+        assert_eq!(
+            hidden,
+            format!("Yes.\n> Stop: <https://tandem.example/u/…>, https://tandem.example/u/…?a=1 退订 {other}")
+        );
+        assert_eq!(links.hide(""), "");
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl Command for ReceivedEmailApply {
         let kind = deed.apply(&received).await?;
         let Deed { made, mut facts, mut jobs, .. } = deed;
         let Made { runs, email, suppression, contact, interaction, applied } = made;
-        let settled = take(received::settle(received, kind, applied)?, &mut facts, &mut jobs);
+        let mut settled = take(received::settle(received, kind, applied)?, &mut facts, &mut jobs);
+        settled.reading.subject = env.mail.links.hide(&settled.reading.subject);
         Ok(Decision { next: (settled, (runs, email, suppression, contact, interaction)), facts, jobs })
     }
 }
@@ -292,7 +293,8 @@ impl Deed<'_> {
     /// What the person did, for the record of what people did.
     async fn record(&mut self, received: &ReceivedEmail, ours: Option<&Email>, person: ContactId) -> Result<()> {
         let Some(contact) = self.tx.peek::<Contact>(person).await? else { return Ok(()) };
-        let subject = received.reading.subject.chars().take(interaction::MAX_NAME).collect::<String>();
+        let subject = self.env.mail.links.hide(&received.reading.subject);
+        let subject = subject.chars().take(interaction::MAX_NAME).collect::<String>();
         let properties = json!({
             "receivedEmail": global("ReceivedEmail", received.id.into()),
             "email": ours.map(|email| global("Email", email.id.into())),

@@ -38,7 +38,10 @@ impl Command for EmailReceive {
         if let Some(known) = tx.received_email_known_by(&known_by).await? {
             return Ok(Written::changed(known, None));
         }
-        Ok(Written::created(received::take(env.id(now), self.brought.clone(), now)))
+        let mut brought = self.brought.clone();
+        // The subject's is needed until the e-mail is applied.
+        brought.reading.text = env.mail.links.hide(&brought.reading.text);
+        Ok(Written::created(received::take(env.id(now), brought, now)))
     }
 }
 

@@ -4,11 +4,13 @@ use super::publishing::version_of;
 use super::subject::Subject;
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId};
 use tandem_domain::lead::{self, Lead, Owner};
+use tandem_domain::received::{self, Content};
 use tandem_domain::sequence::enrollment::{
     self, Candidate, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal,
 };
@@ -130,6 +132,10 @@ impl Command for EnrollmentCreate {
         let previous = tx.newest_enrollment(sequence.id, owner, &key).await?;
         let context = subject.context(&data, sequence.state);
         let started = enrollment::enroll(candidate, &sequence, &version, previous.as_ref(), &context, now)?;
+        let started = match away_until(tx, contact, context.zone, now).await? {
+            Some(until) => left_alone(started, until, now),
+            None => started,
+        };
         match subject.lead.filter(|_| started.next.subject == SubjectKind::Lead) {
             Some(lead) => {
                 let nurtured = lead::nurture(lead, started.next.id, now + REVIEW_AFTER, now)?;
@@ -137,6 +143,28 @@ impl Command for EnrollmentCreate {
             }
             None => Ok(started.map(|enrollment| (enrollment, None))),
         }
+    }
+}
+
+/// Until when a person is away, as the last answer of their machine says.
+async fn away_until(tx: &Tx, contact: ContactId, zone: Tz, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let absence = tx.last_absence_of(contact).await?;
+    Ok(absence.and_then(|absence| match absence.reading.content {
+        Content::Automatic { away: true, back_on } => received::goes_on_at(back_on, zone, absence.arrived_at, now),
+        _ => None,
+    }))
+}
+
+/// A run that begins while the person is away pauses at once.
+fn left_alone(started: Decision<Enrollment>, until: DateTime<Utc>, now: DateTime<Utc>) -> Decision<Enrollment> {
+    let Decision { next, mut facts, mut jobs } = started;
+    match enrollment::away(next.clone(), until, now) {
+        Some(paused) => {
+            facts.extend(paused.facts);
+            jobs.extend(paused.jobs);
+            Decision { next: paused.next, facts, jobs }
+        }
+        None => Decision { next, facts, jobs },
     }
 }
 

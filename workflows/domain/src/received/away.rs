@@ -3,7 +3,7 @@
 //! Nobody standardised how people write that they are away; these are the words and dates that mail programs and people
 //! use in eight languages. What is not understood is not guessed: then only the fact that somebody is away is known.
 
-use chrono::{Datelike, Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate, Weekday};
 use regex::{Captures, Regex};
 use std::sync::LazyLock;
 
@@ -85,6 +85,23 @@ const BACK: [&str; 17] = [
 ];
 /// What stands after the first day back, as Chinese has it.
 const BACK_AFTER: [&str; 7] = ["回来", "返回", "恢复", "上班", "回到", "复工", "回办公"];
+/// What stands before the first day away, where one of [`HOLIDAY`] stands after it.
+const FROM: [&str; 6] = ["from", "starting", "ab ", "à partir", "a partir", "dal "];
+/// What somebody is who is away.
+const HOLIDAY: [&str; 12] = [
+    "urlaub",
+    "abwesen",
+    "vacation",
+    "holiday",
+    "on leave",
+    "out of",
+    "away",
+    "vacances",
+    "congé",
+    "ferie",
+    "vacaciones",
+    "休假",
+];
 /// What stands before the last day away.
 const UNTIL: [&str; 20] = [
     "until", "till", "through", "thru", " to ", "–", "—", " - ", "bis", "jusqu", " au ", "hasta", " al ", "fino",
@@ -210,6 +227,8 @@ static FORMS: [Form; 6] = [
 /// What a date in the text is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
+    /// The first day away.
+    FirstAway,
     /// Nothing says.
     Unsaid,
     /// The last day away.
@@ -231,6 +250,12 @@ pub struct Back {
     pub date: NaiveDate,
     /// Whether the text says what the date is about; else it is only a date in it.
     pub is_said: bool,
+}
+
+/// The first day after a last day away on which offices work.
+fn next_workday(date: NaiveDate) -> Option<NaiveDate> {
+    let workday = |day: &NaiveDate| !matches!(day.weekday(), Weekday::Sat | Weekday::Sun);
+    date.iter_days().skip(1).take(3).find(workday)
 }
 
 /// What the person wrote: without what is quoted below it.
@@ -279,7 +304,8 @@ pub fn back_on(subject: &str, text: &str, today: NaiveDate) -> Option<Back> {
     let (first, last) = (today.checked_sub_days(Days::new(60))?, today.checked_add_days(Days::new(FURTHEST_DAYS))?);
     let first_day = |(about, date): (About, NaiveDate)| match about {
         About::FirstBack => Some((about, date)),
-        About::LastAway | About::Unsaid => date.succ_opt().map(|next| (about, next)),
+        About::LastAway | About::Unsaid => Some((about, next_workday(date)?)),
+        About::FirstAway => None,
     };
     let near: Vec<(About, NaiveDate)> =
         dates.into_iter().filter_map(first_day).filter(|(_, date)| *date >= first && *date <= last).collect();
@@ -316,6 +342,11 @@ fn about(text: &str, place: &std::ops::Range<usize>) -> About {
     if BACK_AFTER.iter().any(|word| after.contains(word)) {
         return About::FirstBack;
     }
+    let behind: String = text[place.end..].chars().take(NEAR_BEFORE).collect();
+    let behind = behind.split(['.', '\n', ';']).next().unwrap_or_default();
+    if last(&FROM).is_some() && HOLIDAY.iter().any(|word| behind.contains(word)) {
+        return About::FirstAway;
+    }
     match (last(&BACK), last(&UNTIL)) {
         (Some(back), Some(until)) if until > back => About::LastAway,
         (Some(_), _) => About::FirstBack,
@@ -342,7 +373,8 @@ mod tests {
             ("Returning 2026-12-07. For urgent matters call +49 30 1234567.", "2026-12-07"),
             ("Ich bin bis zum 3.12.2026 nicht im Büro.", "2026-12-04"),
             ("Ich bin vom 23.11. bis 27.11. abwesend und ab dem 30. November wieder erreichbar.", "2026-11-30"),
-            ("Je suis absent jusqu'au 4 décembre inclus.", "2026-12-05"),
+            ("Je suis absent jusqu'au 4 décembre inclus.", "2026-12-07"),
+            ("Ich bin vom 25.11. bis 27.11.2026 im Urlaub.", "2026-11-30"),
             ("De retour le 7 décembre.", "2026-12-07"),
             ("Estaré fuera de la oficina hasta el 9 de diciembre de 2026.", "2026-12-10"),
             ("本人休假至2026年12月3日,12月4日上班。", "2026-12-04"),
@@ -353,8 +385,8 @@ mod tests {
             ("Absente jusqu'au mardi 3/12.", "2026-12-04"),
             ("Vuelvo el 7 de enero.", "2027-01-07"),
             ("In ferie fino al 6 gennaio.", "2027-01-07"),
-            ("Estou ausente até 2 de janeiro de 2027.", "2027-01-03"),
-            ("Ik ben afwezig tot 4 december.", "2026-12-05"),
+            ("Estou ausente até 2 de janeiro de 2027.", "2027-01-04"),
+            ("Ik ben afwezig tot 4 december.", "2026-12-07"),
             ("Until 3 December.\nOn 1 Nov 2026, Tandem wrote:\n> we are back with news on 20 February", "2026-12-04"),
             ("I am out until 3 December. My colleague Bob is back on 1 May.", "2026-12-04"),
             ("Out from 12-20-2026 to 12-31-2026.", "2027-01-01"),
@@ -379,6 +411,8 @@ mod tests {
             "I am out of the office until Monday. Support is available 24/7.",
             "I'm away. Office hours 9-5.",
             "Out for the rest of the week, market 12.",
+            "Ich bin ab dem 30.11.2026 im Urlaub.",
+            "From 30 November I am on vacation.",
             "",
         ] {
             assert_eq!(back_on("", text, today), None, "{text}");

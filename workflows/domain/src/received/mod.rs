@@ -244,7 +244,16 @@ pub fn goes_on_at(
 }
 
 /// What people write, and nothing else, who want no more e-mails.
-const STOP: [&str; 18] = [
+const STOP: [&str; 27] = [
+    "unsubscribe please",
+    "please unsubscribe me from this list",
+    "take me off your list",
+    "take me off your mailing list",
+    "please take me off your mailing list",
+    "désabonner",
+    "退訂",
+    "不要再发邮件",
+    "请勿再发邮件",
     "unsubscribe",
     "please unsubscribe",
     "unsubscribe me",

@@ -149,7 +149,9 @@ fn taken_apart(raw: &[u8], arrived_at: DateTime<Utc>) -> Option<Reading> {
             content
         }
         // A receipt, or a report that nobody here understands: no person wrote it.
-        None if is_report || is_automatic(&message, from.as_ref(), &about) => automatic(&subject, &text, arrived_at),
+        None if is_report || is_automatic(&message, (from.as_ref(), &subject), &about) => {
+            automatic(&subject, &text, arrived_at)
+        }
         None => Content::Letter,
     };
     let about = first_of_each(about);
@@ -217,8 +219,24 @@ fn header<'m>(message: &'m Message<'_>, name: &'static str) -> Option<&'m str> {
     message.header_raw(name).map(str::trim)
 }
 
+/// How mail programs begin the subject of what they answer by themselves, in small letters: some say it nowhere else.
+const ANSWERING_MACHINES: [&str; 12] = [
+    "automatic reply:",
+    "auto reply:",
+    "autoreply:",
+    "auto-reply:",
+    "out of office:",
+    "automatische antwort:",
+    "automatisch antwoord:",
+    "réponse automatique",
+    "respuesta automática",
+    "risposta automatica",
+    "自动回复",
+    "自動回覆",
+];
+
 /// Whether a machine wrote it.
-fn is_automatic(message: &Message<'_>, from: Option<&Mailbox>, about: &[String]) -> bool {
+fn is_automatic(message: &Message<'_>, (from, subject): (Option<&Mailbox>, &str), about: &[String]) -> bool {
     let is = |name, words: &[&str]| {
         header(message, name).is_some_and(|value| {
             let value = value.to_lowercase();
@@ -232,6 +250,7 @@ fn is_automatic(message: &Message<'_>, from: Option<&Mailbox>, about: &[String])
     // A group that hands on what comes to it marks all of it so, also a person's answer to one of our e-mails.
     let handed_on = is("Precedence", &["bulk", "list", "junk"])
         || ["X-Auto-Response-Suppress", "List-Id"].iter().any(|name| message.header_raw(*name).is_some());
+    let says_so = ANSWERING_MACHINES.iter().any(|words| subject.to_lowercase().starts_with(words));
     let answers_ours = about.iter().any(|id| super::ours(id).is_some());
     let precedence = is("Precedence", &["auto_reply", "auto-reply"]) || (handed_on && !answers_ours);
     // A message without a sender's envelope asks not to be answered: mail servers write so.
@@ -240,7 +259,7 @@ fn is_automatic(message: &Message<'_>, from: Option<&Mailbox>, about: &[String])
     let machine = ["mailer-daemon@", "postmaster@", "noreply@", "no-reply@", "donotreply@", "do-not-reply@"]
         .iter()
         .any(|local| address.starts_with(local));
-    submitted || precedence || marked || no_envelope || machine
+    submitted || says_so || precedence || marked || no_envelope || machine
 }
 
 fn subtype<'p>(part: &'p MessagePart<'_>) -> Option<(&'p str, &'p str)> {

@@ -143,7 +143,7 @@ pub fn unknown(source: &str, form: Form, known: &Shape) -> Vec<(usize, String)> 
 /// defined: nobody gets "Dear none".
 pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal> {
     scan(source)?;
-    let data = &without_nulls(data);
+    let data = &with_all_variables(without_nulls(data), data);
     let filled = with_stack(|| {
         let environment = environment(form);
         let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
@@ -165,6 +165,17 @@ pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal>
             .join(" "),
         Form::Text | Form::Html => text,
     })
+}
+
+/// A variable that is null, such as the company of somebody who has none, is one without fields: so that a default for its
+/// name works.
+fn with_all_variables(mut filled: Value, data: &Value) -> Value {
+    if let (Some(filled), Some(data)) = (filled.as_object_mut(), data.as_object()) {
+        for (name, _) in data.iter().filter(|(_, value)| value.is_null()) {
+            filled.insert(name.clone(), Value::Object(serde_json::Map::new()));
+        }
+    }
+    filled
 }
 
 fn without_nulls(data: &Value) -> Value {
@@ -380,6 +391,19 @@ mod tests {
     fn an_undefined_variable_is_named_with_its_line() {
         let refusal = text("Hi\n{{ contact.fist_name }}", &json!({"contact": {"fist_name": null}})).unwrap_err();
         assert_eq!(refusal, Refusal::Undefined { variable: "contact.fist_name".to_owned(), line: 2 });
+    }
+
+    #[test]
+    fn who_has_no_company_is_greeted_by_the_default() {
+        let data = json!({"account": null});
+        for source in [
+            "{{ account.name | default('yours', true) }}",
+            "{% if account.name is defined %}{{ account.name }}{% else %}yours{% endif %}",
+            "{% if account %}{{ account.name }}{% else %}yours{% endif %}",
+        ] {
+            assert_eq!(text(source, &data).unwrap(), "yours", "{source}");
+        }
+        assert_eq!(text("{{ account.name }}", &data).unwrap_err().code(), "TEMPLATE_UNDEFINED");
     }
 
     #[test]

@@ -155,6 +155,24 @@ fn what_a_machine_writes_is_no_reply() {
 }
 
 #[test]
+fn letters_of_every_encoding_are_read() {
+    let chinese = [("gb2312", "ztLV/dTa0N280w=="), ("gb18030", "ztLV/dTa0N280w=="), ("big5", "p9qlv6Zipfak8w==")];
+    for (charset, base64) in chinese {
+        let read = of(&format!(
+            "From: li@acme.example\nSubject: =?{charset}?B?{base64}?=\nMIME-Version: 1.0\nAuto-Submitted: auto-replied\n\
+             Content-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: base64\n\n{base64}\n"
+        ));
+        assert!(read.text.starts_with("我正在") && read.subject == read.text, "{charset}: {read:?}");
+    }
+}
+
+#[test]
+fn an_answering_machine_without_a_header_is_one() {
+    let read = of("From: ann@acme.example\nSubject: Automatic reply: Hello\n\nBack on 2026-12-07.\n");
+    assert!(matches!(read.content, Content::Automatic { away: true, .. }), "{read:?}");
+}
+
+#[test]
 fn who_is_away_says_until_when() {
     let read = of("From: ann@acme.example\nSubject: Automatic reply: Hello\nAuto-Submitted: auto-replied\n\n\
         I am out of the office until 3 December.\n");
