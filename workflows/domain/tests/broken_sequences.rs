@@ -40,7 +40,10 @@ fn each_names_its_place_what_is_wrong_and_the_likely_fix() {
     if std::env::var_os("TANDEM_BLESS").is_some() {
         fs::write(&expected, &said).unwrap();
     }
-    assert_eq!(said, fs::read_to_string(expected).unwrap());
+    let expected = fs::read_to_string(expected).unwrap();
+    let differs = said.lines().zip(expected.lines()).find(|(said, expected)| said != expected);
+    assert_eq!(differs, None, "said, and expected");
+    assert_eq!(said.lines().count(), expected.lines().count());
 }
 
 #[test]

@@ -17,11 +17,13 @@ use tandem_app::{
 use tandem_domain::access::{Role, Side};
 use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
 use tandem_domain::custom_field::{Entity, Kind};
+use tandem_domain::expression::typing::Shape;
 use tandem_domain::id::{ContactId, LeadId, SequenceId};
 use tandem_domain::lead::{Lead, Owner, Stage};
 use tandem_domain::sequence::enrollment::{
     Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, WaitReason,
 };
+use tandem_domain::sequence::environment::environment;
 use tandem_domain::sequence::{Sequence, SequenceState};
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_domain::work_item::{ItemKind, ItemState};
@@ -118,6 +120,21 @@ async fn lead(world: &World, id: LeadId) -> Lead {
 }
 
 on_both_databases! {
+    async fn conditions_see_what_they_are_checked_against_and_nothing_else(world: World) {
+        let contact = person(&world, "Sam", ConsentState::Granted).await;
+        let lead = lead_of(&world, contact.id).await;
+        for part in ["contact", "lead", "sender"] {
+            let keys = environment().field(part).map(Shape::fields).unwrap();
+            let each: Vec<String> = keys.iter().map(|key| format!("'{key}' in {part}")).collect();
+            let entry = format!("{part}.map(key, key).size() == {} && {}", keys.len(), each.join(" && "));
+            let source =
+                format!("{{key: sees_{part}, name: Sees, subject: contact, entry: \"{entry}\", steps: [{{id: done, kind: end}}]}}");
+            let sequence = publish(&world, &source).await;
+            let create = EnrollmentCreate { lead: Some(lead.id), ..of(sequence.id, contact.id) };
+            world.app.run(&world.system(), create).await.unwrap_or_else(|refused| panic!("{part}: {refused}"));
+        }
+    }
+
     async fn an_email_that_was_held_up_does_not_go_out_at_night(world: World) {
         let contact = person(&world, "Sam", ConsentState::Granted).await;
         let source = "{key: hours, name: Hours, subject: contact, send_window: {from: '08:00', to: '17:00'}, steps: [\

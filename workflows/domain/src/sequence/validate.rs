@@ -210,7 +210,14 @@ fn yaml_hint(message: &str) -> &'static str {
     }
 }
 
-/// What to do about a value that does not fit, beside what the decoder says.
+/// What the decoder says of a value that does not fit, and what to do about it.
+fn shape_message(message: &str) -> String {
+    let hint = shape_hint(message);
+    // Where it is known what was meant, all that could have been is too much.
+    let said = if hint.contains("did you mean") { message.split(", ").next().unwrap_or(message) } else { message };
+    format!("{said}{hint}")
+}
+
 fn shape_hint(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") || message.starts_with("unknown variant") {
@@ -246,8 +253,7 @@ fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems<'
         Err(error) => {
             let inner = error.path().to_string();
             let message = error.inner().to_string();
-            let hint = shape_hint(&message);
-            problems.add_shape(join(path, &inner), Rule::Shape, format!("{message}{hint}"));
+            problems.add_shape(join(path, &inner), Rule::Shape, shape_message(&message));
             None
         }
     }
@@ -318,8 +324,7 @@ fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<S
     let kind = match decoded {
         Some(Ok(kind)) => kind,
         Some(Err((inner, message))) => {
-            let hint = shape_hint(&message);
-            problems.add_shape(join(path, &inner), Rule::Shape, format!("{message}{hint}"));
+            problems.add_shape(join(path, &inner), Rule::Shape, shape_message(&message));
             return None;
         }
         None => {
