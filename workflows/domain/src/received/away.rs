@@ -248,8 +248,9 @@ pub fn says_so(subject: &str, text: &str) -> bool {
 pub struct Back {
     /// The day. It may be past.
     pub date: NaiveDate,
-    /// Whether the text says what the date is about; else it is only a date in it.
-    pub is_said: bool,
+    /// Whether the text says that this is the day of the return: then somebody is away, whatever else it says. A last day may be
+    /// that of something else, and a date about anything.
+    pub is_return: bool,
 }
 
 /// The first day after a last day away on which offices work.
@@ -280,7 +281,8 @@ fn own_words(text: &str) -> &str {
 /// The first day on which the person is back, where a text says it: of those that lie ahead, by at most [`FURTHEST_DAYS`], else
 /// a past one of the last weeks. What is only a date, and might be about anything, must have a year or the name of a month.
 pub fn back_on(subject: &str, text: &str, today: NaiveDate) -> Option<Back> {
-    let small = format!("{subject}\n{text}").to_lowercase();
+    // Who gets back to somebody has not been away.
+    let small = format!("{subject}\n{text}").to_lowercase().replace("get back to", "answer");
     let small = own_words(&small);
     let mut taken: Vec<std::ops::Range<usize>> = Vec::new();
     let mut dates: Vec<(About, NaiveDate)> = Vec::new();
@@ -312,19 +314,20 @@ pub fn back_on(subject: &str, text: &str, today: NaiveDate) -> Option<Back> {
     // The earliest: what comes after it is about the next absence, or about somebody else.
     let ahead =
         |what: About| near.iter().filter(|(about, date)| *about == what && *date > today).map(|(_, date)| *date).min();
-    let said = match (ahead(About::FirstBack), ahead(About::LastAway)) {
+    let back = ahead(About::FirstBack);
+    let said = match (back, ahead(About::LastAway)) {
         // Between the last day away and the first day back may lie a week-end.
         (Some(back), Some(after)) if back <= after.checked_add_days(Days::new(10)).unwrap_or(after) => Some(back),
         (back, after) => after.or(back),
     };
     if let Some(date) = said {
-        return Some(Back { date, is_said: true });
+        return Some(Back { date, is_return: back.is_some() });
     }
     if let Some(date) = ahead(About::Unsaid) {
-        return Some(Back { date, is_said: false });
+        return Some(Back { date, is_return: false });
     }
-    let past = near.iter().filter(|(about, _)| *about != About::Unsaid).map(|(_, date)| *date).max()?;
-    Some(Back { date: past, is_said: true })
+    let (about, past) = near.into_iter().filter(|(about, _)| *about != About::Unsaid).max_by_key(|(_, date)| *date)?;
+    Some(Back { date: past, is_return: about == About::FirstBack })
 }
 
 fn about(text: &str, place: &std::ops::Range<usize>) -> About {
@@ -423,7 +426,7 @@ mod tests {
     fn a_return_that_is_past_is_told_from_none() {
         let today = day("2026-11-22");
         let found = back_on("", "I am out of the office and back on 20 November.", today);
-        assert_eq!(found, Some(Back { date: day("2026-11-20"), is_said: true }));
+        assert_eq!(found, Some(Back { date: day("2026-11-20"), is_return: true }));
     }
 
     #[test]

@@ -173,7 +173,7 @@ pub fn automatic(subject: &str, text: &str, arrived_at: DateTime<Utc>) -> Conten
     let away = away::says_so(subject, text);
     match back_on {
         // Who says from when on they are there again says that they are not.
-        Some(day) if away || day.is_said => Content::Automatic { away: true, back_on: Some(day.date) },
+        Some(day) if away || day.is_return => Content::Automatic { away: true, back_on: Some(day.date) },
         _ => Content::Automatic { away, back_on: None },
     }
 }

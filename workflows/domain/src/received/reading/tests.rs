@@ -167,6 +167,23 @@ fn letters_of_every_encoding_are_read() {
 }
 
 #[test]
+fn an_acknowledgement_with_a_date_in_it_is_no_absence() {
+    for text in [
+        "We will get back to you on 5 December.",
+        "Your request is answered until 5 December.",
+        "Ticket of 5 December 2026",
+    ] {
+        let read =
+            of(&format!("From: help@acme.example\nSubject: Your request\nAuto-Submitted: auto-replied\n\n{text}\n"));
+        assert_eq!(read.content, Content::Automatic { away: false, back_on: None }, "{text}");
+    }
+    let read = of(
+        "From: ann@acme.example\nSubject: Hello\nAuto-Submitted: auto-replied\n\nIch bin ab dem 30. November wieder erreichbar.\n",
+    );
+    assert!(matches!(read.content, Content::Automatic { away: true, back_on: Some(_) }), "{read:?}");
+}
+
+#[test]
 fn an_answering_machine_without_a_header_is_one() {
     let read = of("From: ann@acme.example\nSubject: Automatic reply: Hello\n\nBack on 2026-12-07.\n");
     assert!(matches!(read.content, Content::Automatic { away: true, .. }), "{read:?}");
