@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::sync::LazyLock;
 
 /// The most that an operation may cost: about so many values can be in its answer.
-pub(crate) const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 5_000;
 /// The most that an event of a subscription may cost: it is paid for once and executed each time.
 pub(crate) const MOST_OF_AN_EVENT: usize = 500;
 /// What the body of a delivery or an event costs, which may be large.
@@ -95,15 +95,19 @@ pub(crate) fn of(request: &mut Request) -> Result<Option<usize>, ServerError> {
     let name = request.operation_name.clone();
     let cost = request.parsed_query().ok().and_then(|document| cost(document, name.as_deref(), &variables));
     request.variables = variables;
-    if cost.is_none_or(|cost| cost <= MOST) {
-        return Ok(cost);
+    match cost {
+        Some(cost) if cost > MOST => Err(too_costly(cost, MOST)),
+        cost => Ok(cost),
     }
-    Err(too_costly(MOST))
 }
 
-/// The refusal of what could cost more than `most`.
-pub(crate) fn too_costly(most: usize) -> ServerError {
-    let message = format!("the operation is too complex: it could cost more than {most}; ask for smaller pages");
+/// The refusal of what could cost more than `most`, with what it could cost as far as that was counted.
+pub(crate) fn too_costly(cost: usize, most: usize) -> ServerError {
+    let cost = cost.min(1_000_000);
+    let message = format!(
+        "the operation is too complex: it could cost {cost} or more, and {most} is the most; ask for smaller pages or \
+         fewer fields"
+    );
     let mut error = ServerError::new(message, None);
     error.extensions.get_or_insert_default().set("code", "QUERY_TOO_COMPLEX");
     error
@@ -251,6 +255,14 @@ mod tests {
         assert_eq!(cost_of(document, json!({})), 20 + 20 * 2);
         assert_eq!(cost_of("query($n: Int = 5) { leads(first: $n) { nodes { id } } }", json!({})), 20 + 5 * 2);
         assert_eq!(cost_of("query($i: [ID!]!) { nodes(ids: $i) { id } }", json!({"i": ["a", "b", "c"]})), 20 + 3);
+    }
+
+    #[test]
+    fn a_refusal_says_what_it_could_cost_and_what_is_the_most() {
+        let document = "{ leads(first: 100) { nodes { contact { interactions(first: 100) { nodes { id } } } } } }";
+        let refusal = of(&mut Request::new(document)).unwrap_err().message;
+        let cost = 20 + 100 * (1 + 1 + 20 + 100 * 2);
+        assert!(refusal.contains(&format!("could cost {cost} or more, and 5000 is the most")), "{refusal}");
     }
 
     #[test]

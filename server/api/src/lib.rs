@@ -155,7 +155,7 @@ pub fn execute_stream(
     let responses = match admit(app, caller, request) {
         Err(error) => stream::iter([Response::from_errors(vec![error])]).boxed(),
         Ok((_, Some(cost))) if cost > cost::MOST_OF_AN_EVENT => {
-            stream::iter([Response::from_errors(vec![cost::too_costly(cost::MOST_OF_AN_EVENT)])]).boxed()
+            stream::iter([Response::from_errors(vec![cost::too_costly(cost, cost::MOST_OF_AN_EVENT)])]).boxed()
         }
         Ok((request, cost)) => schema.execute_stream(request).map(move |response| with_cost(response, cost)).boxed(),
     };

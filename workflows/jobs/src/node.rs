@@ -1,9 +1,9 @@
 //! A node: the loops around the workers of one process.
 //!
 //! The claimer leases jobs while there is room. The keeper renews every lease in hand, so that a long job is not taken
-//! for a dead one. The closer deletes finished jobs, many at a time. The herald hears of jobs that other processes added.
-//! The turner turns schedules and reports the node. The relay tells webhooks of what happened. Each goes on after a failure of the database: what it missed is
-//! found by the next round.
+//! for a dead one. The closer deletes finished jobs, many at a time. The herald hears of what other processes wrote. The
+//! turner turns schedules and reports the node. The relay tells webhooks of what happened. Each goes on after a failure of
+//! the database: what it missed is found by the next round.
 
 use crate::backend::{self, Batch, Work};
 use crate::runner::Runner;
@@ -23,8 +23,8 @@ const CLOSED_AT_ONCE: usize = 512;
 /// for its last moments, everybody else from the ledger's head, so that few of them at once are the fastest.
 const TOGETHER: usize = 256;
 const ROOM_OF_MANY: usize = 8;
-/// How long what happens is gathered before webhooks are told of it, and how long a node waits for a commit of its own before
-/// it looks for those of others.
+/// How long what happens is gathered before webhooks are told of it, and how long a node that hears of no commit waits before
+/// it looks all the same.
 const RELAY_PACE: Duration = Duration::from_millis(50);
 const RELAY_NET: Duration = Duration::from_secs(5);
 /// How often a node reports itself and looks at the schedules, at least.
@@ -50,7 +50,7 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let turner = tokio::spawn(turn(runner.clone(), signing_off));
     let background = [
         tokio::spawn(keep(runner.clone())),
-        tokio::spawn(async move { store.hear_of_jobs().await }),
+        tokio::spawn(async move { store.hear_of_others().await }),
         tokio::spawn(relay(runner.app.clone())),
     ];
     let closer = tokio::spawn(close(runner.clone(), finished));
@@ -79,8 +79,8 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     }
 }
 
-/// Tells webhooks of what happens, for as long as it runs. Commits of this process wake it; a look now and then finds those of
-/// others.
+/// Tells webhooks of what happens, for as long as it runs. Commits wake it, on PostgreSQL those of other processes too; a look
+/// now and then finds what it did not hear of.
 async fn relay(app: App) {
     loop {
         // Registered before the look, so that nothing that is committed in between is slept over.

@@ -72,23 +72,31 @@ impl Bell {
 
     /// Passes on what other processes ring, for as long as it is polled. On SQLite nobody could.
     pub(crate) async fn listen(&self) {
-        if self.pool.get_database_backend() != DbBackend::Postgres {
-            return std::future::pending().await;
-        }
-        loop {
-            if let Err(error) = self.pass_on().await {
-                tracing::debug!(%error, channel = self.channel, "the connection that listens to others broke");
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
+        listen([self]).await;
     }
+}
 
-    async fn pass_on(&self) -> Result<(), sea_orm::sqlx::Error> {
-        let mut listener = PgListener::connect_with(self.pool.get_postgres_connection_pool()).await?;
-        listener.listen(self.channel).await?;
-        loop {
-            listener.recv().await?;
-            self.here.notify_waiters();
+/// Passes on what other processes ring on these bells of one database, over one connection, for as long as it is polled.
+pub(crate) async fn listen<const N: usize>(bells: [&Bell; N]) {
+    let Some(pool) = bells.first().map(|bell| &bell.pool) else { return std::future::pending().await };
+    if pool.get_database_backend() != DbBackend::Postgres {
+        return std::future::pending().await;
+    }
+    loop {
+        if let Err(error) = pass_on(pool, bells).await {
+            tracing::debug!(%error, "the connection that listens to others broke");
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn pass_on<const N: usize>(pool: &DatabaseConnection, bells: [&Bell; N]) -> Result<(), sea_orm::sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool.get_postgres_connection_pool()).await?;
+    listener.listen_all(bells.map(|bell| bell.channel)).await?;
+    loop {
+        let heard = listener.recv().await?;
+        for bell in bells.iter().filter(|bell| bell.channel == heard.channel()) {
+            bell.here.notify_waiters();
         }
     }
 }

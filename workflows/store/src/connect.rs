@@ -80,7 +80,7 @@ impl Store {
             .acquire_timeout(Duration::from_secs(30))
             .test_before_acquire_if_idle_for(FRESH);
         if settings.url.starts_with("postgres://") || settings.url.starts_with("postgresql://") {
-            // Two of them may listen, for jobs and for changes.
+            // Two of them may listen: for the workers, and for subscriptions.
             options.max_connections(settings.max_connections.max(4));
             let pool = Database::connect(options).await?;
             let bells = Bells::new(&pool);
@@ -175,7 +175,7 @@ impl Store {
         Ok(Tx::new(self.writer.begin_with_options(options).await?, job, self.bells.clone()))
     }
 
-    /// Is woken when a transaction added jobs: of this process, or of another while [`Store::hear_of_jobs`] is polled.
+    /// Is woken when a transaction added jobs: of this process, or of another while [`Store::hear_of_others`] is polled.
     pub fn jobs_added(&self) -> &Notify {
         self.bells.jobs.heard()
     }
@@ -185,10 +185,10 @@ impl Store {
         self.bells.jobs.ring();
     }
 
-    /// Wakes the workers of this process whenever another process added jobs, for as long as it is polled. On SQLite
-    /// there is no other process that could.
-    pub async fn hear_of_jobs(&self) {
-        self.bells.jobs.listen().await;
+    /// Wakes whoever waits in this process for jobs or for the ledger whenever another process wrote there, for as long as it
+    /// is polled. On SQLite there is no other process that could.
+    pub async fn hear_of_others(&self) {
+        bell::listen([&self.bells.jobs, &self.bells.ledger]).await;
     }
 
     /// Closes every connection, once what is under way has ended.

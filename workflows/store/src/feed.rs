@@ -127,7 +127,7 @@ impl Store {
         Ok(Changes(waiting))
     }
 
-    /// Rung when this process has written to the ledger.
+    /// Rung when this process has written to the ledger, and another while [`Store::hear_of_others`] is polled.
     pub fn ledger_grown(&self) -> &Notify {
         self.feed_bell().heard()
     }
