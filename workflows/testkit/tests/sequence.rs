@@ -5,6 +5,7 @@
 use chrono::TimeDelta;
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tandem_app::accounts::AccountCreate;
 use tandem_app::contacts::{ContactCreate, ContactSetConsent};
 use tandem_app::custom_fields::CustomFieldDefine;
 use tandem_app::email::port::Delivery;
@@ -121,17 +122,33 @@ async fn lead(world: &World, id: LeadId) -> Lead {
 
 on_both_databases! {
     async fn conditions_see_what_they_are_checked_against_and_nothing_else(world: World) {
-        let contact = person(&world, "Sam", ConsentState::Granted).await;
+        let account = serde_json::from_value(json!({"name": "Example LLC", "domains": ["example.com"]})).unwrap();
+        let account = world.app.run(&world.system(), AccountCreate { account }).await.unwrap().record;
+        let contact: ContactPatch = serde_json::from_value(json!({
+            "account": account.id,
+            "name": "Sam Sample",
+            "email": "sam@example.com",
+            "consent": {"state": "GRANTED", "source": "form"},
+        }))
+        .unwrap();
+        let contact = ContactCreate { contact, default_region: None };
+        let contact = world.app.run(&world.system(), contact).await.unwrap().record;
         let lead = lead_of(&world, contact.id).await;
-        for part in ["contact", "lead", "sender"] {
+        for part in ["contact", "account", "lead", "sender", "enrollment"] {
             let keys = environment().field(part).map(Shape::fields).unwrap();
             let each: Vec<String> = keys.iter().map(|key| format!("'{key}' in {part}")).collect();
-            let entry = format!("{part}.map(key, key).size() == {} && {}", keys.len(), each.join(" && "));
-            let source =
-                format!("{{key: sees_{part}, name: Sees, subject: contact, entry: \"{entry}\", steps: [{{id: done, kind: end}}]}}");
+            let all = format!("{part}.map(key, key).size() == {} && {}", keys.len(), each.join(" && "));
+            // Whoever begins is looked at with the same eyes as whoever runs.
+            let source = format!(
+                "{{key: sees_{part}, name: Sees, subject: contact, entry: \"{all}\", steps: [\
+                 {{id: look, kind: branch, when: \"{all}\", then: seen, else: done}}, \
+                 {{id: seen, kind: end, outcome: goal}}, {{id: done, kind: end}}]}}"
+            );
             let sequence = publish(&world, &source).await;
             let create = EnrollmentCreate { lead: Some(lead.id), ..of(sequence.id, contact.id) };
-            world.app.run(&world.system(), create).await.unwrap_or_else(|refused| panic!("{part}: {refused}"));
+            let run = world.app.run(&world.system(), create).await.unwrap_or_else(|refused| panic!("{part}: {refused}"));
+            world.run_due_jobs().await;
+            assert_eq!(now(&world, &run.0).await.state, EnrollmentState::Finished(FinishReason::Goal), "{part}");
         }
     }
 

@@ -123,7 +123,7 @@ impl Command for EnrollmentCreate {
             vars: self.vars.clone(),
         };
         let mut data = subject.data(env, None, now);
-        data["enrollment"] = serde_json::json!({ "vars": self.vars });
+        data["enrollment"] = candidate.data(&sequence, &version, now);
         let key = enrollment::reentry_key(&version, &data)?;
         let owner: Uuid = match (version.definition.header.subject, self.lead) {
             (SubjectKind::Lead, Some(lead)) => lead.into(),

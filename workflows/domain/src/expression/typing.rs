@@ -99,7 +99,7 @@ pub enum Purpose {
 }
 
 /// The functions of the language, apart from the macros `has`, `all`, `exists`, `exists_one`, `map` and `filter`.
-const FUNCTIONS: [&str; 24] = [
+const FUNCTIONS: [&str; 25] = [
     "size",
     "contains",
     "startsWith",
@@ -124,7 +124,10 @@ const FUNCTIONS: [&str; 24] = [
     "getHours",
     "getMinutes",
     "getSeconds",
+    "getMilliseconds",
 ];
+/// The names of types, which are values: `type(contact.custom.seats) == int`.
+const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 const MACROS: [&str; 6] = ["has", "all", "exists", "exists_one", "map", "filter"];
 
 /// Everything that is wrong with an expression over the variables of `environment`, a record. An expression that cannot be
@@ -235,6 +238,7 @@ impl Look<'_> {
         }
         match self.environment.field(name) {
             Some(shape) => shape.clone(),
+            None if TYPES.contains(&name) => Shape::Any,
             None => {
                 let known = self.environment.fields();
                 let hint = suggestion(name, &known);

@@ -278,6 +278,28 @@ pub struct Candidate {
     pub vars: Map<String, Value>,
 }
 
+impl Candidate {
+    /// What the entry condition and the re-entry key see as `enrollment`: what it will be once there is one.
+    pub fn data(&self, sequence: &Sequence, version: &SequenceVersion, now: DateTime<Utc>) -> Value {
+        serde_json::json!({
+            "id": self.id,
+            "rule": rule(sequence, version),
+            "step": first_step(version),
+            "visit": 0,
+            "started_at": now.to_rfc3339(),
+            "vars": self.vars,
+        })
+    }
+}
+
+fn rule(sequence: &Sequence, version: &SequenceVersion) -> String {
+    format!("{}@{}", sequence.key, version.number)
+}
+
+fn first_step(version: &SequenceVersion) -> &str {
+    version.definition.steps.first().map_or("", |step| step.id.as_str())
+}
+
 /// The re-entry key of a subject with these data: empty where the sequence has no rule for it.
 pub fn reentry_key(version: &SequenceVersion, data: &Value) -> Result<String, Refusal> {
     let Some(rule) = &version.definition.header.reentry.key else { return Ok(String::new()) };
@@ -327,14 +349,14 @@ pub fn enroll(
         id,
         sequence: sequence.id,
         version: version.id,
-        rule: format!("{}@{}", sequence.key, version.number),
+        rule: rule(sequence, version),
         contact,
         lead,
         account,
         subject: header.subject,
         reentry_key,
         state: EnrollmentState::Pending,
-        step: version.definition.steps.first().map(|step| step.id.clone()).unwrap_or_default(),
+        step: first_step(version).to_owned(),
         visit: 0,
         due_at: Some(now),
         held: None,

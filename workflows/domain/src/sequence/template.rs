@@ -6,9 +6,11 @@
 
 use crate::expression::typing::{Shape, suggestion};
 use crate::expression::{Broken, with_stack};
+use minijinja::value::Object;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 use serde_json::Value;
 use std::io::Write;
+use std::sync::Arc;
 
 /// The longest template, in bytes.
 pub const MAX_SOURCE: usize = 64 * 1024;
@@ -143,7 +145,7 @@ pub fn unknown(source: &str, form: Form, known: &Shape) -> Vec<(usize, String)> 
 /// defined: nobody gets "Dear none".
 pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal> {
     scan(source)?;
-    let data = &with_all_variables(without_nulls(data), data);
+    let data = &variables(data);
     let filled = with_stack(|| {
         let environment = environment(form);
         let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
@@ -167,15 +169,40 @@ pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal>
     })
 }
 
-/// A variable that is null, such as the company of somebody who has none, is one without fields: so that a default for its
-/// name works.
-fn with_all_variables(mut filled: Value, data: &Value) -> Value {
-    if let (Some(filled), Some(data)) = (filled.as_object_mut(), data.as_object()) {
-        for (name, _) in data.iter().filter(|(_, value)| value.is_null()) {
-            filled.insert(name.clone(), Value::Object(serde_json::Map::new()));
-        }
+/// A variable that is null, such as the company of somebody who has none: it is not defined, and nor is any field of it, so
+/// that a guard and a default work for both.
+#[derive(Debug)]
+struct Absent;
+
+impl Object for Absent {
+    fn get_value(self: &Arc<Self>, _: &Jinja) -> Option<Jinja> {
+        None
     }
-    filled
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        false
+    }
+}
+
+fn is_absent(value: &Jinja) -> bool {
+    value.is_undefined() || value.downcast_object_ref::<Absent>().is_some()
+}
+
+fn default(value: Jinja, other: Option<Jinja>, lax: Option<bool>) -> Jinja {
+    if is_absent(&value) || (lax == Some(true) && !value.is_true()) {
+        other.unwrap_or_else(|| Jinja::from(""))
+    } else {
+        value
+    }
+}
+
+fn variables(data: &Value) -> Jinja {
+    let all = data.as_object().into_iter().flatten();
+    all.map(|(name, value)| match value {
+        Value::Null => (name.as_str(), Jinja::from_object(Absent)),
+        value => (name.as_str(), Jinja::from_serialize(without_nulls(value))),
+    })
+    .collect()
 }
 
 fn without_nulls(data: &Value) -> Value {
@@ -211,14 +238,20 @@ fn environment(form: Form) -> Environment<'static> {
     environment.add_filter("title", filters::title);
     environment.add_filter("capitalize", filters::capitalize);
     environment.add_filter("trim", filters::trim);
-    environment.add_filter("default", filters::default);
+    environment.add_filter("default", default);
     environment.add_filter("length", filters::length);
     environment.add_filter("first", filters::first);
     environment.add_filter("last", filters::last);
     environment.add_filter("round", filters::round);
     environment.add_filter("join", join);
-    environment.add_test("defined", minijinja::tests::is_defined);
-    environment.add_test("undefined", minijinja::tests::is_undefined);
+    environment.add_test("defined", |value: &Jinja| !is_absent(value));
+    environment.add_test("undefined", is_absent);
+    environment.set_formatter(|output, state, value| {
+        if is_absent(value) {
+            return Err(ErrorKind::UndefinedError.into());
+        }
+        minijinja::escape_formatter(output, state, value)
+    });
     environment
 }
 
@@ -400,10 +433,22 @@ mod tests {
             "{{ account.name | default('yours', true) }}",
             "{% if account.name is defined %}{{ account.name }}{% else %}yours{% endif %}",
             "{% if account %}{{ account.name }}{% else %}yours{% endif %}",
+            "{% if account is defined %}{{ account.name }}{% else %}yours{% endif %}",
+            "{% if account is undefined %}yours{% else %}{{ account.name }}{% endif %}",
+            "{{ account | default('yours') }}",
         ] {
             assert_eq!(text(source, &data).unwrap(), "yours", "{source}");
         }
-        assert_eq!(text("{{ account.name }}", &data).unwrap_err().code(), "TEMPLATE_UNDEFINED");
+        for source in ["{{ account.name }}", "{{ account }}", "{{ account.name | upper }}"] {
+            assert_eq!(text(source, &data).unwrap_err().code(), "TEMPLATE_UNDEFINED", "{source}");
+        }
+        assert_eq!(text("{{ account.name | default }}.", &data).unwrap(), ".");
+        let there = json!({"account": {"name": "Acme", "tier": null}});
+        for source in
+            ["{{ account.name | default('yours') }}", "{% if account is defined %}{{ account.name }}{% endif %}"]
+        {
+            assert_eq!(text(source, &there).unwrap(), "Acme", "{source}");
+        }
     }
 
     #[test]

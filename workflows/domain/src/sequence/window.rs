@@ -2,7 +2,7 @@
 
 use super::span::TimeOfDay;
 use super::steps::wait::{Day, existing};
-use chrono::{DateTime, Datelike, Days, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +56,32 @@ impl SendWindow {
             .filter_map(|day| existing(day.and_time(self.from.0), zone));
         let next = openings.into_iter().find(|moment| *moment > now && self.is_open(*moment, zone));
         // Only a window without a day, which no definition has, or the end of the calendar could be in the way.
-        Some(next.unwrap_or_else(|| now + TimeDelta::days(1)))
+        let next = next.unwrap_or_else(|| now + TimeDelta::days(1));
+        // Where the clocks go back, hours come a second time, and so may the end of a window.
+        let again = changes(now, next, zone).into_iter().find(|moment| self.is_open(*moment, zone));
+        Some(again.unwrap_or(next))
     }
+}
+
+/// When the clocks change between two moments; of two changes within one day the first or none.
+fn changes(from: DateTime<Utc>, to: DateTime<Utc>, zone: Tz) -> Vec<DateTime<Utc>> {
+    let offset = |at: DateTime<Utc>| zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+    let mut found = Vec::new();
+    let mut begin = from;
+    while begin < to {
+        let end = (begin + TimeDelta::days(1)).min(to);
+        if offset(begin) != offset(end) {
+            let (mut before, mut after) = (begin.timestamp(), end.timestamp());
+            while after - before > 1 {
+                let middle = before + (after - before) / 2;
+                let same = DateTime::from_timestamp(middle, 0).is_some_and(|at| offset(at) == offset(begin));
+                if same { before = middle } else { after = middle }
+            }
+            found.extend(DateTime::from_timestamp(after, 0));
+        }
+        begin = end;
+    }
+    found
 }
 
 /// A window and the zone in which it is meant.
@@ -118,6 +142,17 @@ mod tests {
             always.is_open(at("2026-01-12T08:00:00Z"), Tz::UTC) && always.is_open(at("2026-01-13T07:59:00Z"), Tz::UTC)
         );
         assert!(!always.is_open(at("2026-01-13T08:00:00Z"), Tz::UTC));
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_is_open_twice() {
+        // In Berlin, 25 October 2026 has the hour from two to three twice.
+        let early = window(&[Day::Sun], "01:00", "02:30");
+        let opens = |now: &str| early.opens(at(now), Tz::Europe__Berlin);
+        assert_eq!(opens("2026-10-25T00:29:00Z"), None);
+        assert_eq!(opens("2026-10-25T00:45:00Z"), Some(at("2026-10-25T01:00:00Z")));
+        assert_eq!(opens("2026-10-25T01:29:00Z"), None);
+        assert_eq!(opens("2026-10-25T01:30:00Z"), Some(at("2026-11-01T00:00:00Z")));
     }
 
     #[test]

@@ -83,3 +83,16 @@ fn every_function_that_is_named_is_one() {
         assert_eq!(value, Ok(serde_json::Value::Bool(true)), "{name}");
     }
 }
+
+#[test]
+fn every_type_that_is_named_is_a_value() {
+    for name in TYPES {
+        let source = format!("type({name}) == type");
+        let value = crate::expression::Expression::parse(&source).unwrap().evaluate(&serde_json::json!({}));
+        assert_eq!(value, Ok(serde_json::Value::Bool(true)), "{name}");
+        assert_eq!(faults(&source, &Shape::Record(Vec::new()), Purpose::Condition), [], "{name}");
+    }
+    let seats = "type(contact.custom.seats) == int && duration('1h').getMilliseconds() > 0";
+    let contact = Shape::Record(vec![("custom", Shape::Map)]);
+    assert_eq!(faults(seats, &Shape::Record(vec![("contact", contact)]), Purpose::Condition), []);
+}
