@@ -17,6 +17,11 @@ pub trait Handler: Send + Sync + 'static {
         false
     }
 
+    /// Whether the jobs of this queue wait for machines of others, which may be slow: then they take at most half of a node.
+    fn waits_for_others(&self, _queue: &str) -> bool {
+        false
+    }
+
     /// Whether jobs of this kind gain from being run many at a time.
     fn together(&self, _kind: &str) -> bool {
         false
@@ -63,6 +68,10 @@ impl Handler for Handlers {
 
     fn batches(&self, queue: &str) -> bool {
         queue == "steps"
+    }
+
+    fn waits_for_others(&self, queue: &str) -> bool {
+        queue == "webhooks"
     }
 
     fn together(&self, kind: &str) -> bool {

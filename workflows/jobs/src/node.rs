@@ -175,13 +175,18 @@ async fn look(
     // Each queue is the first in its turn: one that fills all the room leaves some for the others.
     let queues = due.len();
     due.rotate_left(round % queues);
-    let mut found = false;
+    let (mut found, mut shared) = (false, false);
     for ready in due {
         if permits.is_empty() {
             break;
         }
+        let share = runner.share_of(&ready.queue);
+        if share == 0 {
+            shared = true;
+            continue;
+        }
         let (together, room) = if runner.handler.batches(&ready.queue) { (TOGETHER, ROOM_OF_MANY) } else { (1, 1) };
-        let most = together * (permits.len() / room).max(1);
+        let most = (together * (permits.len() / room).max(1)).min(share);
         let claimed = store.claim_jobs(&ready.queue, &runner.node, Now::Database, runner.lease(), most as u64).await?;
         found |= !claimed.is_empty();
         runner.take(&claimed);
@@ -192,7 +197,12 @@ async fn look(
             }
         }
     }
-    Ok(if found { Found::Jobs } else { Found::HeldBack })
+    Ok(match (found, shared) {
+        (true, _) => Found::Jobs,
+        // Whoever is waited for may answer at any moment, and nobody rings then.
+        (false, true) => Found::Nothing(HELD_BACK),
+        (false, false) => Found::HeldBack,
+    })
 }
 
 /// Renews what is in hand, for as long as the process lives.

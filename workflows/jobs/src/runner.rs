@@ -44,8 +44,14 @@ pub struct Runner {
     pub(crate) settings: Settings,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) metrics: Metrics,
-    /// What this node has leased and not yet settled, with its kind.
-    hand: Arc<Mutex<HashMap<Lease, String>>>,
+    /// What this node has leased and not yet settled.
+    hand: Arc<Mutex<HashMap<Lease, Held>>>,
+}
+
+/// What is known of a job in hand.
+struct Held {
+    kind: String,
+    queue: String,
 }
 
 /// What is left to write of an attempt.
@@ -79,13 +85,24 @@ impl Runner {
         TimeDelta::seconds(i64::from(self.settings.lease_seconds))
     }
 
-    fn hand(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, String>> {
+    fn hand(&self) -> std::sync::MutexGuard<'_, HashMap<Lease, Held>> {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self, jobs: &[Claimed]) {
         self.metrics.started(jobs);
-        self.hand().extend(jobs.iter().map(|job| (job.lease, job.kind.clone())));
+        let held = |job: &Claimed| Held { kind: job.kind.clone(), queue: job.queue.clone() };
+        self.hand().extend(jobs.iter().map(|job| (job.lease, held(job))));
+    }
+
+    /// How many jobs of a queue this node may take now beside what it has in hand, if it has room: so many slow machines of
+    /// others never take a whole node.
+    pub(crate) fn share_of(&self, queue: &str) -> usize {
+        if !self.handler.waits_for_others(queue) {
+            return usize::MAX;
+        }
+        let in_hand = self.hand().values().filter(|held| held.queue == queue).count();
+        (self.settings.concurrency / 2).max(1).saturating_sub(in_hand)
     }
 
     pub(crate) fn let_go(&self, lease: &Lease) {
@@ -95,7 +112,7 @@ impl Runner {
     /// Finds out that leases were lost before their jobs were closed.
     pub(crate) fn lost(&self, leases: &[Lease]) {
         let hand = self.hand();
-        leases.iter().filter_map(|lease| hand.get(lease)).for_each(|kind| self.metrics.lease_lost(kind));
+        leases.iter().filter_map(|lease| hand.get(lease)).for_each(|held| self.metrics.lease_lost(&held.kind));
     }
 
     /// What this node has in hand.

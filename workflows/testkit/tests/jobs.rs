@@ -93,6 +93,10 @@ impl Script {
 }
 
 impl Handler for Script {
+    fn waits_for_others(&self, queue: &str) -> bool {
+        queue == "abroad"
+    }
+
     fn run<'a>(&'a self, app: &'a App, job: &'a Claimed) -> BoxFuture<'a, Result<Disposition, AppError>> {
         async move {
             self.seen.lock().unwrap().push((job.kind.clone(), job.attempt));
@@ -536,6 +540,31 @@ on_both_databases! {
         let left = world.job_kinds().await;
         assert!(!left.iter().any(|kind| ["a", "b"].contains(&kind.as_str())), "{left:?}: what was done is written first");
         assert!(world.app.store.nodes(Now::Database).await.unwrap().is_empty());
+    }
+
+    async fn those_who_wait_for_others_take_at_most_half_of_a_node(world: World) {
+        let abroad: Vec<NewJob> =
+            (0..6).map(|n| NewJob { queue: "abroad".to_owned(), ..job(&format!("hangs{n}"), world.now()) }).collect();
+        world.app.store.add_jobs(&abroad).await.unwrap();
+        let mut script = Script::default();
+        for job in &abroad {
+            script = script.on(&job.kind, [Answer::Hang]);
+        }
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let settings = Settings { concurrency: 4, ..Settings::default() };
+        let node = Runner::new(world.app.clone(), "test", settings).with_handler(script.clone());
+        let node = tokio::spawn(run_workers(node, stopped, Duration::ZERO));
+        let hanging = || script.seen().iter().filter(|(kind, _)| kind.starts_with("hangs")).count();
+        script.asked_for(&["hangs0", "hangs1"]).await;
+        // The others have room beside them, one after the other.
+        for kind in ["a", "b", "c"] {
+            world.app.store.add_jobs(&[job(kind, world.now())]).await.unwrap();
+            script.asked_for(&[kind]).await;
+        }
+        assert_eq!(hanging(), 2);
+        stop.send(true).unwrap();
+        node.await.unwrap();
+        assert_eq!(world.job_kinds().await.iter().filter(|kind| kind.starts_with("hangs")).count(), 6, "given back");
     }
 
     async fn an_operator_calls_off_a_job_and_whoever_runs_it_finds_the_lease_lost(world: World) {

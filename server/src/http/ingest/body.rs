@@ -4,7 +4,9 @@ use super::HttpError;
 use axum::body::to_bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use flate2::read::MultiGzDecoder;
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::io::Read;
 use tokio::sync::Semaphore;
 
@@ -65,12 +67,12 @@ fn parse(sent: &[u8]) -> Result<Body, HttpError> {
     }
     let value = match serde_json::from_slice(text) {
         Ok(value) => value,
-        Err(error) => match finite(text) {
-            Some(mended) => {
-                serde_json::from_slice(&mended).map_err(|_| bad(format!("the body is not JSON: {error}")))?
-            }
-            None => return Err(bad(format!("the body is not JSON: {error}"))),
-        },
+        Err(error) => {
+            let mended = finite(text);
+            let text = mended.as_deref().unwrap_or(text);
+            let read = serde_json::from_slice(text).ok().or_else(|| one_by_one(text));
+            read.ok_or_else(|| bad(format!("the body is not JSON: {error}")))?
+        }
     };
     match value {
         Value::Object(_) => Ok(Body { value, bytes: text.len() }),
@@ -124,6 +126,23 @@ fn finite(text: &[u8]) -> Option<Vec<u8>> {
         at += 1;
     }
     found.then_some(mended)
+}
+
+/// A body whose events are read each for itself, since one of them says what no number can hold (`1e999`) or is nested deeper
+/// than anybody reads: that one becomes its own text, which is no event, and the others are saved. None where the body is not
+/// JSON at all, or holds no list of events.
+fn one_by_one(text: &[u8]) -> Option<Value> {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(text).ok()?;
+    let events: Vec<Box<RawValue>> = serde_json::from_str(fields.get("batch")?.get()).ok()?;
+    let events = events
+        .iter()
+        .map(|event| serde_json::from_str(event.get()).unwrap_or_else(|_| Value::String(event.get().to_owned())));
+    let mut body = Map::new();
+    body.insert("batch".to_owned(), events.collect());
+    for (name, value) in fields.iter().filter(|(name, _)| name.as_str() != "batch") {
+        body.insert(name.clone(), serde_json::from_str(value.get()).ok()?);
+    }
+    Some(Value::Object(body))
 }
 
 /// The halves of a surrogate pair.
@@ -182,6 +201,23 @@ mod tests {
         }
         assert_eq!(refused("[".repeat(100_000).as_bytes()), 400);
         assert_eq!(refused(&[0xff, 0xfe]), 400);
+    }
+
+    #[test]
+    fn one_event_that_cannot_be_read_costs_no_other() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let text = format!(
+            r#"{{ "writeKey": "k", "batch": [{{ "a": 1 }}, {{ "a": 1e999 }}, {{ "a": {deep} }}, {{ "a": NaN }}] }}"#
+        );
+        let value = parse(text.as_bytes()).unwrap().value;
+        let deep = format!(r#"{{ "a": {deep} }}"#);
+        let expected = json!({ "writeKey": "k", "batch": [{ "a": 1 }, "{ \"a\": 1e999 }", deep, { "a": null }] });
+        assert_eq!(value, expected);
+        for text in
+            [r#"{ "writeKey": 1e999, "batch": [{}] }"#, r#"{ "a": 1e999 }"#, r#"{ "batch": [{ "a": 1e999 }, ] }"#]
+        {
+            assert_eq!(refused(text.as_bytes()), 400, "{text}");
+        }
     }
 
     #[test]

@@ -150,12 +150,13 @@ impl Envelope {
         let message_id = fields.and_then(|fields| id(fields.get("messageId")));
         let kind = self.kind.or_else(|| EventKind::of_name(fields?.get("type")?.as_str()?));
         let fault = match (fields, kind) {
-            (None, _) => Some(Fault::new("EVENT_NOT_AN_OBJECT", "an event is a JSON object")),
+            (None, _) => {
+                let message = "an event is a JSON object, of numbers that a double can hold, and less than 128 deep";
+                Some(Fault::new("EVENT_NOT_AN_OBJECT", message))
+            }
             _ if size > MAX_EVENT => {
                 let message =
                     format!("an event has at most {MAX_EVENT} bytes; this one had {size}, of which the first are kept");
-                let cut = (0..=MAX_EVENT).rev().find(|at| payload.is_char_boundary(*at)).unwrap_or(0);
-                payload.truncate(cut);
                 Some(Fault::new("EVENT_TOO_LARGE", message))
             }
             (Some(_), None) => {
@@ -163,6 +164,8 @@ impl Envelope {
             }
             (Some(fields), Some(kind)) => check(fields, kind),
         };
+        let cut = (0..=MAX_EVENT).rev().find(|at| payload.is_char_boundary(*at)).unwrap_or(0);
+        payload.truncate(cut);
         IngestedEvent {
             id: fresh,
             source,
