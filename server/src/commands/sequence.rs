@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use tandem_app::sequence::{Applied, sequence_simulate, sequence_validate};
+use tandem_app::sequence::{Applied, sequence_advice, sequence_simulate, sequence_validate};
 use tandem_app::{AppError, Call};
 use tandem_domain::sequence::Problem;
 
@@ -83,8 +83,12 @@ pub(super) async fn apply(settings: &Settings, file: &Path) -> anyhow::Result<Ou
 
 /// Checks; it needs neither configuration nor database.
 pub(super) fn validate(file: &Path) -> anyhow::Result<Outcome> {
-    match sequence_validate(&read(file)?) {
+    let source = read(file)?;
+    match sequence_validate(&source) {
         Ok(definition) => {
+            for advice in sequence_advice(&source) {
+                println!("{}: advice: {advice}", file.display());
+            }
             println!("{}: {} holds, {} steps", file.display(), definition.header.key, definition.steps.len());
             Ok(Outcome::Done)
         }

@@ -1,18 +1,19 @@
 //! Reads of sequences and enrolments.
 
 use super::types::{
-    EnrollmentNode, EnrollmentState, SequenceNode, SequenceSimulation, SequenceState, SequenceValidation,
+    EnrollmentNode, EnrollmentState, SequenceNode, SequencePreview, SequenceSimulation, SequenceState,
+    SequenceValidation,
 };
 use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
-use crate::ids::local_opt;
+use crate::ids::{local, local_opt};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Json, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tandem_app::AppError;
-use tandem_app::sequence::{sequence_simulate, sequence_validate};
+use tandem_app::sequence::{sequence_advice, sequence_simulate, sequence_validate};
 use tandem_store::sequence::EnrollmentFilter;
 
 /// Which enrolments to read. Every condition given must hold.
@@ -92,7 +93,21 @@ impl SequenceQuery {
     async fn sequence_validate(&self, #[graphql(desc = "The definition.")] source: String) -> SequenceValidation {
         let problems: Vec<_> =
             sequence_validate(&source).err().unwrap_or_default().into_iter().map(Into::into).collect();
-        SequenceValidation { valid: problems.is_empty(), problems }
+        let advice = sequence_advice(&source).into_iter().map(Into::into).collect();
+        SequenceValidation { valid: problems.is_empty(), problems, advice }
+    }
+
+    /// An e-mail of a definition (YAML or JSON) as a contact would get it, without saving or sending anything.
+    async fn sequence_preview(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The definition.")] source: String,
+        #[graphql(desc = "The id of a step of the kind send_email.")] step: String,
+        #[graphql(desc = "Who would get it.")] contact_id: ID,
+        #[graphql(desc = "The lead that it concerns; absent where none does.")] lead_id: Option<ID>,
+    ) -> Result<SequencePreview, ApiError> {
+        let (contact, lead) = (local(&contact_id, "contactId")?, local_opt(lead_id.as_ref(), "leadId")?);
+        Ok(ctx.app().sequence_preview(&source, &step, contact, lead).await?.into())
     }
 
     /// Runs a definition (YAML or JSON) for a sample subject, without saving or sending anything.

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tandem_domain::sequence::enrollment::{self as domain, Enrollment};
 use tandem_domain::sequence::simulation::Line;
+use tandem_domain::sequence::steps::send_email::Letter;
 use tandem_domain::sequence::{Problem, Sequence, SequenceVersion, publishing};
 
 /// Where a sequence is.
@@ -364,6 +365,37 @@ pub struct SequenceValidation {
     pub(super) valid: bool,
     /// Everything that is wrong, in the order of the document.
     pub(super) problems: Vec<SequenceProblem>,
+    /// Advice on the e-mails of a valid definition: what would go wrong for some of those who get them.
+    pub(super) advice: Vec<SequenceProblem>,
+}
+
+/// An e-mail of a sequence as one person would get it, or why there is none.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequencePreview {
+    /// The tag of the language that was chosen; null for the template that everybody else gets.
+    language: Option<String>,
+    /// The subject; null where the definition is not valid.
+    subject: Option<String>,
+    /// The plain text; null where the definition is not valid. The link to unsubscribe by is put in as it goes out.
+    text: Option<String>,
+    /// The HTML; null where there is none.
+    html: Option<String>,
+    /// Everything that is wrong with the definition.
+    problems: Vec<SequenceProblem>,
+}
+
+impl From<Result<Letter, Vec<Problem>>> for SequencePreview {
+    fn from(letter: Result<Letter, Vec<Problem>>) -> Self {
+        match letter {
+            Ok(Letter { language, subject, text, html }) => {
+                Self { language, subject: Some(subject), text: Some(text), html, problems: Vec::new() }
+            }
+            Err(problems) => {
+                let problems = problems.into_iter().map(Into::into).collect();
+                Self { language: None, subject: None, text: None, html: None, problems }
+            }
+        }
+    }
 }
 
 /// One line of a simulated run.

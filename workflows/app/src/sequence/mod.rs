@@ -6,6 +6,7 @@
 
 mod advance;
 mod enrolling;
+mod preview;
 mod publishing;
 mod subject;
 
@@ -16,6 +17,6 @@ pub use enrolling::{
 };
 pub(crate) use enrolling::{lead_of, let_go};
 pub use publishing::{
-    Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,
-    sequence_validate,
+    Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_advice,
+    sequence_simulate, sequence_validate,
 };

@@ -9,7 +9,7 @@ use tandem_domain::decision::Decision;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
 use tandem_domain::sequence::publishing::{self, By, Refusal};
 use tandem_domain::sequence::simulation::{self, Line};
-use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, validate};
+use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, validate};
 use tandem_store::Tx;
 
 fn by(call: &Call, env: &Env) -> By {
@@ -136,6 +136,11 @@ pub enum Applied {
 /// Reads and checks a definition: every problem at once, with path, rule and line.
 pub fn sequence_validate(source: &str) -> Result<Definition, Vec<Problem>> {
     validate::read(source)
+}
+
+/// Advice on a definition that breaks no rule: what would go wrong for some of those who get its e-mails.
+pub fn sequence_advice(source: &str) -> Vec<Problem> {
+    lint::advice(source)
 }
 
 /// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on. `data` replaces whole parts

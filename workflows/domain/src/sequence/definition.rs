@@ -20,6 +20,7 @@ use super::span::Span;
 use super::steps::StepKind;
 use super::window::SendWindow;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What runs through a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,9 @@ pub struct Header {
     /// The hours in which its e-mails may go out, where the person lives. Without it, always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_window: Option<SendWindow>,
+    /// Texts that its e-mails share, by name: `{% include "signature" %}`. A definition that was read has them in place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snippets: BTreeMap<String, String>,
     /// Which answers of the person end it with REPLIED. By default any.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stop_on_reply: StopOnReply,

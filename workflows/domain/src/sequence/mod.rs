@@ -12,8 +12,10 @@
 pub mod definition;
 pub mod enrollment;
 pub mod environment;
+pub mod lint;
 pub mod publishing;
 pub mod simulation;
+mod snippets;
 pub mod span;
 pub mod stepper;
 pub mod steps;

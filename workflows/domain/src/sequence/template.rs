@@ -13,7 +13,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 /// The longest template, in bytes.
-pub const MAX_SOURCE: usize = 64 * 1024;
+pub const MAX_SOURCE: usize = 160 * 1024;
 /// The longest result, in bytes.
 pub const MAX_OUTPUT: usize = 256 * 1024;
 /// The most instructions for one result.

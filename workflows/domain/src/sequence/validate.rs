@@ -2,6 +2,8 @@
 
 use super::definition::{Definition, Header, Step, is_name};
 use super::environment::{environment, with_texts};
+use super::snippets::{self, Snippets};
+use super::steps::send_email::UNSUBSCRIBE_URL;
 use super::steps::{self, StepKind};
 use super::template::{self, Form};
 use super::tree::Tree;
@@ -50,6 +52,24 @@ codes! {
         ExpressionUndefined = "EXPRESSION_UNDEFINED",
         /// The values of a condition do not go together.
         ExpressionMismatch = "EXPRESSION_MISMATCH",
+        /// Advice: a template reads what not everybody has, without a word for the others.
+        TemplateNoFallback = "TEMPLATE_NO_FALLBACK",
+        /// Advice: a link leads nowhere.
+        TemplateLinkBroken = "TEMPLATE_LINK_BROKEN",
+        /// Advice: mail programs cut an e-mail of this size off.
+        TemplateClipped = "TEMPLATE_CLIPPED",
+        /// Advice: nobody can unsubscribe in the e-mail itself.
+        TemplateNoUnsubscribe = "TEMPLATE_NO_UNSUBSCRIBE",
+    }
+}
+
+impl Rule {
+    /// Whether it is advice: a definition that does not follow it can be published all the same.
+    pub const fn is_advice(self) -> bool {
+        matches!(
+            self,
+            Self::TemplateNoFallback | Self::TemplateLinkBroken | Self::TemplateClipped | Self::TemplateNoUnsubscribe
+        )
     }
 }
 
@@ -82,6 +102,15 @@ impl std::fmt::Display for Problem {
 
 /// Reads a definition from YAML (or JSON) and checks every rule. Gives all problems, in the order of the document.
 pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
+    Ok(snippets::put_in(look(source, |_, _| {})?))
+}
+
+/// Reads a definition as [`read`] does, and gives it as it is written, with its snippets outside. `more` may find further
+/// problems of one that has none.
+pub(super) fn look(
+    source: &str,
+    more: impl FnOnce(&Definition, &mut Problems<'_>),
+) -> Result<Definition, Vec<Problem>> {
     let whole = |rule, message: String, place: Option<(usize, usize)>| {
         let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
         vec![Problem { path: String::new(), rule, message, line, column }]
@@ -106,10 +135,13 @@ pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
     let definition = decode(&tree, &mut problems);
     if let Some(definition) = &definition {
         check_header(&definition.header, &mut problems);
-        check_steps(&definition.steps, &mut problems);
+        check_steps(&definition.steps, Some(&definition.header.snippets), &mut problems);
         // The ways between steps say something only once all steps could be read.
         if problems.found.iter().all(|problem| !matches!(problem.rule, Rule::Shape)) {
             check_ways(definition, &mut problems);
+        }
+        if problems.found.is_empty() {
+            more(definition, &mut problems);
         }
     }
     let mut found = problems.found;
@@ -136,7 +168,7 @@ fn yaml_problem(error: &serde_saphyr::Error) -> (String, Option<(usize, usize)>)
 }
 
 /// What was found so far.
-struct Problems<'a> {
+pub(super) struct Problems<'a> {
     source: &'a str,
     tree: &'a Tree,
     found: Vec<Problem>,
@@ -158,7 +190,7 @@ impl Problems<'_> {
     }
 
     /// A problem at a byte of the text `inside` that is the value at `path`.
-    fn add_inside(&mut self, path: String, inside: &str, at: usize, rule: Rule, message: String) {
+    pub(super) fn add_inside(&mut self, path: String, inside: &str, at: usize, rule: Rule, message: String) {
         let (line, column) = self.place_inside(&path, inside, at);
         self.found.push(Problem { path, rule, message, line: Some(line), column: Some(column) });
     }
@@ -294,7 +326,7 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
             None
         }
         None => {
-            check_steps(&steps, problems);
+            check_steps(&steps, None, problems);
             None
         }
     }
@@ -355,7 +387,7 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
     if header.name.trim().is_empty() || header.name.chars().count() > 200 {
         problems.add("name".to_owned(), Rule::NameInvalid, "a name has 1 to 200 characters");
     }
-    let mut check = Check { path: String::new(), problems };
+    let mut check = Check { path: String::new(), problems, snippets: None };
     for (field, condition) in [("entry", &header.entry), ("goal", &header.goal), ("exit", &header.exit)] {
         if let Some(condition) = condition {
             check.condition(field, condition);
@@ -363,6 +395,16 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
     }
     if let Some(key) = &header.reentry.key {
         check.expression("reentry.key", key);
+    }
+    if header.snippets.len() > snippets::MOST {
+        check.problem("snippets", Rule::TooLarge, format!("a sequence has at most {} snippets", snippets::MOST));
+    }
+    for (name, text) in &header.snippets {
+        let field = format!("snippets.{name}");
+        if !is_name(name) {
+            check.problem(&field, Rule::NameInvalid, not_a_name("the name of a snippet", name));
+        }
+        check.template(&field, text, Form::Text, &[UNSUBSCRIBE_URL], snippets::LONGEST);
     }
     if header.send_window.as_ref().is_some_and(|window| window.weekdays.is_empty()) {
         check.problem(
@@ -373,7 +415,7 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
     }
 }
 
-fn check_steps(steps: &[Step], problems: &mut Problems<'_>) {
+fn check_steps(steps: &[Step], snippets: Option<&Snippets>, problems: &mut Problems<'_>) {
     let mut seen = BTreeSet::new();
     for (at, step) in steps.iter().enumerate() {
         let path = format!("steps[{at}]");
@@ -386,7 +428,7 @@ fn check_steps(steps: &[Step], problems: &mut Problems<'_>) {
                 format!("another step has the id `{}`; give this one another", step.id),
             );
         }
-        step.kind.check(&mut Check { path, problems });
+        step.kind.check(&mut Check { path, problems, snippets });
     }
 }
 
@@ -486,6 +528,8 @@ fn hot_loops(steps: &[Step], ways: &[Vec<usize>]) -> Vec<usize> {
 pub struct Check<'a, 'b> {
     path: String,
     problems: &'a mut Problems<'b>,
+    /// The snippets that e-mails may include; none where the header could not be read.
+    snippets: Option<&'a Snippets>,
 }
 
 impl Check<'_, '_> {
@@ -524,6 +568,23 @@ impl Check<'_, '_> {
             let rule = if fault.unknown { Rule::ExpressionUndefined } else { Rule::ExpressionMismatch };
             self.problems.add_inside(path.clone(), source, fault.at, rule, fault.message);
         }
+    }
+
+    /// Checks a part of an e-mail: a template that may include snippets and read the link to unsubscribe by.
+    pub fn letter(&mut self, field: &str, source: &str, form: Form, chars: usize) {
+        let (blanked, unknown) = snippets::blanked(source, self.snippets);
+        let path = join(&self.path, field);
+        for (at, message) in unknown {
+            self.problems.add_inside(path.clone(), source, at, Rule::TemplateUndefined, message);
+        }
+        if blanked.trim().is_empty() && !source.trim().is_empty() {
+            // Nothing but snippets, which are looked at where they stand.
+            return;
+        }
+        if snippets::length(source, self.snippets) > chars {
+            self.problem(field, Rule::TooLarge, format!("it is longer than {chars} characters; shorten it"));
+        }
+        self.template(field, &blanked, form, &[UNSUBSCRIBE_URL], usize::MAX);
     }
 
     /// Checks a template that may read `extra` variables, which are texts, beside the usual ones, and is at most `chars` long.

@@ -2,9 +2,11 @@
 
 use super::{Effect, Failure, Kind, Next, Run};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId};
-use crate::sequence::template::Form;
+use crate::sequence::template::{self, Form};
 use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The variable that only e-mails have: the link by which the person unsubscribes.
 pub const UNSUBSCRIBE_URL: &str = "unsubscribe_url";
@@ -15,6 +17,9 @@ pub const UNSUBSCRIBE_URL: &str = "unsubscribe_url";
 pub struct Config {
     /// What is written.
     pub template: EmailTemplate,
+    /// The same in other languages, by BCP 47 tag (`zh`, `pt-BR`): who has such a locale gets it, everybody else the template.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub languages: BTreeMap<String, EmailTemplate>,
     /// The sender; without it, the one that the installation is configured with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Address>,
@@ -37,6 +42,83 @@ pub struct EmailTemplate {
     /// The HTML; without it, the e-mail is plain text alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
+}
+
+/// An e-mail as one person would get it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Letter {
+    /// The tag of the language that was chosen; none for the template that everybody else gets.
+    pub language: Option<String>,
+    /// The subject: one line.
+    pub subject: String,
+    /// The plain text.
+    pub text: String,
+    /// The HTML.
+    pub html: Option<String>,
+}
+
+impl EmailTemplate {
+    /// The parts that there are, each with its field and form.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, &str, Form)> {
+        let always = [("subject", self.subject.as_str(), Form::Line), ("text", self.text.as_str(), Form::Text)];
+        always.into_iter().chain(self.html.as_deref().map(|html| ("html", html, Form::Html)))
+    }
+
+    /// Changes each part.
+    pub(crate) fn map(&mut self, change: impl Fn(&str) -> String) {
+        self.subject = change(&self.subject);
+        self.text = change(&self.text);
+        self.html = self.html.as_deref().map(change);
+    }
+}
+
+impl Config {
+    /// Every template, each with the path of its field: the one for everybody, then those in other languages.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = (String, &EmailTemplate)> {
+        let others = self.languages.iter().map(|(tag, template)| (format!("languages.{tag}"), template));
+        std::iter::once(("template".to_owned(), &self.template)).chain(others)
+    }
+
+    /// The e-mail for a person with these data: in the language that is nearest to the person's locale.
+    pub fn compose(&self, data: &Value) -> Result<Letter, template::Refusal> {
+        let locale = data.pointer("/contact/locale").and_then(Value::as_str);
+        let language = locale.and_then(|locale| nearest_language(&self.languages, locale));
+        let template = language.map_or(&self.template, |(_, template)| template);
+        let render = |source: &str, form| template::render(source, form, data);
+        Ok(Letter {
+            language: language.map(|(tag, _)| tag.to_owned()),
+            subject: render(&template.subject, Form::Line)?,
+            text: render(&template.text, Form::Text)?,
+            html: template.html.as_deref().map(|html| render(html, Form::Html)).transpose()?,
+        })
+    }
+}
+
+/// The value under the tag that is nearest to a locale: the locale itself, else it without its last part, and so on (RFC 4647,
+/// lookup). `zh_Hans_CN` finds `zh-Hans`, else `zh`.
+fn nearest_language<'a, T>(languages: &'a BTreeMap<String, T>, locale: &str) -> Option<(&'a str, &'a T)> {
+    let locale = locale.replace('_', "-");
+    let mut range = locale.as_str();
+    loop {
+        if let Some((tag, found)) = languages.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(range)) {
+            return Some((tag, found));
+        }
+        range = range.rsplit_once('-')?.0;
+        // A part of one letter only introduces what was cut off behind it.
+        if let Some((before, "x" | "u" | "t")) = range.rsplit_once('-') {
+            range = before;
+        }
+    }
+}
+
+/// Whether a text has the form of a language tag: parts of 1 to 8 letters and digits, the first of 2 or 3 letters.
+fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let first = parts.next().unwrap_or_default();
+    (2..=3).contains(&first.len())
+        && first.bytes().all(|b| b.is_ascii_alphabetic())
+        && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && tag.len() <= 35
 }
 
 /// A mailbox: an address, and a name to show.
@@ -82,11 +164,19 @@ pub struct PlannedEmail {
 
 impl Kind for Config {
     fn check(&self, check: &mut Check<'_, '_>) {
-        let extra = [UNSUBSCRIBE_URL];
-        check.template("template.subject", &self.template.subject, Form::Line, &extra, 200);
-        check.template("template.text", &self.template.text, Form::Text, &extra, 60_000);
-        if let Some(html) = &self.template.html {
-            check.template("template.html", html, Form::Html, &extra, 60_000);
+        for (path, template) in self.templates() {
+            for (part, source, form) in template.parts() {
+                let chars = match form {
+                    Form::Line => 200,
+                    Form::Text => 60_000,
+                    Form::Html => 150_000,
+                };
+                check.letter(&format!("{path}.{part}"), source, form, chars);
+            }
+        }
+        for tag in self.languages.keys().filter(|tag| !is_language(tag)) {
+            let message = "a language is a tag such as zh, pt-BR or zh-Hant; write one of those";
+            check.problem(&format!("languages.{tag}"), Rule::Shape, message);
         }
         for (field, given) in [("from", &self.from), ("reply_to", &self.reply_to)] {
             let Some(given) = given else { continue };
@@ -103,7 +193,7 @@ impl Kind for Config {
 
     fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
         let enrollment = run.enrollment;
-        let html = self.template.html.as_ref().map(|html| run.render(html, Form::Html)).transpose()?;
+        let letter = self.compose(run.context.data)?;
         let email = PlannedEmail {
             enrollment: enrollment.id,
             step: run.step.id.clone(),
@@ -111,9 +201,9 @@ impl Kind for Config {
             contact: enrollment.contact,
             lead: enrollment.lead,
             account: enrollment.account,
-            subject: run.render(&self.template.subject, Form::Line)?,
-            text: run.render(&self.template.text, Form::Text)?,
-            html,
+            subject: letter.subject,
+            text: letter.text,
+            html: letter.html,
             from: self.from.clone(),
             reply_to: self.reply_to.clone(),
             transactional: self.transactional,
@@ -128,4 +218,41 @@ fn is_address(text: &str) -> bool {
         !local.is_empty() && host.contains('.') && !host.contains('@') && !host.starts_with('.') && !host.ends_with('.')
     }) && !text.contains(odd)
         && text.len() <= 254
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn template(word: &str) -> EmailTemplate {
+        EmailTemplate { subject: word.to_owned(), text: format!("{word} {{{{ contact.name }}}}"), html: None }
+    }
+
+    #[test]
+    fn everybody_gets_the_language_that_is_nearest_to_theirs() {
+        let languages = [("zh", "你好"), ("zh-Hant", "您好"), ("pt-BR", "Oi")];
+        let languages = languages.map(|(tag, word)| (tag.to_owned(), template(word))).into();
+        let config =
+            Config { template: template("Hello"), languages, from: None, reply_to: None, transactional: false };
+        for (locale, language, subject) in [
+            ("zh-CN", Some("zh"), "你好"),
+            ("zh_Hant_TW", Some("zh-Hant"), "您好"),
+            ("ZH-hant", Some("zh-Hant"), "您好"),
+            ("pt-br-x-private", Some("pt-BR"), "Oi"),
+            ("pt", None, "Hello"),
+            ("de", None, "Hello"),
+            ("", None, "Hello"),
+            ("-", None, "Hello"),
+        ] {
+            let letter = config.compose(&json!({"contact": {"name": "Sam", "locale": locale}})).unwrap();
+            assert_eq!((letter.language.as_deref(), letter.subject.as_str()), (language, subject), "{locale}");
+            assert_eq!(letter.text, format!("{subject} Sam"));
+        }
+        let letter = config.compose(&json!({"contact": {"name": "Sam", "locale": null}})).unwrap();
+        assert_eq!(letter.language, None);
+        for (tag, is) in [("zh", true), ("zh-Hant-TW", true), ("chinese", false), ("zh_CN", false), ("z", false)] {
+            assert_eq!(is_language(tag), is, "{tag}");
+        }
+    }
 }

@@ -1,0 +1,52 @@
+//! An e-mail of a sequence as one real person would get it. Nothing is stored or sent.
+
+use super::subject::Subject;
+use crate::{App, AppError, Result};
+use tandem_domain::id::{ContactId, LeadId};
+use tandem_domain::sequence::steps::StepKind;
+use tandem_domain::sequence::steps::send_email::Letter;
+use tandem_domain::sequence::{Problem, validate};
+
+impl App {
+    /// The e-mail of the step `step` of a definition (YAML or JSON) for a contact, and for a lead where one is named; or
+    /// everything that is wrong with the definition.
+    ///
+    /// Refused are a step that there is not, one that sends no e-mail (`SEQUENCE_STEP_UNKNOWN`), and a template that has no
+    /// value for this person (`TEMPLATE_UNDEFINED`, `TEMPLATE_FAILED`).
+    pub async fn sequence_preview(
+        &self,
+        source: &str,
+        step: &str,
+        contact: ContactId,
+        lead: Option<LeadId>,
+    ) -> Result<std::result::Result<Letter, Vec<Problem>>> {
+        let definition = match validate::read(source) {
+            Ok(definition) => definition,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let email = match definition.step(step).map(|(_, step)| &step.kind) {
+            Some(StepKind::SendEmail(email)) => email,
+            found => {
+                let what = if found.is_some() { "sends no e-mail" } else { "is not in the definition" };
+                let message = format!("the step `{step}` {what}; name one of the kind send_email");
+                return Err(AppError::refused("SEQUENCE_STEP_UNKNOWN", message, Some("step")));
+            }
+        };
+        // It is only read, and given up afterwards.
+        let tx = self.store.begin(None).await?;
+        let subject = Subject::load(&tx, contact, lead).await?;
+        if subject.lead.as_ref().is_some_and(|lead| lead.contact != contact) {
+            let message = "the lead belongs to another contact; leave it out, or name the lead of this one";
+            return Err(AppError::refused("ENROLLMENT_CONTACT_DIFFERS", message, Some("leadId")));
+        }
+        let now = self.env.now();
+        let mut data = subject.data(&self.env, None, now);
+        drop(tx);
+        data["enrollment"] = serde_json::json!({
+            "id": contact, "rule": format!("{}@0", definition.header.key), "step": step, "visit": 0,
+            "started_at": now.to_rfc3339(), "vars": {},
+        });
+        let letter = email.compose(&data);
+        Ok(Ok(letter.map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some("step")))?))
+    }
+}

@@ -1,0 +1,292 @@
+//! Advice on the e-mails of a definition that breaks no rule: what would go wrong for some of those who get them.
+//!
+//! Each template is filled for a person of whom next to nothing is known, and for one of whom everything is.
+
+use super::definition::SubjectKind;
+use super::simulation::sample;
+use super::snippets;
+use super::steps::StepKind;
+use super::steps::send_email::{self, UNSUBSCRIBE_URL};
+use super::template::{self, Form};
+use super::validate::{self, Problem, Problems, Rule};
+use regex::Regex;
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+use url::Url;
+
+/// What Gmail shows of an e-mail before it cuts it off, in bytes of HTML.
+pub const CLIPPED_AT: usize = 102 * 1024;
+/// The most advice on one template.
+const MOST: usize = 20;
+
+/// Advice on a definition, in the order of the document. One that breaks rules gets none: [`validate::read`] says which.
+pub fn advice(source: &str) -> Vec<Problem> {
+    validate::look(source, |definition, problems| {
+        let whole = snippets::put_in(definition.clone());
+        for (at, (step, written)) in whole.steps.iter().zip(&definition.steps).enumerate() {
+            let (StepKind::SendEmail(email), StepKind::SendEmail(written)) = (&step.kind, &written.kind) else {
+                continue;
+            };
+            look_at(&format!("steps[{at}]"), email, written, definition.header.subject, problems);
+        }
+    })
+    .err()
+    .unwrap_or_default()
+    .into_iter()
+    .filter(|problem| problem.rule.is_advice())
+    .collect()
+}
+
+fn look_at(
+    path: &str,
+    email: &send_email::Config,
+    written: &send_email::Config,
+    subject: SubjectKind,
+    problems: &mut Problems<'_>,
+) {
+    for ((place, template), (_, written)) in email.templates().zip(written.templates()) {
+        let place = format!("{path}.{place}");
+        let mut names_the_way_out = email.transactional;
+        for ((part, source, form), (_, written, _)) in template.parts().zip(written.parts()) {
+            let place = format!("{place}.{part}");
+            names_the_way_out |= source.contains(UNSUBSCRIBE_URL);
+            for variable in without_fallback(source, form, subject) {
+                let message = format!(
+                    "not everybody has `{variable}`, and for the others the run fails here; write \
+                     `{{{{ {variable} | default(\"...\") }}}}`, or put `{{% if {variable} is defined %}}` around it"
+                );
+                let at = written.find(&variable).unwrap_or(0);
+                problems.add_inside(place.clone(), written, at, Rule::TemplateNoFallback, message);
+            }
+            let Ok(filled) = template::render(source, form, &everything()) else { continue };
+            for (link, why) in broken_links(&filled, form) {
+                let at = written.find(&link).unwrap_or(0);
+                let message = format!("the link `{link}` {why}");
+                problems.add_inside(place.clone(), written, at, Rule::TemplateLinkBroken, message);
+            }
+            if form == Form::Html && filled.len() > CLIPPED_AT {
+                let message = format!(
+                    "it has {} kB, and mail programs cut off what is beyond 102 kB, the link to unsubscribe with it; shorten it",
+                    filled.len() / 1024
+                );
+                problems.add_inside(place, written, 0, Rule::TemplateClipped, message);
+            }
+        }
+        if !names_the_way_out {
+            let message = "nobody can unsubscribe in it; write `{{ unsubscribe_url }}` into the text and the HTML, or \
+                           `transactional: true` where the person waits for it";
+            problems.add_inside(place, "", 0, Rule::TemplateNoUnsubscribe, message.to_owned());
+        }
+    }
+}
+
+/// A person of whom only the address is known, and whose lead only came in, where leads run through the sequence.
+fn next_to_nothing(subject: SubjectKind) -> Value {
+    let lead = (subject == SubjectKind::Lead).then(|| {
+        json!({
+            "id": "-", "stage": "NURTURING", "source": "-", "priority": 50, "received_at": "-", "tags": [], "custom": {},
+        })
+    });
+    let known = sample();
+    json!({
+        "contact": {
+            "id": "-", "email": "sam@example.com", "consent": "GRANTED", "source": "-", "tags": [], "custom": {},
+        },
+        "account": null,
+        "lead": lead,
+        "sender": known["sender"],
+        "unsubscribe_url": known["unsubscribe_url"],
+        "enrollment": { "id": "-", "rule": "-", "step": "-", "visit": 0, "started_at": "-", "vars": {} },
+        "now": "2026-03-02T09:00:00+00:00",
+    })
+}
+
+/// A person of whom everything is known.
+fn everything() -> Value {
+    let mut data = sample();
+    data["enrollment"] = next_to_nothing(SubjectKind::Contact)["enrollment"].clone();
+    data["now"] = json!("2026-03-02T09:00:00+00:00");
+    for part in ["contact", "account", "lead"] {
+        for value in data[part].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+            if value.is_null() {
+                *value = json!("something");
+            }
+        }
+    }
+    data
+}
+
+/// The variables that a template needs and that not everybody has, as they are written.
+fn without_fallback(source: &str, form: Form, subject: SubjectKind) -> Vec<String> {
+    let mut data = next_to_nothing(subject);
+    let mut found: Vec<String> = Vec::new();
+    while found.len() < MOST {
+        let Err(template::Refusal::Undefined { variable, .. }) = template::render(source, form, &data) else { break };
+        // With a value for it, the next one is found.
+        if found.contains(&variable) || !give(&mut data, &variable) {
+            found.push(variable);
+            break;
+        }
+        found.push(variable);
+    }
+    found.dedup();
+    found
+}
+
+/// Gives a variable a value; false where it is not written as names with dots between them.
+fn give(data: &mut Value, variable: &str) -> bool {
+    let mut place = data;
+    for name in variable.split('.') {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return false;
+        }
+        if !place.is_object() {
+            *place = json!({});
+        }
+        place = &mut place[name];
+    }
+    *place = json!("something");
+    true
+}
+
+/// The links of a filled template that lead nowhere, each with why.
+fn broken_links(filled: &str, form: Form) -> Vec<(String, &'static str)> {
+    static HREF: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"(?i)\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"#).ok());
+    static BARE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\bhttps?:/*[^\s<>"')]*"#).ok());
+    let links = match form {
+        Form::Html => &HREF,
+        Form::Text | Form::Line => &BARE,
+    };
+    let Some(links) = &**links else { return Vec::new() };
+    let mut found: Vec<(String, &str)> = Vec::new();
+    for link in links.captures_iter(filled) {
+        let written = (1..4).find_map(|group| link.get(group)).or_else(|| link.get(0)).map_or("", |text| text.as_str());
+        let meant = html_escape::decode_html_entities(written);
+        if let Some(why) = why_broken(&meant) {
+            found.push((meant.chars().take(200).collect(), why));
+        }
+    }
+    found.dedup();
+    found.truncate(MOST);
+    found
+}
+
+fn why_broken(link: &str) -> Option<&'static str> {
+    let link = link.trim();
+    if link.is_empty() || link.starts_with('#') {
+        return Some("leads nowhere; give it an address, or take it out");
+    }
+    let Ok(url) = Url::parse(link) else {
+        return Some("is no whole address; begin it with https://");
+    };
+    match url.scheme() {
+        "https" | "http" => {
+            let host = url.host_str().unwrap_or_default();
+            let real = matches!(url.host(), Some(url::Host::Domain(_))) && host.contains('.') && !host.ends_with('.');
+            if !real {
+                return Some("names no host that others reach; write its domain");
+            }
+            (url.scheme() == "http").then_some("is not encrypted, and mail programs warn of it; write https://")
+        }
+        "mailto" => (!url.path().contains('@')).then_some("names no mailbox; write mailto:name@example.com"),
+        "tel" | "sms" => None,
+        _ => Some("is of a kind that mail programs do not open; write https://"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(source: &str) -> Vec<(String, &'static str, usize)> {
+        advice(source).into_iter().map(|one| (one.path, one.rule.as_str(), one.line.unwrap_or(0))).collect()
+    }
+
+    const HEAD: &str =
+        "key: a\nname: A\nsubject: contact\nsteps:\n  - id: hello\n    kind: send_email\n    template:\n";
+
+    fn email(rest: &str) -> String {
+        format!("{HEAD}{rest}\n  - {{ id: done, kind: end }}\n")
+    }
+
+    #[test]
+    fn what_is_well_made_gets_no_advice() {
+        let source = email(
+            "      subject: \"Hello {{ contact.first_name | default('there') }}\"\n      text: |\n        {% if account is defined %}{{ account.name }}{% endif %} https://example.com/a?b=1\n        {{ unsubscribe_url }}\n      html: '<a href=\"https://example.com/?a=1&amp;b=2\">x</a> <a href=\"mailto:a@example.com\">y</a> <a href=\"{{ unsubscribe_url }}\">z</a>'",
+        );
+        assert_eq!(said(&source), []);
+    }
+
+    #[test]
+    fn what_not_everybody_has_needs_a_word_for_the_others() {
+        let source = email(
+            "      subject: \"Hello {{ contact.first_name }}\"\n      text: |\n        {{ account.name }} and\n        {{ contact.title }} {{ contact.email }} {{ contact.custom.size }}\n        {{ unsubscribe_url }}",
+        );
+        let path = |part: &str| format!("steps[0].template.{part}");
+        assert_eq!(
+            said(&source),
+            [
+                (path("subject"), "TEMPLATE_NO_FALLBACK", 8),
+                (path("text"), "TEMPLATE_NO_FALLBACK", 10),
+                (path("text"), "TEMPLATE_NO_FALLBACK", 11),
+                (path("text"), "TEMPLATE_NO_FALLBACK", 11),
+            ]
+        );
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_named() {
+        for (link, broken) in [
+            ("https://example.com", false),
+            ("https://example.com/{{ contact.id }}", false),
+            ("tel:+4930123456", false),
+            ("", true),
+            ("#", true),
+            ("example.com", true),
+            ("http://example.com", true),
+            ("https://localhost/a", true),
+            ("https://10.0.0.1/", true),
+            ("javascript:alert(1)", true),
+            ("mailto:nobody", true),
+        ] {
+            let html = format!(
+                "      subject: a\n      text: '{{{{ unsubscribe_url }}}}'\n      html: '<a href=\"{link}\">x</a>'"
+            );
+            let found = said(&email(&html));
+            assert_eq!(found.iter().any(|(_, rule, _)| *rule == "TEMPLATE_LINK_BROKEN"), broken, "{link}: {found:?}");
+        }
+        let text = email("      subject: a\n      text: 'See http://example.com/a, {{ unsubscribe_url }}'");
+        assert_eq!(said(&text), [("steps[0].template.text".to_owned(), "TEMPLATE_LINK_BROKEN", 9)]);
+    }
+
+    #[test]
+    fn an_email_that_is_cut_off_and_one_without_a_way_out_are_named() {
+        let large = format!("      subject: a\n      text: b\n      html: '<p>{}</p>'", "x".repeat(110_000));
+        let path = |part: &str| format!("steps[0].template{part}");
+        assert_eq!(
+            said(&email(&large)),
+            [(path(""), "TEMPLATE_NO_UNSUBSCRIBE", 8), (path(".html"), "TEMPLATE_CLIPPED", 10)]
+        );
+        let awaited = email("      subject: a\n      text: b\n    transactional: true");
+        assert_eq!(said(&awaited), []);
+    }
+
+    #[test]
+    fn snippets_and_languages_are_looked_at_where_they_are_used() {
+        let source = "key: a\nname: A\nsubject: contact\nsnippets:\n  signature: '{{ contact.title }} {{ unsubscribe_url }}'\n\
+            steps:\n  - id: hello\n    kind: send_email\n    template: { subject: a, text: '{% include \"signature\" %}' }\n    \
+            languages:\n      zh: { subject: '{{ contact.first_name }}', text: '{% include \"signature\" %}' }\n  - { id: done, kind: end }\n";
+        let places: Vec<String> = said(source).into_iter().map(|(path, _, _)| path).collect();
+        assert_eq!(places, ["steps[0].template.text", "steps[0].languages.zh.subject", "steps[0].languages.zh.text"]);
+        let definition = validate::read(source).unwrap();
+        let StepKind::SendEmail(email) = &definition.steps[0].kind else { panic!("an e-mail") };
+        assert_eq!(email.template.text, "{{ contact.title }} {{ unsubscribe_url }}");
+        assert!(definition.header.snippets.is_empty());
+    }
+
+    #[test]
+    fn a_definition_that_breaks_rules_gets_no_advice() {
+        assert_eq!(said("key: A"), []);
+    }
+}
