@@ -278,6 +278,6 @@ on_both_databases! {
         lost["opportunity"]["stage"] = json!("Closed Lost");
         lost["opportunity"]["modified"] = json!("2026-03-04T08:15:00Z");
         assert_eq!(example.deliver("5", &lost).await["state"], "FILTERED");
-        assert_eq!(example.told("change_request.proposed").await, 2);
+        assert_eq!(example.told("list.change_proposed").await, 2);
     }
 }
