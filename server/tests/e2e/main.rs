@@ -5,6 +5,7 @@
 mod clients;
 mod demo;
 mod fuzz;
+mod graphql_clients;
 mod outbound;
 mod process;
 mod sdks;
