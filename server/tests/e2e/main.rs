@@ -9,6 +9,7 @@ mod graphql_clients;
 mod outbound;
 mod process;
 mod sdks;
+mod signed_mail;
 mod standard_webhooks;
 mod subscriptions;
 mod traces;
