@@ -25,8 +25,8 @@ pub(super) enum NoDocument {
     /// Neither a text nor a hash was sent.
     #[error("`query` is missing")]
     Missing,
-    /// No trusted document has the hash.
-    #[error("PersistedQueryNotFound: no trusted document has this hash")]
+    /// No trusted document has the hash. Some clients know this by its code, others by this very word; both send the text then.
+    #[error("PersistedQueryNotFound")]
     Unknown,
     /// The text is not that of the hash that was sent with it.
     #[error("the hash is not the SHA-256 of `query`")]
@@ -101,9 +101,10 @@ impl Documents {
         Ok(Self { by_hash: Arc::new(by_hash), only })
     }
 
-    /// The document to execute, of what a request sent of text and hash.
+    /// The document to execute, of what a request sent of text and hash. Beside a hash an empty text is none: a client whose
+    /// type of a request always has one sends that.
     pub(super) fn choose(&self, query: Option<String>, hash: Option<&str>) -> Result<String, NoDocument> {
-        match (query, hash) {
+        match (query.filter(|query| hash.is_none() || !query.is_empty()), hash) {
             (None, None) => Err(NoDocument::Missing),
             (None, Some(hash)) => {
                 self.by_hash.get(&bare(hash).to_ascii_lowercase()).cloned().ok_or(NoDocument::Unknown)
@@ -150,6 +151,8 @@ mod tests {
         assert_eq!(documents.choose(text.clone(), Some(&hash)), Ok(TEXT.to_owned()));
         assert_eq!(documents.choose(text, Some("00")), Err(NoDocument::Mismatch));
         assert_eq!(documents.choose(None, Some("00")), Err(NoDocument::Unknown));
+        assert_eq!(documents.choose(Some(String::new()), Some(&hash)), Ok(TEXT.to_owned()));
+        assert_eq!(documents.choose(Some(String::new()), None), Ok(String::new()));
         assert_eq!(documents.choose(None, None), Err(NoDocument::Missing));
         assert_eq!(documents.choose(Some("{ other }".to_owned()), None), Ok("{ other }".to_owned()));
     }

@@ -17,6 +17,11 @@ pub fn folder() -> PathBuf {
 /// Nothing a script does takes this long, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// A path as a client is told it.
+pub fn text_of(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 /// Runs a program in the clients' folder to its end.
 async fn run(program: &str, arguments: &[&str]) -> Output {
     ended(Command::new(program).args(arguments), PATIENCE).await

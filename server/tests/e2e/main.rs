@@ -5,9 +5,12 @@
 mod clients;
 mod demo;
 mod fuzz;
+mod graphql_clients;
 mod outbound;
 mod process;
 mod sdks;
+mod signed_mail;
+mod standard_webhooks;
 mod subscriptions;
 mod traces;
 mod webhooks;

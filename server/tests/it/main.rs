@@ -18,5 +18,6 @@ mod statements;
 mod subscriptions;
 mod tracking;
 mod unsubscribe;
+mod webhook_examples;
 mod webhooks;
 mod websocket;

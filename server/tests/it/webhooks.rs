@@ -245,7 +245,7 @@ on_both_databases! {
         assert_eq!(outcomes, ["UNCHANGED", "UNCHANGED"]);
     }
 
-    async fn the_examples_of_the_guide_do_what_they_say(world: World) {
+    async fn the_examples_of_the_guide_are_tried_where_what_they_need_is_not_there(world: World) {
         let hook = Hook::over(world, "BEARER").await;
         let (machine, _) = hook.server.token("forms", Role::Integration, None).await;
         let mut done = Vec::new();

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from random import Random
 
 import graphql
@@ -34,15 +34,18 @@ ACCEPTS = {None: JSON, "*/*": JSON, JSON: JSON, GRAPHQL: GRAPHQL, f"{JSON};q=0.5
 
 
 class Fuzz:
-    def __init__(self, url, tokens, cases, seed):
-        self.url, self.tokens, self.cases, self.seed = url, tokens, cases, seed
+    def __init__(self, url, tokens, cases, others, seed):
+        self.url, self.tokens, self.seed = url, tokens, seed
+        self.cases, self.others = cases + others, others
         self.session = requests.Session()
         self.loaded = schemathesis.graphql.from_url(url, headers={"Authorization": f"Bearer {tokens[0]}"})
         self.schema = self.loaded.client_schema
         know_scalars(self.schema)
         self.seen = Seen()
         self.done, self.slowest, self.failures = 0, (0, ""), {}
-        self.outcomes, self.codes, self.reached, self.succeeded = Counter(), Counter(), Counter(), Counter()
+        # Of whose token the case is that is under way, and what became of the cases of each.
+        self.whose, self.sent, self.outcomes = "administrator", Counter(), defaultdict(Counter)
+        self.codes, self.reached, self.succeeded = Counter(), Counter(), Counter()
 
     def run(self):
         began = time.monotonic()
@@ -66,9 +69,9 @@ class Fuzz:
                 self.operation(operation, turn, -(-(self.cases - self.done) // left))
         labels = {one.label for one in operations}
         return {
-            "cases": self.done,
+            "cases": self.sent,
             "seconds": round(time.monotonic() - began),
-            "outcomes": dict(self.outcomes.most_common()),
+            "outcomes": {whose: dict(found.most_common()) for whose, found in self.outcomes.items()},
             "userErrors": dict(self.codes.most_common()),
             "neverReached": sorted(labels - set(self.reached)),
             "neverDone": sorted(labels - set(self.succeeded)),
@@ -92,19 +95,26 @@ class Fuzz:
                 limits = hypothesis.settings(max_examples=wanted - self.done, phases=[Phase.generate], **quiet)
                 hypothesis.seed(f"{self.seed} {operation.label} {turn} {again}")(limits(test))()
 
+    def token(self, random):
+        """Whose token the next case has: those of others lie evenly between the administrator's."""
+        to_others = [at * self.others // self.cases for at in (self.done, self.done + 1)]
+        self.whose = "administrator" if to_others[0] == to_others[1] else "others"
+        self.sent[self.whose] += 1
+        return self.tokens[0] if self.whose == "administrator" else random.choice(self.tokens[1:])
+
     def case(self, case, random):
+        token = self.token(random)
         self.done += 1
         label, positive = case.operation.label, case.meta.generation.mode.is_positive
         query, variables = case.body, {}
         if positive and random.random() < 0.86:
             query, variables = Enliven(self.schema, self.seen, random).document(graphql.parse(case.body))
-        token = self.tokens[0] if random.random() < 0.5 else random.choice(self.tokens)
         accept = random.choice(list(ACCEPTS))
         by_get = not query.startswith("mutation") and len(query) < 2_000 > len(json.dumps(variables))
         try:
             response = self.send(query, variables, token, accept, by_get and random.random() < 0.2)
         except requests.RequestException as error:
-            self.outcomes["no answer"] += 1
+            self.outcomes[self.whose]["no answer"] += 1
             return self.fail("no answer", label, query, variables, None, type(error).__name__)
         self.slowest = max(self.slowest, (round(response.elapsed.total_seconds(), 2), label))
         self.hold(query, variables, response, ACCEPTS[accept], label)
@@ -221,7 +231,7 @@ class Fuzz:
             raise Wrong("the answer is not JSON") from None
         errors, executed = answer.get("errors", []), "data" in answer
         if label != "beside":
-            self.outcomes.update([error.get("extensions", {}).get("code") for error in errors[:1]])
+            self.outcomes[self.whose].update([error.get("extensions", {}).get("code") for error in errors[:1]])
         if response.status_code >= 500:
             raise Wrong(f"the status is {response.status_code}")
         if response.status_code != (200 if executed or media == JSON else 400):
@@ -255,7 +265,7 @@ class Fuzz:
         if label != "beside":
             self.reached[label] += 1
             if not errors:
-                self.outcomes["userErrors" if shape.user_errors else "done"] += 1
+                self.outcomes[self.whose]["userErrors" if shape.user_errors else "done"] += 1
                 self.succeeded.update([label] if not shape.user_errors else [])
                 self.codes.update(shape.user_errors)
 
