@@ -226,6 +226,14 @@ impl Settings {
             );
             return Err(ConfigError::invalid("jobs.attempt_seconds", why));
         }
+        let longest = self.imap.longest_look_seconds();
+        if !self.imap.host.is_empty() && u64::from(self.jobs.attempt_seconds.get()) <= longest {
+            let why = format!(
+                "must be longer than the {longest} s that a look into the mailbox may take by \
+                 imap.connect_timeout_seconds and imap.command_timeout_seconds: one that is cut off is begun again"
+            );
+            return Err(ConfigError::invalid("jobs.attempt_seconds", why));
+        }
         if self.smtp.dkim_selector.is_empty() != self.smtp.dkim_key.is_empty() {
             return Err(ConfigError::invalid("smtp.dkim_selector", "and smtp.dkim_key are set together or not at all"));
         }

@@ -150,6 +150,14 @@ pub struct Imap {
     pub command_timeout_seconds: NonZeroU64,
 }
 
+impl Imap {
+    /// The longest that one look into the mailbox may take, in seconds.
+    pub(super) fn longest_look_seconds(&self) -> u64 {
+        let commands = u64::from(tandem_connectors::imap::COMMANDS_OF_A_LOOK);
+        self.connect_timeout_seconds.get() + commands * self.command_timeout_seconds.get()
+    }
+}
+
 /// How the connection to the mailbox is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

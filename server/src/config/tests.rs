@@ -130,6 +130,18 @@ fn an_attempt_is_longer_than_an_email_may_take() {
 }
 
 #[test]
+fn an_attempt_is_longer_than_a_look_into_the_mailbox() {
+    let with = |command: u32| {
+        let imap = format!("host = \"mail.example\"\nuser = \"answers\"\ncommand_timeout_seconds = {command}\n");
+        from_file(&format!("[imap]\n{imap}[jobs]\nattempt_seconds = 900\n"))
+    };
+    let message = with(300).unwrap_err().to_string();
+    assert!(message.starts_with("the setting `jobs.attempt_seconds` must be longer than the 3015 s"), "{message}");
+    assert!(with(88).is_ok() && with(89).is_err());
+    assert!(from_file("[imap]\ncommand_timeout_seconds = 300\n").is_ok(), "there is no mailbox");
+}
+
+#[test]
 fn a_secret_is_read_from_its_file_and_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("password");

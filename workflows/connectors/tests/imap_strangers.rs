@@ -351,6 +351,41 @@ async fn one_message_that_is_refused_holds_up_no_other() {
     assert_eq!((look.cursor.uid, look.more), (9, false));
 }
 
+/// A message that is refused whenever it is asked for, alone with an older one.
+const ALONE: [(&str, &str); 3] = [
+    ("UID SEARCH", "* SEARCH 9\r\n{tag} OK\r\n"),
+    ("UID FETCH 9 ", "{tag} NO cannot convert\r\n"),
+    ("FETCH 1 ", "* 1 FETCH (UID 3 BODY[]<0> {1}\r\nx)\r\n{tag} OK\r\n"),
+];
+
+#[tokio::test]
+async fn a_message_that_is_refused_alone_is_passed_over_where_the_server_gives_others() {
+    const LASTING: Answers = &ALONE;
+    let fake = Fake::but(LASTING).await;
+    let look = ImapInbox::new(fake.settings()).unwrap().look(None, LONG_AGO, 100).await.unwrap();
+    assert!(look.messages.is_empty() && !look.more && look.cursor.uid == 9, "{look:?}");
+    // It may be given another time; nor is any other given.
+    const PASSING: Answers = &[ALONE[0], ("UID FETCH 9 ", "{tag} NO [UNAVAILABLE] later\r\n"), ALONE[2]];
+    const NO_OTHER: Answers =
+        &[ALONE[0], ALONE[1], ("FETCH 1 ", "* 1 FETCH (UID 9 BODY[]<0> {1}\r\nx)\r\n{tag} OK\r\n")];
+    const NONE: Answers = &[ALONE[0], ALONE[1], ("FETCH 1 ", "{tag} NO cannot convert\r\n")];
+    for answers in [PASSING, NO_OTHER, NONE] {
+        let error = Fake::but(answers).await.refusal().await;
+        assert!(matches!(error, ImapError::Protocol(_)) && sentence(&error).contains("messages 9"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_may_be_given_another_time_is_not_passed_over() {
+    let fake = Fake::but(&[
+        ("UID SEARCH", "* SEARCH 8 9\r\n{tag} OK\r\n"),
+        ("UID FETCH 8,9 ", "{tag} NO [LIMIT] too much\r\n"),
+        ("UID FETCH 9 ", "{tag} NO [limit] too much\r\n"),
+    ])
+    .await;
+    assert!(sentence(&fake.refusal().await).contains("too much"));
+}
+
 /// The second command for messages is answered by hanging up.
 const MANY: Answers = &[
     ("UID SEARCH", "* SEARCH 20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 4\r\n{tag} OK\r\n"),

@@ -14,9 +14,11 @@
 //! that died or lost its lease: nobody can tell whether it went out, so it becomes UNKNOWN.
 
 mod delivery;
+mod holding;
 mod refusal;
 
 pub use delivery::Delivery;
+pub use holding::{GIVE_UP_AFTER, HeldFor, Patience};
 pub use refusal::Refusal;
 
 use crate::codes;
@@ -156,6 +158,12 @@ pub struct Email {
     pub begun_at: Option<DateTime<Utc>>,
     /// When it came to its present end.
     pub settled_at: Option<DateTime<Utc>>,
+    /// What it waits for, where the last look found that it had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<HeldFor>,
+    /// From when on its five days count, where that is not when it was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Patience>,
 }
 
 /// What to send to whom.
@@ -353,13 +361,16 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         planned_at: now,
         begun_at: None,
         settled_at: None,
+        held_for: None,
+        patience: None,
     };
     let fact = email.fact("email.planned").with("enrollment", email.enrollment).with("message_id", &email.message_id);
     Ok(deliver(Decision::new(email, fact), now))
 }
 
-/// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait for an hour while
-/// that is not known or its enrolment is paused: look at the state of the result.
+/// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait while that is not known, its
+/// enrolment is paused or its hours are closed: look at the state of the result. A look that finds it waiting for the same
+/// as before records nothing.
 ///
 /// After it, the state is SENDING and the one who began must send and then [`settle`].
 pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
@@ -369,17 +380,18 @@ pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<
     if let Some(obstacle) = known.obstacle() {
         return Ok(refuse(email, obstacle, now));
     }
+    let email = if known.enrollment == Gate::Held { email } else { email.after_pause(now) };
     match (known.standing, known.enrollment) {
-        (Standing::Unknown, _) => return Ok(hold(email, now)),
-        (_, Gate::Held) => return Ok(hold_for_pause(email, known.held_until, now)),
+        (Standing::Unknown, _) => return Ok(holding::for_consent(email, now)),
+        (_, Gate::Held) => return Ok(holding::for_pause(email, known.held_until, now)),
         _ => {}
     }
     // It was planned within its hours; whatever held it up since, it does not go out at night.
     if let Some(opens) = email.hours.as_ref().and_then(|hours| hours.opens(now)) {
-        let fact = email.fact("email.held").with("again_at", opens);
-        return Ok(deliver(Decision::new(email, fact), opens));
+        return Ok(holding::for_hours(email, opens));
     }
-    let begun = Email { attempts: email.attempts.saturating_add(1), begun_at: Some(now), settled_at: None, ..email };
+    let attempts = email.attempts.saturating_add(1);
+    let begun = Email { attempts, begun_at: Some(now), settled_at: None, held_for: None, ..email };
     Ok(begun.turn(EmailState::Sending, "email.begun"))
 }
 
@@ -388,30 +400,6 @@ fn refuse(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Emai
         Email { obstacle: Some(obstacle), settled_at: Some(now), ..email }.turn(EmailState::Refused, "email.refused");
     decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
     decision
-}
-
-/// Lets an e-mail wait until the consent is known, for five days.
-fn hold(email: Email, now: DateTime<Utc>) -> Decision<Email> {
-    if now - email.planned_at >= GIVE_UP_AFTER {
-        return refuse(email, Obstacle::ConsentUnknown, now);
-    }
-    let again = now + TimeDelta::hours(1);
-    let fact = email.fact("email.held").with("again_at", again);
-    deliver(Decision::new(email, fact), again)
-}
-
-/// How often it is looked whether somebody has ended a pause that ends by itself, and one that does not.
-const PAUSE_LOOKS: (TimeDelta, TimeDelta) = (TimeDelta::hours(6), TimeDelta::hours(1));
-
-/// Lets an e-mail wait as long as its enrolment pauses. The five days begin after it: one that was given up meanwhile would be a
-/// step left out.
-fn hold_for_pause(email: Email, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Decision<Email> {
-    let again = match until.filter(|until| *until > now) {
-        Some(until) => until.min(now + PAUSE_LOOKS.0),
-        None => now + PAUSE_LOOKS.1,
-    };
-    let fact = email.fact("email.held").with("again_at", again);
-    deliver(Decision::new(Email { planned_at: now, ..email }, fact), again)
 }
 
 /// Plans the delivery. Limits per key of its queue are per domain of the recipient: what a mail provider counts.
@@ -423,9 +411,6 @@ fn deliver(decision: Decision<Email>, due: DateTime<Utc>) -> Decision<Email> {
         _ => decision.plan(job, due),
     }
 }
-
-/// How long a mail server's "later" or silence is put up with (RFC 5321, 4.5.4.1: at least four to five days).
-pub const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(5);
 
 /// How long to wait after the `attempt`-th try (from 1). The first waits are short for the sake of greylisting, and
 /// shorter still where our own mail server could not be reached.
@@ -446,7 +431,7 @@ pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc
     if !open || email.attempts != attempt {
         return Err(Refusal::NotSending { state: email.state, attempt: email.attempts });
     }
-    let late = now - email.planned_at >= GIVE_UP_AFTER;
+    let late = email.is_late(now);
     let with = |email: Email, error: Option<&str>| Email {
         error: error.map(|text| text.chars().take(1000).collect()),
         settled_at: Some(now),
@@ -539,7 +524,7 @@ pub fn resolve(email: Email, resolution: Resolution, now: DateTime<Utc>) -> Resu
         Resolution::Sent => Email { settled_at: Some(now), ..email }.turn(EmailState::Sent, "email.resolved"),
         Resolution::Resend => {
             // The five days begin again: the person asked for it now.
-            let again = Email { settled_at: None, planned_at: now, ..email };
+            let again = Email { settled_at: None, planned_at: now, patience: None, ..email };
             deliver(again.turn(EmailState::Planned, "email.resolved"), now)
         }
     };

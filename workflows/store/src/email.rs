@@ -2,7 +2,7 @@
 
 use crate::page::{Page, PageOf};
 use crate::stored::stored;
-use crate::{Result, Store, ms};
+use crate::{Result, Store, Tx, ms};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::BTreeMap;
 use tandem_domain::email::{Email, EmailState};
@@ -30,6 +30,18 @@ pub struct EmailFilter {
     pub lead: Option<LeadId>,
     /// Planned by this enrolment.
     pub enrollment: Option<EnrollmentId>,
+}
+
+impl Tx {
+    /// The e-mail that an enrolment planned under a visit. It is read without a lock.
+    pub async fn email_planned_by(&self, enrollment: EnrollmentId, visit: u32) -> Result<Option<Email>> {
+        let Ok(visit) = i32::try_from(visit) else { return Ok(None) };
+        let query = row::Entity::find()
+            .filter(row::Column::EnrollmentId.eq(Uuid::from(enrollment)))
+            .filter(row::Column::Visit.eq(visit))
+            .limit(1);
+        Ok(self.read(query).await?.pop())
+    }
 }
 
 impl Store {

@@ -9,6 +9,9 @@ use tandem_domain::id::{ContactId, EmailId};
 use tandem_domain::received::{ReceivedEmail, ReceivedKind, ReceivedState};
 use uuid::Uuid;
 
+/// How many answers of a person and of the machine that answers for it are looked at.
+const ANSWERS: u64 = 20;
+
 stored!(ReceivedEmail, "ReceivedEmail", "received_email", |received| {
     known_by: String = received.known_by.clone(),
     email_id: Option<Uuid> = received.email.map(Into::into),
@@ -39,14 +42,17 @@ impl Tx {
 }
 
 impl Tx {
-    /// The newest e-mail of a person's machine that says that the person is away.
-    pub async fn last_absence_of(&self, contact: ContactId) -> Result<Option<ReceivedEmail>> {
+    /// What a person's machine said of absences since the person last wrote, the newest first; of the last twenty answers of
+    /// either.
+    pub async fn absences_of(&self, contact: ContactId) -> Result<Vec<ReceivedEmail>> {
+        let kinds = [ReceivedKind::OutOfOffice.as_str(), ReceivedKind::Reply.as_str()];
         let query = row::Entity::find()
             .filter(row::Column::ContactId.eq(Uuid::from(contact)))
-            .filter(row::Column::Kind.eq(ReceivedKind::OutOfOffice.as_str()))
+            .filter(row::Column::Kind.is_in(kinds))
             .order_by_desc(row::Column::Id)
-            .limit(1);
-        Ok(self.read(query).await?.pop())
+            .limit(ANSWERS);
+        let answers: Vec<ReceivedEmail> = self.read(query).await?;
+        Ok(answers.into_iter().take_while(|answer| answer.kind == ReceivedKind::OutOfOffice).collect())
     }
 }
 

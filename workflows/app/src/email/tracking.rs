@@ -164,6 +164,8 @@ mod tests {
             planned_at: at,
             begun_at: None,
             settled_at: None,
+            held_for: None,
+            patience: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::email::commands::{followed, gone, lead_of_run, run_of};
 use crate::email::suppression::{leave_alone, take};
+use crate::received::absences_in_turn;
 use crate::sequence::{LetGo, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -236,11 +237,13 @@ impl Deed<'_> {
     }
 
     async fn away(&mut self, contact: ContactId, back_on: Option<NaiveDate>, arrived_at: DateTime<Utc>) -> Result<()> {
+        absences_in_turn(self.tx, contact).await?;
+        // A run that began after the answer had come is paused as well: the person is away now.
         let live = self.tx.live_enrollments_of(contact).await?;
         let found: Option<Contact> = self.tx.peek(contact).await?;
         let zone = found.and_then(|contact| contact.time_zone).unwrap_or(Tz::UTC);
         let Some(until) = received::goes_on_at(back_on, zone, arrived_at, self.now) else { return Ok(()) };
-        for run in live.into_iter().filter(|run| run.started_at <= arrived_at) {
+        for run in live {
             if let Some(paused) = enrollment::away(run, until, self.now) {
                 let run = self.take(paused);
                 self.made.applied.enrollments.push(run.id);
@@ -268,11 +271,15 @@ impl Deed<'_> {
         for person in people {
             live.extend(self.tx.live_enrollments_of(person).await?);
         }
-        // What was written before a run began is no answer to it.
-        for run in live.into_iter().filter(|run| run.started_at <= received.arrived_at) {
+        for run in live {
+            let answered = ours.is_some_and(|email| email.enrollment == Some(run.id));
+            // What was written before a run began is no answer to it. Who answers its e-mail wrote after it, whatever the
+            // mailbox's clock says.
+            if !answered && run.started_at > received.arrived_at {
+                continue;
+            }
             let version: Option<SequenceVersion> = self.tx.peek(run.version).await?;
             let rule = version.map(|version| version.definition.header.stop_on_reply).unwrap_or_default();
-            let answered = ours.is_some_and(|email| email.enrollment == Some(run.id));
             let ends = match rule {
                 StopOnReply::Any => true,
                 StopOnReply::Sequence => answered,
@@ -293,8 +300,7 @@ impl Deed<'_> {
     /// What the person did, for the record of what people did.
     async fn record(&mut self, received: &ReceivedEmail, ours: Option<&Email>, person: ContactId) -> Result<()> {
         let Some(contact) = self.tx.peek::<Contact>(person).await? else { return Ok(()) };
-        let subject = self.env.mail.links.hide(&received.reading.subject);
-        let subject = subject.chars().take(interaction::MAX_NAME).collect::<String>();
+        let subject = interaction::name_of(&self.env.mail.links.hide(&received.reading.subject));
         let properties = json!({
             "receivedEmail": global("ReceivedEmail", received.id.into()),
             "email": ours.map(|email| global("Email", email.id.into())),
@@ -302,8 +308,8 @@ impl Deed<'_> {
         });
         let draft = Draft {
             kind: InteractionKind::EmailReply,
-            name: if subject.trim().is_empty() { "(no subject)".to_owned() } else { subject },
-            occurred_at: Some(received.arrived_at.min(self.now)),
+            name: if subject.is_empty() { "(no subject)".to_owned() } else { subject },
+            occurred_at: Some(received.arrived_at.max(DateTime::UNIX_EPOCH).min(self.now)),
             seconds: None,
             url: None,
             properties: properties.as_object().cloned().unwrap_or_default(),

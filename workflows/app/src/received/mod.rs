@@ -1,7 +1,7 @@
 //! E-mails that arrive: taken in once, by whichever way they come, and then applied by a job.
 //!
 //! Locks are taken in one order: the e-mail that arrived, the e-mail of ours, the enrolments, the contact, the leads, the
-//! names of suppressions.
+//! names of suppressions. An absence takes its person's turn before the enrolments, and locks nothing after them.
 
 mod applying;
 pub mod port;
@@ -9,12 +9,13 @@ pub mod port;
 pub use applying::{Outcome, ReceivedEmailApply};
 
 use crate::written::Written;
-use crate::{App, Call, Command, Env, Result};
+use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::TimeDelta;
 use serde::Serialize;
 use tandem_domain::decision::Decision;
+use tandem_domain::id::ContactId;
 use tandem_domain::received::{self, Brought, ReceivedEmail};
-use tandem_store::Tx;
+use tandem_store::{StoreError, Tx};
 
 /// How far back a mailbox is read at the first look: an answer to an older e-mail does not stop what is sent now.
 const FIRST_LOOK: TimeDelta = TimeDelta::days(5);
@@ -34,15 +35,22 @@ impl Command for EmailReceive {
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Written<ReceivedEmail>>> {
         let now = call.now(env);
-        let known_by = received::known_by(&self.brought.reading, &self.brought.brought_as);
+        let mut brought = self.brought.clone();
+        // The subject's is needed until the e-mail is applied. Without a Message-ID the text is what an e-mail is known by: so
+        // it is the text that is kept.
+        brought.reading.text = env.mail.links.hide(&brought.reading.text);
+        let known_by = received::known_by(&brought.reading, &brought.brought_as);
         if let Some(known) = tx.received_email_known_by(&known_by).await? {
             return Ok(Written::changed(known, None));
         }
-        let mut brought = self.brought.clone();
-        // The subject's is needed until the e-mail is applied.
-        brought.reading.text = env.mail.links.hide(&brought.reading.text);
-        Ok(Written::created(received::take(env.id(now), brought, now)))
+        Ok(Written::created(received::take(env.id(now), known_by, brought, now)))
     }
+}
+
+/// Makes absences of a person that are applied, and runs of the person that begin, go one after the other: no row stands for
+/// both.
+pub(crate) async fn absences_in_turn(tx: &Tx, contact: ContactId) -> Result<()> {
+    Ok(tx.take_turns("absence", &[contact.to_string()]).await?)
 }
 
 /// What a look into the mailbox came to.
@@ -74,8 +82,12 @@ impl App {
                 let reading = received::reading::read(&message.raw, message.arrived_at.unwrap_or(now));
                 let arrived_at = message.arrived_at;
                 let brought = Brought { reading, via: "imap".to_owned(), brought_as: name.clone(), arrived_at };
-                let written = self.run(&call.without_job(), EmailReceive { brought }).await?;
-                took += usize::from(written.outcome == crate::Outcome::Created);
+                match self.run(&call.without_job(), EmailReceive { brought }).await {
+                    Ok(written) => took += usize::from(written.outcome == crate::Outcome::Created),
+                    // Somebody else has brought it at this moment.
+                    Err(AppError::Store(StoreError::Duplicate { .. })) => {}
+                    Err(error) => return Err(error),
+                }
             }
             if after.as_deref() != Some(look.cursor.as_str()) {
                 self.store.save_checkpoint(&name, &look.cursor).await?;

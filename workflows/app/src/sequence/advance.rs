@@ -10,7 +10,7 @@ use tandem_domain::account::Account;
 use tandem_domain::contact::{self, Contact, ContactPatch};
 use tandem_domain::custom_field::{self, Entity};
 use tandem_domain::decision::{Decision, Fact, Job};
-use tandem_domain::email::{Draft, Email, Mailbox};
+use tandem_domain::email::{Draft, Email, Mailbox, Outlook};
 use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::enrollment::{self, Refusal};
@@ -95,6 +95,11 @@ impl Command for EnrollmentAdvance {
         let subject = Subject::load(tx, before.contact, before.lead).await?;
         let data = subject.data(env, Some(&before), now);
         let context = subject.context(&data, sequence.state);
+        if sequence.state == SequenceState::Active
+            && let Some(until) = still_on_its_way(tx, &before, now).await?
+        {
+            return Ok(enrollment::waits_on(before, until).map(|enrollment| over((enrollment, (None, Vec::new())))));
+        }
         let decision = advance(&before, &version.definition, &context, now)?;
         let failed = |error: AppError| match error {
             // The effect cannot be had, and never will be: better a run that says so than a job that comes back.
@@ -121,6 +126,15 @@ impl Command for EnrollmentAdvance {
             Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead)))),
         }
     }
+}
+
+/// By when the e-mail is settled that the enrolment waits for, where it is not and there is reason to wait on: its hours or a
+/// pause held it up. One whose job was lost is not waited for without end.
+async fn still_on_its_way(tx: &Tx, enrollment: &Enrollment, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let due = enrollment.due_at.is_some_and(|at| at <= now);
+    let Some(visit) = enrollment.awaits.filter(|_| due) else { return Ok(None) };
+    let email = tx.email_planned_by(enrollment.id, visit).await?.filter(|email| email.outlook() == Outlook::Wait);
+    Ok(email.map(|email| email.settled_by()).filter(|by| *by > now))
 }
 
 fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {

@@ -146,13 +146,16 @@ impl Command for EnrollmentCreate {
     }
 }
 
-/// Until when a person is away, as the last answer of their machine says.
+/// Until when a person is away, as their machine says: the latest return counts, since another answer may leave the date out.
+/// Who has written since is there.
 async fn away_until(tx: &Tx, contact: ContactId, zone: Tz, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
-    let absence = tx.last_absence_of(contact).await?;
-    Ok(absence.and_then(|absence| match absence.reading.content {
+    // An absence that is applied at this moment is either seen here, or finds the run that begins here.
+    crate::received::absences_in_turn(tx, contact).await?;
+    let until = tx.absences_of(contact).await?.into_iter().filter_map(|absence| match absence.reading.content {
         Content::Automatic { away: true, back_on } => received::goes_on_at(back_on, zone, absence.arrived_at, now),
         _ => None,
-    }))
+    });
+    Ok(until.max())
 }
 
 /// A run that begins while the person is away pauses at once.

@@ -14,11 +14,11 @@ mod tls;
 mod words;
 
 pub use error::ImapError;
-pub use settings::{ImapSettings, TlsMode};
+pub use settings::{COMMANDS_OF_A_LOOK, ImapSettings, TlsMode};
 
 use chrono::{DateTime, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
-use session::Session;
+use session::{Refused, Session};
 use tls::Protection;
 use words::day;
 
@@ -154,24 +154,33 @@ async fn read(
 }
 
 /// The messages of these numbers. Where the server refuses them together they are asked for one by one, and one that it refuses
-/// while it gives others is passed over: it must not hold up all that come after it. Where it gives none, something else is
-/// wrong, and nothing is passed over.
+/// while it gives others is passed over: it must not hold up all that come after it. Where it gives none at all, or says that
+/// it would give them another time, something else is wrong, and nothing is passed over.
 async fn each(session: &mut Session, uids: &[u32]) -> Result<Vec<Found>, ImapError> {
     let refused = match session.fetch(uids).await? {
         Ok(found) => return Ok(found),
-        Err(why) => why,
+        Err(refused) => refused,
     };
     let (mut messages, mut passed_over) = (Vec::new(), Vec::new());
-    for uid in uids.iter().filter(|_| uids.len() > 1) {
-        match session.fetch(&[*uid]).await? {
-            Ok(found) => messages.extend(found),
-            Err(why) => passed_over.push(why),
+    if uids.len() == 1 {
+        passed_over.push(refused);
+    } else {
+        for uid in uids {
+            match session.fetch(&[*uid]).await? {
+                Ok(found) => messages.extend(found),
+                Err(why) => passed_over.push(why),
+            }
         }
     }
-    if messages.is_empty() {
-        return Err(ImapError::Protocol(refused));
+    let trouble = passed_over.iter().position(|refused| refused.passes);
+    let trouble = match trouble {
+        None if messages.is_empty() && !session.gives_others(uids).await? => Some(0),
+        trouble => trouble,
+    };
+    if let Some(refused) = trouble.and_then(|at| passed_over.get(at)) {
+        return Err(ImapError::Protocol(refused.why.clone()));
     }
-    for why in passed_over {
+    for Refused { why, .. } in passed_over {
         tracing::error!(why, "a message of the mailbox is passed over");
     }
     Ok(messages)

@@ -12,6 +12,17 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
+/// The response codes (RFC 5530, RFC 9051) of what another time may be given.
+const PASSING: [&str; 3] = ["[UNAVAILABLE", "[INUSE", "[LIMIT"];
+
+/// Why a server gives no message.
+pub(super) struct Refused {
+    /// A sentence for an operator.
+    pub(super) why: String,
+    /// Whether the server says that it would give it another time.
+    pub(super) passes: bool,
+}
+
 /// A folder that is open for reading.
 pub(super) struct Session {
     line: Line,
@@ -59,7 +70,7 @@ impl Session {
     }
 
     /// The messages of these numbers, which are in order, as far as they are still there; or why the server gives none of them.
-    pub(super) async fn fetch(&mut self, uids: &[u32]) -> Result<Result<Vec<Found>, String>, ImapError> {
+    pub(super) async fn fetch(&mut self, uids: &[u32]) -> Result<Result<Vec<Found>, Refused>, ImapError> {
         let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let arguments = format!("{set} (UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{LARGEST_PART}>)");
         let mut messages = BTreeMap::new();
@@ -76,8 +87,30 @@ impl Session {
             }
         };
         let verdict = self.line.ask("UID FETCH", &arguments, None, hear).await?;
-        let refused = |why| format!("it does not give the messages {set}: {why}");
+        let refused = |why: String| Refused {
+            passes: PASSING
+                .iter()
+                .any(|code| why.get(..code.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(code))),
+            why: format!("it does not give the messages {set}: {why}"),
+        };
         Ok(verdict.map(|()| messages.into_values().collect()).map_err(refused))
+    }
+
+    /// Whether the server gives any other message than these now, of the oldest and the newest that there are.
+    pub(super) async fn gives_others(&mut self, than: &[u32]) -> Result<bool, ImapError> {
+        let mut given = false;
+        for number in [1, self.exists.max(1)] {
+            let hear = |heard: Heard<'_>| {
+                if let Heard::Message(Message { uid: Some(uid), body: Some(_), .. }) = heard {
+                    given |= !than.contains(&uid);
+                }
+            };
+            let verdict = self.line.ask("FETCH", &format!("{number} (UID BODY.PEEK[]<0.1>)"), None, hear).await?;
+            if verdict.is_ok() && given {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Says good-bye.

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The longest that any time-out may be, in seconds.
 const LONGEST_TIMEOUT: u64 = 3_600;
 /// How many commands of the longest duration one look may take.
-const COMMANDS_OF_A_LOOK: u32 = 10;
+pub const COMMANDS_OF_A_LOOK: u32 = 10;
 
 /// How the connection to the mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

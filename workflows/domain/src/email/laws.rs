@@ -97,20 +97,77 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
     }
 }
 
+const PAUSED: Known =
+    Known { standing: Standing::Allowed, contact_current: true, enrollment: Gate::Held, held_until: None };
+
 #[test]
 fn an_email_of_a_paused_enrolment_waits_for_as_long_and_then_has_its_five_days() {
-    let paused = Known { enrollment: Gate::Held, ..clear() };
-    let held = begin(planned(), paused, at(1)).unwrap();
+    let held = begin(planned(), PAUSED, at(1)).unwrap();
     assert_eq!((held.next.state, held.next.attempts), (EmailState::Planned, 0));
     assert_eq!(held.jobs[0].due, at(61));
-    let soon = Known { held_until: Some(at(31)), ..paused };
+    let soon = Known { held_until: Some(at(31)), ..PAUSED };
     assert_eq!(begin(planned(), soon, at(1)).unwrap().jobs[0].due, at(31));
     let month = 30 * 1440;
-    let late = begin(held.next, paused, at(month)).unwrap().next;
+    let late = begin(held.next, PAUSED, at(month)).unwrap().next;
     assert_eq!(late.state, EmailState::Planned);
     let begun = begin(late, clear(), at(month + 1)).unwrap().next;
-    let deferred = Delivery::Deferred { code: 451, response: "later".to_owned() };
-    assert_eq!(settle(begun, 1, &deferred, at(month + 2)).unwrap().next.state, EmailState::Deferred);
+    assert_eq!((begun.state, begun.planned_at), (EmailState::Sending, at(0)));
+    let four = settle(begun.clone(), 1, &outcome(1), at(month + 4 * 1440)).unwrap().next;
+    assert_eq!(four.state, EmailState::Deferred);
+    assert!(four.settled_by() > at(month + 6 * 1440));
+    assert_eq!(settle(begun, 1, &outcome(1), at(month + 1 + 5 * 1440)).unwrap().next.state, EmailState::Bounced);
+}
+
+#[test]
+fn what_an_email_waits_for_is_recorded_once_however_often_it_is_looked_at() {
+    let unknown = Known { standing: Standing::Unknown, ..clear() };
+    for (waits, other, held_for) in [(PAUSED, unknown, HeldFor::Pause), (unknown, PAUSED, HeldFor::Consent)] {
+        let mut held = begin(planned(), waits, at(1)).unwrap();
+        assert_eq!((held.facts.len(), held.facts[0].kind), (1, "email.held"));
+        for look in 2..20 {
+            let before = held.next.clone();
+            held = begin(held.next, waits, at(look)).unwrap();
+            assert_eq!((held.facts.len(), held.jobs.len(), &held.next), (0, 1, &before));
+            assert_eq!(held.next.held_for, Some(held_for));
+        }
+        // Another reason is news.
+        assert_eq!(begin(held.next.clone(), other, at(20)).unwrap().facts.len(), 1);
+        let begun = begin(held.next, clear(), at(20)).unwrap().next;
+        assert_eq!((begun.state, begun.held_for), (EmailState::Sending, None));
+    }
+}
+
+#[test]
+fn an_email_that_never_waited_is_stored_as_before() {
+    let json = serde_json::to_value(planned()).unwrap();
+    assert!(json.get("held_for").is_none() && json.get("patience").is_none(), "{json}");
+    assert_eq!(serde_json::from_value::<Email>(json).unwrap(), planned());
+}
+
+/// Mondays from nine to five in UTC; `at(0)` is a Monday, 14:13.
+fn on_mondays() -> Email {
+    let window = serde_json::from_str(r#"{"weekdays": ["mon"], "from": "09:00", "to": "17:00"}"#).unwrap();
+    Email { hours: Some(Hours { window, zone: chrono_tz::UTC }), ..planned() }
+}
+
+#[test]
+fn hours_that_open_after_the_five_days_are_no_reason_to_give_up() {
+    let later = outcome(1);
+    let begun = begin(on_mondays(), clear(), at(1)).unwrap().next;
+    let mut email = settle(begun, 1, &later, at(3 * 60)).unwrap().next;
+    let opens = |now: DateTime<Utc>| on_mondays().hours.unwrap().opens(now).unwrap();
+    for (week, last) in [(1, false), (2, true)] {
+        let held = begin(email, clear(), at((week - 1) * 7 * 1440 + 4 * 60)).unwrap();
+        let monday = opens(at((week - 1) * 7 * 1440 + 4 * 60));
+        assert_eq!((held.jobs[0].due, held.next.held_for, held.facts.len()), (monday, Some(HeldFor::Hours), 1));
+        assert!(held.next.settled_by() > monday, "{week}");
+        let attempt = held.next.attempts + 1;
+        let begun = begin(held.next, clear(), monday).unwrap().next;
+        let tried = settle(begun, attempt, &later, monday).unwrap().next;
+        // They begin again once, not for ever.
+        assert_eq!(tried.state, if last { EmailState::Bounced } else { EmailState::Deferred }, "{week}");
+        email = tried;
+    }
 }
 
 #[test]
@@ -237,6 +294,48 @@ fn address(to: u8) -> &'static str {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever holds it up and however often it is put off: as it stands, it is settled by then, or was held up anew before.
+    #[test]
+    fn an_email_is_settled_by_the_moment_that_it_names(
+        weekday in 0..7_usize, from in 0..24_u32, to in 0..24_u32, start in 0..10_080_i64, looks in prop::collection::vec(0..4_u8, 1..60),
+    ) {
+        let day = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"][weekday];
+        let window = format!(r#"{{"weekdays": ["{day}"], "from": "{from:02}:00", "to": "{to:02}:00"}}"#);
+        let hours = Some(Hours { window: serde_json::from_str(&window).unwrap(), zone: chrono_tz::UTC });
+        let mut email = plan(Draft { hours, ..draft(1, "a@example.com") }, clear(), at(start)).unwrap().next;
+        let mut now = at(start);
+        let mut paused = 0;
+        for look in looks {
+            // A pause at whiles; else each try is put off.
+            let known = if look == 0 { PAUSED } else { clear() };
+            paused += usize::from(look == 0);
+            let decision = begin(email, known, now).unwrap();
+            let due = decision.jobs.first().map(|job| job.due);
+            email = match decision.next.state {
+                EmailState::Sending => {
+                    let attempt = decision.next.attempts;
+                    let settled = settle(decision.next, attempt, &outcome(1), now).unwrap();
+                    let due = settled.jobs.first().map(|job| job.due);
+                    if settled.next.state == EmailState::Bounced { return Ok(()); }
+                    prop_assert!(due.unwrap() <= settled.next.settled_by(), "{:?}", settled.next);
+                    now = due.unwrap();
+                    settled.next
+                }
+                _ => {
+                    let held = decision.next;
+                    if held.held_for == Some(HeldFor::Hours) {
+                        prop_assert!(due.unwrap() <= held.settled_by(), "{held:?}");
+                    }
+                    now = due.unwrap();
+                    held
+                }
+            };
+            if paused == 0 {
+                prop_assert!(now <= at(start) + TimeDelta::days(30), "{email:?}");
+            }
+        }
+    }
 
     /// Promise 5: whatever the order of planning, suppressing, trying, failing and resolving.
     #[test]

@@ -174,6 +174,12 @@ impl Refusal {
     }
 }
 
+/// Any text as the name of what a person did: its normal form, cut. Cut before, it might be too long in that form.
+pub fn name_of(text: &str) -> String {
+    let text: String = text.chars().take(2 * MAX_NAME).collect();
+    normalise::cut_line(&text, MAX_NAME)
+}
+
 /// An address as it is kept: of the web, so that whoever shows it as a link leads nowhere else.
 pub fn address(text: &str) -> Option<String> {
     let text = text.trim();
@@ -271,6 +277,26 @@ mod tests {
 
     fn recorded(draft: Draft) -> Result<Interaction, Refusal> {
         record(Uuid::max().into(), (Uuid::nil().into(), None), draft, now()).map(|decision| decision.next)
+    }
+
+    #[test]
+    fn any_text_can_be_made_a_name() {
+        // One character that has three in its normal form.
+        let name = name_of(&"…".repeat(300));
+        assert_eq!(name, ".".repeat(200));
+        assert_eq!(name_of(" Re:  Hello\n"), "Re: Hello");
+        assert_eq!(name_of(" \u{a0}\t"), "");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_a_name_that_is_refused(text in "\\PC{0,400}") {
+            let name = name_of(&text);
+            proptest::prop_assert_eq!(&name_of(&name), &name);
+            if !name.is_empty() {
+                proptest::prop_assert_eq!(recorded(Draft { name: name.clone(), ..draft() }).map(|kept| kept.name), Ok(name));
+            }
+        }
     }
 
     #[test]

@@ -142,12 +142,23 @@ pub fn line(field: &'static str, text: &str, max: usize) -> Result<String, Refus
     if text.len() > max.saturating_mul(16) {
         return Err(Refusal::TooLong { field, max });
     }
-    let spaced: String = text.nfkc().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let joined = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    let joined = one_line(text);
     if joined.chars().count() > max {
         return Err(Refusal::TooLong { field, max });
     }
     Ok(joined)
+}
+
+fn one_line(text: &str) -> String {
+    let spaced: String = text.nfkc().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The beginning of a text in the form of [`line`], at most `max` characters of it: for what others wrote, which is not
+/// refused for its length. Give it no more than is worth normalising.
+pub fn cut_line(text: &str, max: usize) -> String {
+    let cut: String = one_line(text).chars().take(max).collect();
+    cut.trim_end().to_owned()
 }
 
 /// Refuses a text of more than `max` characters that is otherwise kept as it is.

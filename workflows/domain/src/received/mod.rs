@@ -9,12 +9,13 @@
 
 pub mod away;
 pub mod reading;
+mod told;
 
 pub use reading::{Content, DeliveryReport, Reading, ReportedAs};
+pub use told::{Reported, Told, told};
 
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
-use crate::email::Mailbox;
 use crate::id::{ContactId, EmailId, EnrollmentId, ReceivedEmailId};
 use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -157,9 +158,9 @@ pub struct Brought {
     pub arrived_at: Option<DateTime<Utc>>,
 }
 
-/// Takes an e-mail in; what it does is done by a job at once.
-pub fn take(id: ReceivedEmailId, brought: Brought, now: DateTime<Utc>) -> Decision<ReceivedEmail> {
-    let Brought { reading, via, brought_as, arrived_at } = brought;
+/// Takes an e-mail in that is not known yet by `known_by`; what it does is done by a job at once.
+pub fn take(id: ReceivedEmailId, known_by: String, brought: Brought, now: DateTime<Utc>) -> Decision<ReceivedEmail> {
+    let Brought { reading, via, arrived_at, .. } = brought;
     let kind = match &reading.content {
         Content::Letter => ReceivedKind::Reply,
         Content::Automatic { away: true, .. } => ReceivedKind::OutOfOffice,
@@ -171,9 +172,10 @@ pub fn take(id: ReceivedEmailId, brought: Brought, now: DateTime<Utc>) -> Decisi
     };
     let received = ReceivedEmail {
         id,
-        known_by: known_by(&reading, &brought_as),
+        known_by,
         via,
-        arrived_at: arrived_at.map_or(now, |at| at.min(now)),
+        // A mailbox whose clock is wrong brings nothing from the future, and nothing from before all clocks.
+        arrived_at: arrived_at.map_or(now, |at| at.max(DateTime::UNIX_EPOCH).min(now)),
         taken_at: now,
         reading,
         kind,
@@ -288,97 +290,10 @@ pub fn ours(message_id: &str) -> Option<EmailId> {
     (local.len() == 32).then(|| Uuid::try_parse(local).ok()).flatten().map(EmailId)
 }
 
-/// An e-mail as a mail provider's webhook tells it, whose parts were read by the provider.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Told {
-    /// Who wrote it: an address, or a name and an address in angle brackets.
-    pub from: Option<String>,
-    /// Its subject.
-    pub subject: Option<String>,
-    /// Its text.
-    pub text: Option<String>,
-    /// Its Message-ID.
-    pub message_id: Option<String>,
-    /// The Message-IDs of the e-mails that it is about, separated by blanks or commas.
-    pub about: Option<String>,
-    /// The value of its `In-Reply-To` header.
-    pub in_reply_to: Option<String>,
-    /// The value of its `References` header.
-    pub references: Option<String>,
-    /// The value of its `Auto-Submitted` header; everything but `no` says that a machine wrote it.
-    pub auto_submitted: Option<String>,
-    /// What a mail server reports, where this is about a delivery.
-    pub report: Option<Reported>,
-    /// The status of that (RFC 3463), e.g. `5.1.1`.
-    pub status: Option<String>,
-    /// What the other server said.
-    pub diagnostic: Option<String>,
-    /// Whom the e-mail was for.
-    pub recipient: Option<String>,
-}
-
-codes! {
-    /// What a mail provider tells about an e-mail of ours.
-    pub enum Reported("report of a provider") {
-        /// It could not be delivered, and will not be.
-        Failed = "FAILED",
-        /// It could not be delivered yet.
-        Delayed = "DELAYED",
-        /// It was delivered.
-        Delivered = "DELIVERED",
-        /// The person reported it as unwanted.
-        Complaint = "COMPLAINT",
-    }
-}
-
-/// Reads what a provider tells.
-pub fn told(told: Told, now: DateTime<Utc>) -> Result<Reading, Refusal> {
-    let line = |text: &Option<String>| text.as_deref().map(|text| reading::line(text, 300)).unwrap_or_default();
-    let (subject, text) = (line(&told.subject), told.text.as_deref().map(reading::tidy).unwrap_or_default());
-    let from = Some(line(&told.from)).filter(|from| !from.is_empty()).map(|from| match from.rsplit_once('<') {
-        Some((name, address)) => {
-            let name = name.trim().trim_matches('"').trim().to_owned();
-            let address = address.trim_end_matches('>').trim().to_owned();
-            Mailbox { name: Some(name).filter(|name| !name.is_empty()), address }
-        }
-        None => Mailbox::bare(from),
-    });
-    let ids = |text: &Option<String>| text.as_deref().map(reading::ids_of).unwrap_or_default();
-    let mut about = ids(&told.about);
-    about.extend(ids(&told.in_reply_to));
-    // The header names the oldest first.
-    about.extend(ids(&told.references).into_iter().rev());
-    let about = reading::first_of_each(about);
-    if from.is_none() && about.is_empty() {
-        return Err(Refusal::Empty);
-    }
-    let report = |outcome| {
-        Content::Delivery(DeliveryReport {
-            outcome,
-            status: told.status.as_deref().and_then(reading::status),
-            diagnostic: told.diagnostic.as_deref().map(|text| reading::line(text, 1_000)).unwrap_or_default(),
-            recipients: told.recipient.as_deref().map(|one| reading::line(one, 300)).into_iter().collect(),
-        })
-    };
-    let by_machine = told.auto_submitted.as_deref().is_some_and(|value| {
-        let value = value.trim().to_lowercase();
-        !value.is_empty() && !value.starts_with("no")
-    });
-    let content = match told.report {
-        Some(Reported::Failed) => report(ReportedAs::Failed),
-        Some(Reported::Delayed) => report(ReportedAs::Delayed),
-        Some(Reported::Delivered) => report(ReportedAs::Delivered),
-        Some(Reported::Complaint) => Content::Complaint { feedback: "abuse".to_owned() },
-        None if by_machine => reading::automatic(&subject, &text, now),
-        None => Content::Letter,
-    };
-    let message_id = told.message_id.as_deref().and_then(|id| reading::ids_of(id).into_iter().next());
-    Ok(Reading { message_id, from, subject, text, sent_at: None, about, content })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::email::Mailbox;
 
     fn now() -> DateTime<Utc> {
         "2026-11-22T10:00:00Z".parse().unwrap()
@@ -420,6 +335,20 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_a_provider_tells_of_is_one_without_the_header_too() {
+        let of = |from: &str, subject: &str| {
+            let (from, subject) = (Some(from.to_owned()), Some(subject.to_owned()));
+            let in_reply_to = Some("<a@b.example>".to_owned());
+            told(Told { from, subject, in_reply_to, ..Told::default() }, now()).unwrap().content
+        };
+        let machine = Content::Automatic { away: false, back_on: None };
+        assert_eq!(of("Mail Delivery System <MAILER-DAEMON@mx.example>", "Undelivered"), machine);
+        assert_eq!(of("no-reply@acme.example", "Ticket 4711"), machine);
+        assert!(matches!(of("ann@acme.example", "Automatic reply: Hello"), Content::Automatic { away: true, .. }));
+        assert_eq!(of("ann@acme.example", "Re: Hello"), Content::Letter);
+    }
+
+    #[test]
     fn an_e_mail_is_known_by_its_id_and_author() {
         let one = Reading { message_id: Some("m1@acme.example".to_owned()), ..letter() };
         let again = Reading { text: "quoted otherwise".to_owned(), ..one.clone() };
@@ -436,8 +365,11 @@ mod tests {
         let later = Some(now() + TimeDelta::days(1));
         let brought =
             Brought { reading: letter(), via: "imap".to_owned(), brought_as: String::new(), arrived_at: later };
-        let taken = take(ReceivedEmailId(Uuid::nil()), brought, now());
+        let taken = take(ReceivedEmailId(Uuid::nil()), "a".to_owned(), brought.clone(), now());
         assert_eq!(taken.next.arrived_at, now(), "nothing arrives ahead");
+        let ancient = Brought { arrived_at: Some(DateTime::UNIX_EPOCH - TimeDelta::days(1)), ..brought };
+        let ancient = take(ReceivedEmailId(Uuid::nil()), "a".to_owned(), ancient, now());
+        assert_eq!(ancient.next.arrived_at, DateTime::UNIX_EPOCH);
         assert_eq!((taken.next.state, taken.jobs.len()), (ReceivedState::New, 1));
         let contact = Some(ContactId(Uuid::nil()));
         let applied = Applied { contact, ..Applied::default() };

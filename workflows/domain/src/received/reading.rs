@@ -5,12 +5,14 @@
 //! headers that were used before it. Whatever has none of these and comes from a mail server's own address is not a reply
 //! either.
 
+mod parts;
+
 use super::away;
 use crate::codes;
 use crate::email::Mailbox;
 use crate::expression::{self, Broken};
 use chrono::{DateTime, NaiveDate, Utc};
-use mail_parser::{Address, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders};
+use mail_parser::{Address, HeaderValue, Message, MessagePart, MimeHeaders};
 use serde::{Deserialize, Serialize};
 
 /// How many bytes of a message are read: enough for every report and for what a person wrote above what is quoted.
@@ -111,7 +113,8 @@ pub fn read(raw: &[u8], arrived_at: DateTime<Utc>) -> Reading {
 }
 
 /// The message with the types of messages in it made unknown, byte for byte: a message within a message is read for its headers
-/// alone, as text. The parser would take each apart, and copy what is encoded once for every one inside it.
+/// alone, as text. Types that are written as nobody writes them stay, and are taken apart with the rest, which is no harm
+/// but tells nothing.
 fn in_one_piece(raw: &[u8]) -> Vec<u8> {
     let mut whole = raw.to_vec();
     let prefix = b"message/";
@@ -133,30 +136,36 @@ fn in_one_piece(raw: &[u8]) -> Vec<u8> {
 }
 
 fn taken_apart(raw: &[u8], arrived_at: DateTime<Utc>) -> Option<Reading> {
-    let message = MessageParser::default().parse(raw)?;
+    let message = parts::parse(raw)?;
+    let reading = of_message(&message, arrived_at);
+    parts::dissolve(message);
+    Some(reading)
+}
+
+fn of_message(message: &Message<'_>, arrived_at: DateTime<Utc>) -> Reading {
     let from = message.from().and_then(mailbox);
     let subject = line(message.subject().unwrap_or_default(), MAX_LINE);
-    let text = message.body_text(0).map(|text| tidy(&text)).unwrap_or_default();
+    let text = parts::shown(message).map(|text| tidy(&text)).unwrap_or_default();
     let sent_at = message.date().and_then(|date| DateTime::from_timestamp(date.to_timestamp(), 0));
     let mut about = ids_in(message.in_reply_to());
     about.extend(ids_in(message.references()).into_iter().rev());
     let is_report = message.parts.first().is_some_and(|root| is_part(root, "multipart/report"));
-    let content = match report(&message).filter(|_| is_report) {
+    let content = match report(message).filter(|_| is_report) {
         Some(content) => {
             // What is reported is what is returned; the report's own references may lead to other e-mails of the thread.
-            let returned = returned(&message);
+            let returned = returned(message);
             about = if returned.is_empty() { about } else { returned };
             content
         }
         // A receipt, or a report that nobody here understands: no person wrote it.
-        None if is_report || is_automatic(&message, (from.as_ref(), &subject), &about) => {
+        None if is_report || is_automatic(message, (from.as_ref(), &subject), &about) => {
             automatic(&subject, &text, arrived_at)
         }
         None => Content::Letter,
     };
     let about = first_of_each(about);
     let message_id = message.message_id().map(|id| line(id, MAX_LINE)).filter(|id| !id.is_empty());
-    Some(Reading { message_id, from, subject, text, sent_at, about, content })
+    Reading { message_id, from, subject, text, sent_at, about, content }
 }
 
 /// Message-IDs without repetitions, and no more than are looked for.
@@ -235,6 +244,17 @@ const ANSWERING_MACHINES: [&str; 12] = [
     "自動回覆",
 ];
 
+/// How the addresses of machines begin.
+const MACHINES: [&str; 6] = ["mailer-daemon@", "postmaster@", "noreply@", "no-reply@", "donotreply@", "do-not-reply@"];
+
+/// Whether an e-mail of this author with this subject is a machine's, whatever its headers say.
+pub fn is_of_a_machine(from: Option<&Mailbox>, subject: &str) -> bool {
+    let subject = subject.to_lowercase();
+    let address = from.map(|from| from.address.to_lowercase()).unwrap_or_default();
+    ANSWERING_MACHINES.iter().any(|words| subject.starts_with(words))
+        || MACHINES.iter().any(|local| address.starts_with(local))
+}
+
 /// Whether a machine wrote it.
 fn is_automatic(message: &Message<'_>, (from, subject): (Option<&Mailbox>, &str), about: &[String]) -> bool {
     let is = |name, words: &[&str]| {
@@ -250,16 +270,11 @@ fn is_automatic(message: &Message<'_>, (from, subject): (Option<&Mailbox>, &str)
     // A group that hands on what comes to it marks all of it so, also a person's answer to one of our e-mails.
     let handed_on = is("Precedence", &["bulk", "list", "junk"])
         || ["X-Auto-Response-Suppress", "List-Id"].iter().any(|name| message.header_raw(*name).is_some());
-    let says_so = ANSWERING_MACHINES.iter().any(|words| subject.to_lowercase().starts_with(words));
     let answers_ours = about.iter().any(|id| super::ours(id).is_some());
     let precedence = is("Precedence", &["auto_reply", "auto-reply"]) || (handed_on && !answers_ours);
     // A message without a sender's envelope asks not to be answered: mail servers write so.
     let no_envelope = message.header_raw("Return-Path").is_some_and(|path| path.trim() == "<>");
-    let address = from.map(|from| from.address.to_lowercase()).unwrap_or_default();
-    let machine = ["mailer-daemon@", "postmaster@", "noreply@", "no-reply@", "donotreply@", "do-not-reply@"]
-        .iter()
-        .any(|local| address.starts_with(local));
-    submitted || says_so || precedence || marked || no_envelope || machine
+    submitted || precedence || marked || no_envelope || is_of_a_machine(from, subject)
 }
 
 fn subtype<'p>(part: &'p MessagePart<'_>) -> Option<(&'p str, &'p str)> {
@@ -269,11 +284,6 @@ fn subtype<'p>(part: &'p MessagePart<'_>) -> Option<(&'p str, &'p str)> {
 
 fn is_part(part: &MessagePart<'_>, kind: &str) -> bool {
     subtype(part).is_some_and(|(main, sub)| format!("{main}/{sub}").eq_ignore_ascii_case(kind))
-}
-
-/// The text of a part that holds fields.
-fn text_of(part: &MessagePart<'_>) -> String {
-    String::from_utf8_lossy(part.contents()).into_owned()
 }
 
 /// Groups of fields, separated by blank lines; folded lines are joined. Names are in small letters.
@@ -313,7 +323,7 @@ fn untyped(value: &str) -> &str {
 /// What a report says. Only a message that is one reports to us: a person may forward a report, as a part of a letter.
 fn report(message: &Message<'_>) -> Option<Content> {
     if let Some(part) = message.parts.iter().find(|part| is_part(part, "message/feedback-report")) {
-        let groups = groups(&text_of(part));
+        let groups = groups(&parts::text(message, part));
         let feedback = groups.iter().find_map(|group| field(group, "feedback-type")).unwrap_or("other");
         return Some(Content::Complaint { feedback: line(feedback, 60).to_lowercase() });
     }
@@ -321,7 +331,7 @@ fn report(message: &Message<'_>) -> Option<Content> {
         .parts
         .iter()
         .find(|part| is_part(part, "message/delivery-status") || is_part(part, "message/global-delivery-status"))?;
-    let groups = groups(&text_of(part));
+    let groups = groups(&parts::text(message, part));
     // One of our e-mails has one recipient; where there are more, the worst that happened counts.
     let reports = groups.iter().filter_map(|group| {
         let action = field(group, "action")?.to_lowercase();
@@ -369,7 +379,7 @@ fn returned(message: &Message<'_>) -> Vec<String> {
         if !holds.iter().any(|kind| is_part(part, kind)) {
             return Vec::new();
         }
-        let groups = groups(&text_of(part));
+        let groups = groups(&parts::text(message, part));
         groups.first().and_then(|group| field(group, "message-id")).map(ids_of).unwrap_or_default()
     };
     message.parts.iter().flat_map(of).collect()

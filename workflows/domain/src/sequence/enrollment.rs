@@ -16,7 +16,7 @@ pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKin
 
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
-use super::stepper::Context;
+use super::stepper::{Context, EMAIL_OVERDUE};
 use super::steps::Failure;
 use crate::decision::{Decision, Fact, Job};
 use crate::expression::{self, Expression};
@@ -493,20 +493,19 @@ pub fn wake(enrollment: Enrollment, visit: u32, now: DateTime<Utc>) -> Result<De
     }
 }
 
-/// Resumes a paused enrolment. What fell due during the pause is due now; a wait that is not over goes on.
+/// Resumes a paused enrolment. What fell due during the pause is due now; a wait that is not over goes on. The e-mail that it
+/// waits for has waited as well: what comes after it does not come before it.
 pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision<Enrollment>, Refusal> {
     live(&enrollment)?;
     let Some(held) = enrollment.held.take() else { return Err(Refusal::NotPaused { state: enrollment.state }) };
-    let state = match held.waiting {
-        Some(reason) if held.due_at > now => EnrollmentState::Waiting(reason),
-        _ => {
-            enrollment.awaits = None;
-            EnrollmentState::Active
-        }
+    let (state, due_at) = match held.waiting {
+        Some(WaitReason::Email) => (EnrollmentState::Waiting(WaitReason::Email), held.due_at.max(now + EMAIL_OVERDUE)),
+        Some(reason) if held.due_at > now => (EnrollmentState::Waiting(reason), held.due_at),
+        _ => (EnrollmentState::Active, held.due_at.max(now)),
     };
     let fact = enrollment.fact("enrollment.resumed").moved(enrollment.state, state);
     enrollment.state = state;
-    enrollment.due_at = Some(held.due_at.max(now));
+    enrollment.due_at = Some(due_at);
     Ok(enrollment.timed(fact))
 }
 
@@ -525,4 +524,13 @@ pub fn email_settled(mut enrollment: Enrollment, visit: u32, now: DateTime<Utc>)
     enrollment.state = EnrollmentState::Active;
     enrollment.due_at = Some(now);
     Some(enrollment.timed(fact))
+}
+
+/// Lets an enrolment wait on until a moment for an e-mail that is still on its way. It has looked again and found nothing new:
+/// so nothing is recorded.
+pub fn waits_on(mut enrollment: Enrollment, until: DateTime<Utc>) -> Decision<Enrollment> {
+    let (id, visit) = (enrollment.id, enrollment.visit);
+    enrollment.due_at = Some(until);
+    let job = Job::AdvanceEnrollment { enrollment: id, visit };
+    Decision { next: enrollment, facts: Vec::new(), jobs: Vec::new() }.plan(job, until)
 }

@@ -25,9 +25,9 @@ pub const MAX_VISITS: u32 = 10_000;
 const CONSENT_RETRY: TimeDelta = TimeDelta::hours(24);
 /// When a step that failed for a passing reason is tried again.
 const PASSING_RETRY: TimeDelta = TimeDelta::minutes(1);
-/// When an enrolment goes on although nobody told it what became of its e-mail: later than any e-mail is settled, which
-/// is tried for five days and then at most a day longer.
-const EMAIL_OVERDUE: TimeDelta = TimeDelta::days(7);
+/// When an enrolment looks for itself what became of its e-mail, since nobody told it: later than an e-mail is settled that
+/// nothing holds up, which is tried for five days and then at most a day longer.
+pub(super) const EMAIL_OVERDUE: TimeDelta = TimeDelta::days(7);
 
 /// Everything about the subject of an enrolment at one moment.
 #[derive(Debug, Clone, Copy)]

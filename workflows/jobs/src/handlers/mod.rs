@@ -2,6 +2,7 @@
 
 mod advance_enrollment;
 mod apply_events;
+mod apply_received_email;
 mod deliver_email;
 mod deliver_webhook;
 mod end_suspension;
@@ -21,7 +22,7 @@ pub use deliver_email::TURN_PATIENCE;
 use crate::Disposition;
 use tandem_app::{
     App, AppError, Batch, Call, Command, EnrollmentAdvance, EnrollmentWake, HandoffCheckSla, HandoffExpireOffer,
-    HandoffMatch, OutboundWebhookReplayPart, ReceivedEmailApply,
+    HandoffMatch, OutboundWebhookReplayPart,
 };
 use tandem_domain::decision::Job;
 
@@ -48,7 +49,7 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
             settle(app, call, OutboundWebhookReplayPart { webhook, since, until, after }).await
         }
         Job::WakeEnrollment { enrollment, visit } => settle(app, call, EnrollmentWake { enrollment, visit }).await,
-        Job::ApplyReceivedEmail { received } => settle(app, call, ReceivedEmailApply { received }).await,
+        Job::ApplyReceivedEmail { received } => apply_received_email::run(app, call, received).await,
         Job::PollInbox {} => poll_inbox::run(app, call).await,
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,

@@ -219,9 +219,29 @@ fn messages_within_messages_are_not_taken_apart() {
          --A\nContent-Type: Message/RFC822\n\nContent-Type: multipart/mixed; boundary=I\n\n{inner}--A--\n"
     );
     let raw = nested.replace('\n', "\r\n");
-    let parsed = MessageParser::default().parse(&in_one_piece(raw.as_bytes())[..]).map(|message| message.parts.len());
+    let parsed = parts::parse(&in_one_piece(raw.as_bytes())).map(|message| message.parts.len());
     assert_eq!(parsed, Some(3));
     assert_eq!((of(&nested).text.as_str(), of(&nested).content), ("Hi", Content::Letter));
+}
+
+#[test]
+fn an_e_mail_of_nothing_but_messages_is_read_to_its_end() {
+    for encoding in ["quoted-printable", "7bit"] {
+        let inner = "Content-Type:message/ rfc822\n\n".repeat(8_700);
+        let head = "From: a@x.example\nSubject: Hello\nContent-Type: message/ rfc822";
+        let read = of(&format!("{head}\nContent-Transfer-Encoding: {encoding}\n\n{inner}"));
+        assert_eq!((read.subject.as_str(), read.content), ("Hello", Content::Letter));
+    }
+}
+
+#[test]
+fn a_report_whose_parts_are_encoded_is_read() {
+    let encoded = DSN.replace(
+        "Content-Type: message/rfc822\n\nMessage-ID: <0190abcd@example.com>\n",
+        "Content-Type: text/rfc822-headers\nContent-Transfer-Encoding: base64\n\n\
+         TWVzc2FnZS1JRDogPDAxOTBhYmNkQGV4YW1wbGUuY29tPg0K\n--B\nContent-Type: text/plain\n\n",
+    );
+    assert_eq!(of(&encoded).about, ["0190abcd@example.com"]);
 }
 
 #[test]
