@@ -1,23 +1,26 @@
 //! One subject's run through one version of a sequence, and the states it can be in.
 //!
 //! ```text
-//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task)
+//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task | backlog)
 //!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
 //! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
 //!       OPTED_OUT, BOUNCED, FAILED
 //! ```
 //!
-//! A running enrolment stays on its version; moving it to another one (MIGRATING) does not exist yet.
+//! A running enrolment stays on its version until somebody moves it to a newer one ([`crate::sequence::migration`]). That is
+//! one transaction, so nobody ever sees it between the two.
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
 mod state;
 
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
 
+use super::backlog::{CatchUp, Way};
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
 use super::stepper::Context;
 use super::steps::Failure;
+use super::trail::Trail;
 use crate::decision::{Decision, Fact, Job};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
@@ -34,7 +37,7 @@ pub struct Enrollment {
     pub id: EnrollmentId,
     /// The sequence.
     pub sequence: SequenceId,
-    /// The version, for good.
+    /// The version; another one once it was moved there.
     pub version: SequenceVersionId,
     /// The sequence's key and the version's number, e.g. `welcome@3`: the name of the rule in the ledger.
     pub rule: String,
@@ -72,6 +75,9 @@ pub struct Enrollment {
     /// Why it failed.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// What it has behind it.
+    #[serde(default, skip_serializing_if = "Trail::is_empty")]
+    pub trail: Trail,
 }
 
 /// What a paused enrolment goes back to.
@@ -343,6 +349,7 @@ pub fn enroll(
         started_at: now,
         ended_at: None,
         failure: None,
+        trail: Trail::new(),
     };
     let fact = enrollment.fact("enrollment.started").with("sequence", sequence.id);
     Ok(enrollment.timed(fact))
@@ -361,6 +368,7 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.due_at = None;
     enrollment.held = None;
     enrollment.awaits = None;
+    enrollment.trail.catch_up = None;
     enrollment.ended_at = Some(now);
     Decision::new(enrollment, fact)
 }
@@ -485,6 +493,34 @@ pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision
     let fact = enrollment.fact("enrollment.resumed").moved(enrollment.state, state);
     enrollment.state = state;
     enrollment.due_at = Some(held.due_at.max(now));
+    Ok(enrollment.timed(fact))
+}
+
+/// Resumes a run that paused with its sequence and whose next step fell due meanwhile: it goes on at `turn`, and catches up as
+/// `way` says. One whose wait is not over goes on waiting.
+pub fn resume_from_backlog(
+    enrollment: Enrollment,
+    turn: DateTime<Utc>,
+    way: Option<Way>,
+    now: DateTime<Utc>,
+) -> Result<Decision<Enrollment>, Refusal> {
+    let held = match enrollment.held {
+        Some(held) if held.due_at <= now => held,
+        _ => return resume(enrollment, now),
+    };
+    live(&enrollment)?;
+    let mut enrollment = Enrollment { held: None, awaits: None, ..enrollment };
+    let later = turn > now;
+    let state = if later { EnrollmentState::Waiting(WaitReason::Backlog) } else { EnrollmentState::Active };
+    let fact = enrollment
+        .fact("enrollment.resumed")
+        .moved(enrollment.state, state)
+        .with("due_at", turn.max(now))
+        .with("fell_due_at", held.due_at)
+        .with("catches_up", way);
+    enrollment.state = state;
+    enrollment.due_at = Some(turn.max(now));
+    enrollment.trail.catch_up = way.map(|way| CatchUp { way, at: held.due_at });
     Ok(enrollment.timed(fact))
 }
 
