@@ -1,5 +1,7 @@
 //! `tandem sequence`: checks, publishes or tries out a sequence that is written in YAML.
 
+pub(super) mod diff;
+
 use super::Outcome;
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
@@ -31,6 +33,8 @@ pub(super) enum Command {
     /// Print, day by day, what the sequence would do to a sample person, by the rules that production uses; nothing is
     /// sent or stored
     Simulate(Simulate),
+    /// Print what a file changes against a published version: header fields, steps and the ways between them
+    Diff(diff::Diff),
 }
 
 /// Options of `tandem sequence simulate`.

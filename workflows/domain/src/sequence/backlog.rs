@@ -6,6 +6,7 @@ use super::stepper::MAX_STEPS;
 use super::steps::{Next, Run};
 use super::window::SendWindow;
 use crate::codes;
+use crate::id::SequenceVersionId;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -139,8 +140,8 @@ impl Resumption {
 #[derive(Debug)]
 pub struct Turns<'a> {
     resumption: &'a Resumption,
-    /// The parts of the days in which somebody in a zone may be written to.
-    open: HashMap<Tz, Vec<DateTime<Utc>>>,
+    /// The parts of the days in which a version may write to somebody in a zone.
+    open: HashMap<(SequenceVersionId, Tz), Vec<DateTime<Utc>>>,
 }
 
 /// How finely the days are cut.
@@ -152,13 +153,18 @@ impl<'a> Turns<'a> {
         Self { resumption, open: HashMap::new() }
     }
 
-    /// When the run at `place` (from 0, in the order in which they fell due) goes on, where a person in `zone` may be written
-    /// to in `window`: the days are shared evenly among the runs, and only the hours that are open count. Those that come
-    /// after the last counted place go last.
-    pub fn of(&mut self, place: u64, window: Option<&SendWindow>, zone: Tz) -> DateTime<Utc> {
+    /// When the run at `place` (from 0, in the order in which they fell due) goes on, where its version writes to a person in
+    /// `zone` in the given window: the days are shared evenly among the runs, and only the hours that are open count. Those
+    /// that come after the last counted place go last.
+    pub fn of(
+        &mut self,
+        place: u64,
+        (version, window): (SequenceVersionId, Option<&SendWindow>),
+        zone: Tz,
+    ) -> DateTime<Utc> {
         let Resumption { days, runs, at, .. } = *self.resumption;
         let Some(days) = days else { return at };
-        let parts = self.open.entry(zone).or_insert_with(|| open(at, days, window, zone));
+        let parts = self.open.entry((version, zone)).or_insert_with(|| open(at, days, window, zone));
         let runs = runs.max(1);
         let place = u128::from(place.min(runs - 1));
         // The place as a part of the whole, in the smallest pieces that the clock knows.
@@ -248,6 +254,7 @@ mod tests {
         text.parse().unwrap()
     }
 
+    const VERSION: SequenceVersionId = SequenceVersionId(uuid::Uuid::nil());
     const NOW: &str = "2026-03-02T09:00:00Z";
 
     #[test]
@@ -277,7 +284,7 @@ mod tests {
         let window: SendWindow = serde_json::from_value(serde_json::json!({"from": "09:00", "to": "17:00"})).unwrap();
         let resumption = Resumption { backlog: Backlog::Spread, days: Some(2), runs: 16, at: at(NOW) };
         let mut turns = Turns::new(&resumption);
-        let each: Vec<_> = (0..16).map(|place| turns.of(place, Some(&window), Tz::UTC)).collect();
+        let each: Vec<_> = (0..16).map(|place| turns.of(place, (VERSION, Some(&window)), Tz::UTC)).collect();
         // Two days of eight hours, an hour each.
         assert_eq!((each[0], each[7]), (at(NOW), at("2026-03-02T16:00:00Z")));
         assert_eq!((each[8], each[15]), (at("2026-03-03T09:00:00Z"), at("2026-03-03T16:00:00Z")));
@@ -300,9 +307,9 @@ mod tests {
             let resumption = Resumption { backlog: Backlog::Spread, days: Some(days), runs, at: at(NOW) };
             let (mut turns, mut again) = (Turns::new(&resumption), Turns::new(&resumption));
             let places: Vec<u64> = (0..32).map(|part| part * runs / 32).chain([runs - 1, runs, runs + 7]).collect();
-            let each: Vec<_> = places.iter().map(|place| turns.of(*place, window.as_ref(), zone)).collect();
+            let each: Vec<_> = places.iter().map(|place| turns.of(*place, (VERSION, window.as_ref()), zone)).collect();
             // Whoever works it out, in whatever order, comes to the same.
-            let other: Vec<_> = places.iter().rev().map(|place| again.of(*place, window.as_ref(), zone)).collect();
+            let other: Vec<_> = places.iter().rev().map(|place| again.of(*place, (VERSION, window.as_ref()), zone)).collect();
             prop_assert!(each.iter().eq(other.iter().rev()));
             prop_assert!(each.is_sorted());
             let begin = window.as_ref().and_then(|window| window.opens(at(NOW), zone)).unwrap_or(at(NOW));

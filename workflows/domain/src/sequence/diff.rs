@@ -93,6 +93,14 @@ pub fn diff(before: &Definition, after: &Definition) -> Diff {
     changes
 }
 
+/// Everything in a definition as new.
+pub fn all(after: &Definition) -> Diff {
+    let nothing = Definition { header: after.header.clone(), steps: Vec::new() };
+    let mut changes = Diff { steps: diff(&nothing, after).steps, ..Diff::default() };
+    compare("", None, Some(&json(&after.header)), &mut changes.header);
+    changes
+}
+
 fn step_change(
     step: &Step,
     (before, place_before): (&Definition, Option<usize>),

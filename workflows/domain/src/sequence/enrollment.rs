@@ -511,6 +511,8 @@ pub fn resume_from_backlog(
     live(&enrollment)?;
     let mut enrollment = Enrollment { held: None, awaits: None, ..enrollment };
     let later = turn > now;
+    // One that was still catching up goes on from where it was.
+    let behind = enrollment.trail.catch_up.map_or(held.due_at, |it| it.at);
     let state = if later { EnrollmentState::Waiting(WaitReason::Backlog) } else { EnrollmentState::Active };
     let fact = enrollment
         .fact("enrollment.resumed")
@@ -520,7 +522,7 @@ pub fn resume_from_backlog(
         .with("catches_up", way);
     enrollment.state = state;
     enrollment.due_at = Some(turn.max(now));
-    enrollment.trail.catch_up = way.map(|way| CatchUp { way, at: held.due_at });
+    enrollment.trail.catch_up = way.map(|way| CatchUp { way, at: behind });
     Ok(enrollment.timed(fact))
 }
 
