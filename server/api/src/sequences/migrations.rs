@@ -179,8 +179,6 @@ impl SequenceMigrationMutation {
 
 /// What a refusal says of the map or the policy, it says of a field inside `running`.
 pub(super) fn inside_running(error: AppError) -> AppError {
-    match &error {
-        AppError::Refused { field: Some(field), .. } if field == "map" || field == "policy" => within(error, "running"),
-        _ => error,
-    }
+    let theirs = matches!(&error, AppError::Refused { field: Some(field), .. } if field == "map" || field == "policy");
+    if theirs { within(error, "running") } else { error }
 }

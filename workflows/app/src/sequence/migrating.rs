@@ -4,9 +4,10 @@
 
 use super::enrolling::{lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tandem_domain::decision::Decision;
-use tandem_domain::id::SequenceMigrationId;
+use tandem_domain::id::{SequenceId, SequenceMigrationId, SequenceVersionId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::migration::moving::{self, Route};
 use tandem_domain::sequence::migration::{self, PART, Part, Policy};
@@ -17,6 +18,10 @@ use uuid::Uuid;
 
 async fn load(tx: &Tx, id: SequenceMigrationId) -> Result<SequenceMigration> {
     tx.get(id).await?.ok_or(AppError::NotFound { what: "SequenceMigration", id: id.into() })
+}
+
+async fn version(tx: &Tx, id: SequenceVersionId) -> Result<SequenceVersion> {
+    tx.peek(id).await?.ok_or(AppError::NotFound { what: "SequenceVersion", id: id.into() })
 }
 
 /// Pauses a migration: after the part that is under way, no more follows.
@@ -98,10 +103,7 @@ impl Command for SequenceMigrationPart {
         let Some(hand) = migration.left.first().copied() else {
             return Ok(alone(migration::went_on(migration, Part::default(), now)));
         };
-        let version = async |id: tandem_domain::id::SequenceVersionId| -> Result<SequenceVersion> {
-            tx.peek(id).await?.ok_or(AppError::NotFound { what: "SequenceVersion", id: id.into() })
-        };
-        let (older, target) = (version(hand).await?, version(migration.target).await?);
+        let (older, target) = (version(tx, hand).await?, version(tx, migration.target).await?);
         let runs = tx.live_runs_of(hand, migration.after, PART).await?;
         let mut part = Part { last: runs.last().map(|run| run.id), more: runs.len() as u64 == PART, ..Part::default() };
         if migration.policy == Policy::Finish || migration.map.iter().any(|entry| entry.to.is_none()) {
@@ -143,7 +145,7 @@ fn decide(
     migration: &SequenceMigration,
     route: &Route<'_>,
     run: Enrollment,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> std::result::Result<Decision<Enrollment>, migration::Refusal> {
     match migration.policy {
         Policy::Migrate => moving::migrate(run, route, migration.id, now),
@@ -156,7 +158,7 @@ fn decide(
 #[derive(Debug, Clone, Serialize)]
 pub struct SequenceWake {
     /// The sequence.
-    pub sequence: tandem_domain::id::SequenceId,
+    pub sequence: SequenceId,
     /// The sequence's revision that planned it.
     pub revision: u32,
 }
