@@ -11,11 +11,12 @@
 //! one transaction, so nobody ever sees it between the two.
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
+mod catching_up;
 mod state;
 
+pub use catching_up::resume_from_backlog;
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
 
-use super::backlog::{CatchUp, Way};
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
 use super::stepper::Context;
@@ -493,36 +494,6 @@ pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision
     let fact = enrollment.fact("enrollment.resumed").moved(enrollment.state, state);
     enrollment.state = state;
     enrollment.due_at = Some(held.due_at.max(now));
-    Ok(enrollment.timed(fact))
-}
-
-/// Resumes a run that paused with its sequence and whose next step fell due meanwhile: it goes on at `turn`, and catches up as
-/// `way` says. One whose wait is not over goes on waiting.
-pub fn resume_from_backlog(
-    enrollment: Enrollment,
-    turn: DateTime<Utc>,
-    way: Option<Way>,
-    now: DateTime<Utc>,
-) -> Result<Decision<Enrollment>, Refusal> {
-    let held = match enrollment.held {
-        Some(held) if held.due_at <= now => held,
-        _ => return resume(enrollment, now),
-    };
-    live(&enrollment)?;
-    let mut enrollment = Enrollment { held: None, awaits: None, ..enrollment };
-    let later = turn > now;
-    // One that was still catching up goes on from where it was.
-    let behind = enrollment.trail.catch_up.map_or(held.due_at, |it| it.at);
-    let state = if later { EnrollmentState::Waiting(WaitReason::Backlog) } else { EnrollmentState::Active };
-    let fact = enrollment
-        .fact("enrollment.resumed")
-        .moved(enrollment.state, state)
-        .with("due_at", turn.max(now))
-        .with("fell_due_at", held.due_at)
-        .with("catches_up", way);
-    enrollment.state = state;
-    enrollment.due_at = Some(turn.max(now));
-    enrollment.trail.catch_up = way.map(|way| CatchUp { way, at: behind });
     Ok(enrollment.timed(fact))
 }
 
