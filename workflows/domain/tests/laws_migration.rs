@@ -279,6 +279,9 @@ fn programme() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
+/// A step, where it leads, and whether it may repeat and skip.
+type Pick = (prop::sample::Index, Option<prop::sample::Index>, bool, bool);
+
 #[derive(Debug, Clone)]
 enum Event {
     Later(i64),
@@ -288,11 +291,11 @@ enum Event {
     PauseAll,
     ResumeAll(Option<Way>, i64),
     Flip,
-    Move(usize, Vec<(prop::sample::Index, Option<prop::sample::Index>, bool, bool)>),
+    Move(usize, Vec<Pick>),
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let entry = any::<(prop::sample::Index, Option<prop::sample::Index>, bool, bool)>();
+    let entry = any::<Pick>();
     let way = prop_oneof![Just(None), Just(Some(Way::Skip)), Just(Some(Way::Latest))];
     prop_oneof![
         6 => (1..60_i64).prop_map(Event::Later),
@@ -306,19 +309,14 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn map_of(
-    from: &SequenceVersion,
-    to: &SequenceVersion,
-    picks: &[(prop::sample::Index, Option<prop::sample::Index>, bool, bool)],
-) -> Vec<MapEntry> {
-    let entry =
-        |(step, target, repeat, skip): &(prop::sample::Index, Option<prop::sample::Index>, bool, bool)| MapEntry {
-            version: None,
-            from: step.get(&from.definition.steps).id.clone(),
-            to: target.as_ref().map(|target| target.get(&to.definition.steps).id.clone()),
-            repeat: *repeat,
-            skip: *skip,
-        };
+fn map_of(from: &SequenceVersion, to: &SequenceVersion, picks: &[Pick]) -> Vec<MapEntry> {
+    let entry = |(step, target, repeat, skip): &Pick| MapEntry {
+        version: None,
+        from: step.get(&from.definition.steps).id.clone(),
+        to: target.as_ref().map(|target| target.get(&to.definition.steps).id.clone()),
+        repeat: *repeat,
+        skip: *skip,
+    };
     let mut seen = BTreeSet::new();
     picks.iter().map(entry).filter(|entry| seen.insert(entry.from.clone())).collect()
 }

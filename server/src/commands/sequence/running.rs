@@ -62,8 +62,8 @@ fn print(preview: &Preview) -> Outcome {
     }
     preview.problems.iter().for_each(|problem| println!("map: {problem} [{}]", problem.code()));
     let refused = |step: &StepPreview| matches!(step.fate, Fate::Refused(_));
-    let steps = preview.versions.iter().flat_map(|version| &version.steps);
-    if preview.problems.is_empty() && !steps.into_iter().any(refused) { Outcome::Done } else { Outcome::Failed }
+    let mut steps = preview.versions.iter().flat_map(|version| &version.steps);
+    if preview.problems.is_empty() && !steps.any(refused) { Outcome::Done } else { Outcome::Failed }
 }
 
 fn print_step(step: &StepPreview) {

@@ -5,7 +5,7 @@
 use super::definition::{Definition, Step};
 use crate::codes;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 codes! {
@@ -151,10 +151,9 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
     if before == after {
         return;
     }
-    let nothing = Map::new();
     let map = |value: Option<&Value>| value.is_none_or(Value::is_object);
     if map(before) && map(after) {
-        let fields = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or(nothing.clone());
+        let fields = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
         let (before, after) = (fields(before), fields(after));
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for name in names {

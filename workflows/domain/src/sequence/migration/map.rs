@@ -73,24 +73,25 @@ pub fn problems(running: &Running, older: &[SequenceVersion], target: &SequenceV
         }
         let concerned: Vec<&SequenceVersion> =
             older.iter().filter(|version| entry.version.is_none_or(|number| number == version.number)).collect();
-        if !concerned.iter().any(|version| version.definition.step(&entry.from).is_some()) {
+        // Where nobody runs any more, what was said of them does not matter.
+        if !older.is_empty() && !concerned.iter().any(|version| version.definition.step(&entry.from).is_some()) {
             let known = concerned.iter().flat_map(|version| &version.definition.steps).map(|step| step.id.as_str());
-            let whose = match entry.version {
-                Some(number) => format!("version {number} has no live runs, or"),
-                None => "no older version with live runs".to_owned(),
+            let why = match entry.version {
+                Some(number) => format!("version {number} has no live runs, or no such step"),
+                None => "no older version with live runs has such a step".to_owned(),
             };
-            found.push(unknown(&entry.from, whose, known));
+            found.push(unknown(&entry.from, why, known));
         }
         if let Some(to) = entry.to.as_deref().filter(|to| target.definition.step(to).is_none()) {
             let known = target.definition.steps.iter().map(|step| step.id.as_str());
-            found.push(unknown(to, format!("version {}", target.number), known));
+            found.push(unknown(to, format!("version {} has no such step", target.number), known));
         }
     }
     found
 }
 
-fn unknown<'k>(step: &str, whose: String, known: impl Iterator<Item = &'k str>) -> Refusal {
+fn unknown<'k>(step: &str, why: String, known: impl Iterator<Item = &'k str>) -> Refusal {
     let near = nearest(step, known.collect::<Vec<_>>());
     let hint = near.map_or_else(|| "; take one of its steps".to_owned(), |near| format!("; did you mean `{near}`?"));
-    Refusal::StepUnknown { step: step.chars().take(60).collect(), whose, hint }
+    Refusal::StepUnknown { step: step.chars().take(60).collect(), why, hint }
 }

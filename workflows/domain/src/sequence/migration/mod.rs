@@ -118,12 +118,12 @@ pub enum Refusal {
         steps: Vec<String>,
     },
     /// The map names a step that does not exist.
-    #[error("the map says `{step}`, but {whose} has no such step{hint}")]
+    #[error("the map says `{step}`, but {why}{hint}")]
     StepUnknown {
         /// The step named.
         step: String,
-        /// Which version.
-        whose: String,
+        /// Which version does not have it.
+        why: String,
         /// What was likely meant.
         hint: String,
     },

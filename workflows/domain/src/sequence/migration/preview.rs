@@ -148,9 +148,9 @@ pub fn judge(preview: &Preview) -> Result<(), Refusal> {
         return Err(problem.clone());
     }
     let steps = preview.versions.iter().flat_map(|version| &version.steps);
-    let refused = steps.filter_map(|step| match &step.fate {
+    let mut refused = steps.filter_map(|step| match &step.fate {
         Fate::Refused(refusal) => Some(refusal.clone()),
         _ => None,
     });
-    refused.into_iter().next().map_or(Ok(()), Err)
+    refused.next().map_or(Ok(()), Err)
 }
