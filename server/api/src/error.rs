@@ -615,6 +615,37 @@ user_error_codes! {
     JobQueueLimit = "JOB_QUEUE_LIMIT",
     /// There is no schedule of this name.
     JobScheduleUnknown = "JOB_SCHEDULE_UNKNOWN",
+    // versions of sequences
+    /// A pause of a sequence ends in the future.
+    SequencePauseOver = "SEQUENCE_PAUSE_OVER",
+    /// A backlog is spread over 1 to 30 days.
+    SequenceBacklogDaysOutOfRange = "SEQUENCE_BACKLOG_DAYS_OUT_OF_RANGE",
+    /// What happens at once takes no days.
+    SequenceBacklogDaysUnused = "SEQUENCE_BACKLOG_DAYS_UNUSED",
+    /// The newer version does not have a step before which runs stand.
+    SequenceMigrationStepGone = "SEQUENCE_MIGRATION_STEP_GONE",
+    /// Runs would be led back to what they did before.
+    SequenceMigrationRepeats = "SEQUENCE_MIGRATION_REPEATS",
+    /// Runs would be led past what they still have before them.
+    SequenceMigrationSkips = "SEQUENCE_MIGRATION_SKIPS",
+    /// The map names a step that does not exist.
+    SequenceMigrationStepUnknown = "SEQUENCE_MIGRATION_STEP_UNKNOWN",
+    /// The map says two things of one step.
+    SequenceMigrationStepTwice = "SEQUENCE_MIGRATION_STEP_TWICE",
+    /// A map has at most 1,000 entries.
+    SequenceMigrationMapTooLong = "SEQUENCE_MIGRATION_MAP_TOO_LONG",
+    /// A map is for MIGRATE alone.
+    SequenceMigrationMapUnused = "SEQUENCE_MIGRATION_MAP_UNUSED",
+    /// An entry of a map says either where runs go on or that they end.
+    SequenceMigrationEntryInvalid = "SEQUENCE_MIGRATION_ENTRY_INVALID",
+    /// Another migration of the sequence is not over.
+    SequenceMigrationOpen = "SEQUENCE_MIGRATION_OPEN",
+    /// Nobody runs on an older version.
+    SequenceMigrationNothing = "SEQUENCE_MIGRATION_NOTHING",
+    /// STAY asks nobody to move.
+    SequenceMigrationStays = "SEQUENCE_MIGRATION_STAYS",
+    /// The migration's state does not allow it.
+    SequenceMigrationNotAllowed = "SEQUENCE_MIGRATION_NOT_ALLOWED",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

@@ -63,6 +63,7 @@ pub struct Query(
     webhooks::InboundQuery,
     outbound::OutboundQuery,
     events::EventQuery,
+    sequences::SequenceVersionQuery,
 );
 
 /// Changes: each is one command.
@@ -86,6 +87,7 @@ pub struct Mutation(
     outbound::OutboundMutation,
     events::EventMutation,
     interactions::InteractionMutation,
+    sequences::SequenceMigrationMutation,
 );
 
 /// What happens, as it happens.

@@ -15,7 +15,7 @@ use crate::leads::LeadNode;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::outbound::{OutboundDeliveryNode, OutboundWebhookNode};
 use crate::queue::WorkItemNode;
-use crate::sequences::{EnrollmentNode, SequenceNode, SequenceVersionNode};
+use crate::sequences::{EnrollmentNode, SequenceMigrationNode, SequenceNode, SequenceVersionNode};
 use crate::taxonomy::TaxonomyTermNode;
 use crate::webhooks::{InboundDeliveryNode, InboundWebhookNode};
 use async_graphql::futures_util::future::try_join_all;
@@ -93,6 +93,8 @@ pub enum Node {
     IngestedEvent(IngestedEventNode),
     /// What somebody did.
     Interaction(InteractionNode),
+    /// One move of runs from older versions of a sequence to a newer one.
+    SequenceMigration(SequenceMigrationNode),
 }
 
 /// Finds things by their global ids.
@@ -179,6 +181,7 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
             ctx.load(id).await?.map(|event| Node::IngestedEvent(IngestedEventNode(event)))
         }
         "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
+        "SequenceMigration" => ctx.load(id).await?.map(|found| Node::SequenceMigration(SequenceMigrationNode(found))),
         _ => None,
     })
 }

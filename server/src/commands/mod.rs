@@ -111,7 +111,15 @@ impl Cli {
             Command::Import(args) => import::run(logged(load()?)?, args).await,
             Command::Sequence(sequence::Command::Validate { file }) => sequence::validate(&file),
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
-            Command::Sequence(sequence::Command::Apply { file }) => sequence::apply(&logged(load()?)?, &file).await,
+            Command::Sequence(sequence::Command::Diff(options)) => {
+                sequence::diff::run(&logged(load()?)?, &options).await
+            }
+            Command::Sequence(sequence::Command::Preview(options)) => {
+                sequence::running::preview(&logged(load()?)?, &options).await
+            }
+            Command::Sequence(sequence::Command::Apply { file, over }) => {
+                sequence::apply(&logged(load()?)?, &file, &over).await
+            }
             Command::Jobs(command) => jobs::run(&logged(load()?)?, command).await,
             Command::Emails(command) => emails::run(&logged(load()?)?, command).await,
             Command::Ledger(command) => ledger::run(&logged(load()?)?, command).await,

@@ -1,5 +1,8 @@
 //! `tandem sequence`: checks, publishes or tries out a sequence that is written in YAML.
 
+pub(super) mod diff;
+pub(super) mod running;
+
 use super::Outcome;
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
@@ -21,16 +24,23 @@ pub(super) enum Command {
         #[arg(value_name = "FILE.yaml")]
         file: PathBuf,
     },
-    /// Publish a file as the next version of its sequence; what runs stays on its version. Applying it again changes
-    /// nothing
+    /// Publish a file as the next version of its sequence; what runs stays on its version unless --running says otherwise.
+    /// Applying it again changes nothing
     Apply {
         /// The YAML file; `-` for standard input
         #[arg(value_name = "FILE.yaml")]
         file: PathBuf,
+
+        #[command(flatten)]
+        over: running::Over,
     },
+    /// Print who runs on older versions, step by step, and what would become of them if a file were published
+    Preview(running::Options),
     /// Print, day by day, what the sequence would do to a sample person, by the rules that production uses; nothing is
     /// sent or stored
     Simulate(Simulate),
+    /// Print what a file changes against a published version: header fields, steps and the ways between them
+    Diff(diff::Diff),
 }
 
 /// Options of `tandem sequence simulate`.
@@ -58,13 +68,23 @@ pub(super) struct Simulate {
 }
 
 /// Publishes.
-pub(super) async fn apply(settings: &Settings, file: &Path) -> anyhow::Result<Outcome> {
+pub(super) async fn apply(settings: &Settings, file: &Path, over: &running::Over) -> anyhow::Result<Outcome> {
     let source = read(file)?;
     if let Err(problems) = sequence_validate(&source) {
         return Ok(report(file, &problems));
     }
     let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
     let call = Call::system(wiring::request_ids(&app.env)());
+    if let Some(running) = over.running() {
+        return match running::replace(&app, &call, source, running).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(refused @ AppError::Refused { .. }) => {
+                println!("{}: {refused} [{}]", file.display(), refused.code());
+                Ok(Outcome::Failed)
+            }
+            Err(failed) => Err(failed.into()),
+        };
+    }
     match app.sequence_apply(&call, source).await {
         Ok(Applied::Published(version)) => {
             println!("published version {} of {}", version.number, version.definition.header.key);

@@ -73,7 +73,9 @@ pub use received::{EmailReceive, ReceivedEmailApply};
 pub use rules::QueueRules;
 pub use sequence::{
     EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
-    EnrollmentWake, EnrollmentsResume, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume,
+    EnrollmentWake, EnrollmentsResume, SequenceArchive, SequenceCatchUp, SequenceDraft, SequenceMigrate,
+    SequenceMigrationCancel, SequenceMigrationPart, SequenceMigrationPause, SequenceMigrationResume, SequencePause,
+    SequencePauseUntil, SequencePublish, SequenceReplace, SequenceResume, SequenceWake,
 };
 pub use target_list::{
     ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,

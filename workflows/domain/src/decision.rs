@@ -74,6 +74,7 @@ subjects! {
     crate::id::VisitorId => "Visitor",
     crate::id::InteractionId => "Interaction",
     crate::id::ReceivedEmailId => "ReceivedEmail",
+    crate::id::SequenceMigrationId => "SequenceMigration",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -171,6 +172,9 @@ pub enum Job {
         sequence: crate::id::SequenceId,
         /// The sequence's revision at the time of planning.
         revision: u32,
+        /// How many earlier parts resumed.
+        #[serde(default)]
+        done: u64,
     },
     /// Deliver an e-mail whose attempt has been planned.
     DeliverEmail {
@@ -277,6 +281,20 @@ pub enum Job {
         /// The e-mail.
         received: crate::id::ReceivedEmailId,
     },
+    /// Resume a sequence that paused until a moment.
+    WakeSequence {
+        /// The sequence.
+        sequence: crate::id::SequenceId,
+        /// The sequence's revision at the time of planning.
+        revision: u32,
+    },
+    /// Move or end a part of the enrolments that a migration is about, and plan itself again while there are more.
+    MigrateEnrollments {
+        /// The migration.
+        migration: crate::id::SequenceMigrationId,
+        /// The migration's revision at the time of planning.
+        revision: u32,
+    },
     /// Look for new e-mails in the mailbox that answers come to.
     PollInbox {},
     /// Move leads that their timers should have moved.
@@ -306,6 +324,8 @@ impl Job {
             Self::ReplayWebhook { .. } => "replay_webhook",
             Self::WakeEnrollment { .. } => "wake_enrollment",
             Self::ApplyReceivedEmail { .. } => "apply_received_email",
+            Self::WakeSequence { .. } => "wake_sequence",
+            Self::MigrateEnrollments { .. } => "migrate_enrollments",
             Self::PollInbox {} => "poll_inbox",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
@@ -320,9 +340,11 @@ impl Job {
             Self::AdvanceEnrollment { .. } | Self::WakeEnrollment { .. } => "steps",
             Self::DeliverEmail { .. } => "mail",
             Self::DeliverWebhook { .. } => "webhooks",
-            Self::ResumeEnrollments { .. } | Self::ReplayWebhook { .. } | Self::SweepLeads {} | Self::Prune {} => {
-                "bulk"
-            }
+            Self::ResumeEnrollments { .. }
+            | Self::ReplayWebhook { .. }
+            | Self::MigrateEnrollments { .. }
+            | Self::SweepLeads {}
+            | Self::Prune {} => "bulk",
             _ => "default",
         }
     }
@@ -332,7 +354,9 @@ impl Job {
         match self {
             // Somebody waits for it, or holds what somebody else could have.
             Self::MatchHandoff { .. } | Self::ExpireOffer { .. } | Self::ExpireClaim { .. } => Priority::High,
-            Self::ResumeEnrollments { .. } | Self::SweepLeads {} | Self::Prune {} => Priority::Low,
+            Self::ResumeEnrollments { .. } | Self::MigrateEnrollments { .. } | Self::SweepLeads {} | Self::Prune {} => {
+                Priority::Low
+            }
             _ => Priority::Normal,
         }
     }
@@ -344,6 +368,7 @@ impl Job {
             | Self::ExpireOffer { handoff, .. }
             | Self::CheckHandoffSla { handoff, .. } => Some(format!("handoff:{handoff}")),
             Self::ResumeEnrollments { sequence, .. } => Some(format!("sequence:{sequence}")),
+            Self::MigrateEnrollments { migration, .. } => Some(format!("migration:{migration}")),
             // A later event of a person finds what an earlier one said.
             Self::ApplyEvents { source, .. } => Some(format!("events:{source}")),
             Self::ReplayWebhook { webhook, .. } => Some(format!("webhook:{webhook}")),

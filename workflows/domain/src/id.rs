@@ -102,4 +102,6 @@ ids! {
     InteractionId,
     /// An e-mail that arrived.
     ReceivedEmailId,
+    /// One move of enrolments to a newer version.
+    SequenceMigrationId,
 }

@@ -314,7 +314,7 @@ fn enrolling_is_refused_with_the_name_of_the_rule() {
         let context = Context { standing, ..context(&data) };
         assert_eq!(refused(&sequence, &version, None, &context), "ENROLLMENT_MAY_NOT_WRITE");
     }
-    let paused = publishing::pause(sequence.clone()).unwrap().next;
+    let paused = publishing::pause(sequence.clone(), None, at(START)).unwrap().next;
     assert_eq!(refused(&paused, &version, None, &context(&data)), "SEQUENCE_NOT_ACTIVE");
     let picky = "subject: contact\nentry: contact.first_name == 'Nobody'\nreentry: {after: 30d}";
     let (sequence, version) = published(&TWO_MAILS.replace("subject: contact", picky));
@@ -342,7 +342,7 @@ fn a_version_is_published_once_and_never_for_a_change_of_layout() {
     let archived = publishing::archive(after, at(START)).unwrap().next;
     let refusal = publishing::publish(Some((archived.clone(), Some(second))), TWO_MAILS, by(3), at(START)).unwrap_err();
     assert_eq!(refusal.code(), "SEQUENCE_NOT_ALLOWED");
-    assert_eq!(publishing::resume(archived, at(START)).unwrap_err().code(), "SEQUENCE_NOT_ALLOWED");
+    assert_eq!(publishing::resume(archived, None, 0, at(START)).unwrap_err().code(), "SEQUENCE_NOT_ALLOWED");
 }
 
 #[test]

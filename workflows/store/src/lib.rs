@@ -27,6 +27,7 @@ pub mod outbound;
 pub mod page;
 pub mod received;
 pub mod sequence;
+pub mod sequence_migration;
 mod stored;
 pub mod suppression;
 pub mod target_list;

@@ -37,13 +37,14 @@ pub mod enrollment_row {
         reason: Option<String> = enrollment.state.reason().map(str::to_owned),
         live: bool = enrollment.state.is_live(),
         due_at: Option<i64> = enrollment.due_at.map(crate::ms),
+        held_at: Option<i64> = enrollment.held.map(|held| crate::ms(held.due_at)),
     });
 }
 
 use crate::page::{Page, PageOf};
 use crate::{Result, Store, Tx};
 use enrollment_row::row as enrollment;
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use sequence_row::row as sequence;
 use std::collections::BTreeMap;
 use tandem_domain::id::{AccountId, ContactId, LeadId, SequenceId, SequenceVersionId};
@@ -92,15 +93,32 @@ impl Tx {
         Ok(self.read(query).await?.pop())
     }
 
-    /// Up to `limit` enrolments that paused because their sequence did, locked, oldest first.
+    /// Up to `limit` enrolments that paused because their sequence did, locked, in the order in which they fell due.
     pub async fn enrollments_paused_with(&self, of: SequenceId, limit: u64) -> Result<Vec<Enrollment>> {
-        let query = enrollment::Entity::find()
-            .filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
-            .filter(enrollment::Column::State.eq(StateKind::Paused.as_str()))
-            .filter(enrollment::Column::Reason.eq(PauseReason::Sequence.as_str()))
+        let in_order = paused_with(of)
+            .filter(enrollment::Column::HeldAt.is_not_null())
+            .order_by_asc(enrollment::Column::HeldAt)
             .order_by_asc(enrollment::Column::Id)
             .limit(limit);
-        self.select(query).await
+        let found = self.select(in_order).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // What a process of an earlier version pauses beside this one has no such column.
+        self.select(paused_with(of).order_by_asc(enrollment::Column::Id).limit(limit)).await
+    }
+
+    /// How many enrolments paused because their sequence did.
+    pub async fn count_paused_with(&self, of: SequenceId) -> Result<u64> {
+        Ok(paused_with(of).count(self.connection().await?).await?)
+    }
+
+    /// Loads a sequence that is only read, and keeps it from being published anew until the end of the transaction: whoever
+    /// enrols is either seen by the publication, or sees it. Several who enrol do not wait for each other.
+    pub async fn share_sequence(&self, id: SequenceId) -> Result<Option<Sequence>> {
+        let query = sequence::Entity::find().filter(sequence::Column::Id.eq(Uuid::from(id)));
+        let query = if self.is_postgres() { query.lock_shared() } else { query };
+        Ok(self.read(query).await?.pop())
     }
 
     /// The live enrolments of a person in all sequences, locked, oldest first.
@@ -113,7 +131,19 @@ impl Tx {
     }
 }
 
+fn paused_with(of: SequenceId) -> sea_orm::Select<enrollment::Entity> {
+    enrollment::Entity::find()
+        .filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
+        .filter(enrollment::Column::State.eq(StateKind::Paused.as_str()))
+        .filter(enrollment::Column::Reason.eq(PauseReason::Sequence.as_str()))
+}
+
 impl Store {
+    /// How many enrolments fell due while their sequence was paused, and wait for it to go on.
+    pub async fn count_paused_with(&self, of: SequenceId) -> Result<u64> {
+        Ok(paused_with(of).count(self.reader()).await?)
+    }
+
     /// The sequence with this key.
     pub async fn sequence_by_key(&self, key: &str) -> Result<Option<Sequence>> {
         Ok(self.all(sequence::Entity::find().filter(sequence::Column::Key.eq(key))).await?.pop())

@@ -1,11 +1,15 @@
 //! Sequences, their versions, and enrolments.
 
+pub mod migrations;
 pub mod mutation;
 pub mod query;
 pub mod subscription;
 pub mod types;
+pub mod versions;
 
+pub use migrations::{SequenceMigrationMutation, SequenceVersionQuery};
 pub use mutation::SequenceMutation;
 pub use query::SequenceQuery;
 pub use subscription::SequenceSubscription;
 pub use types::{EnrollmentNode, SequenceNode, SequenceVersionNode};
+pub use versions::SequenceMigrationNode;

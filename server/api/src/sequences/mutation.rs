@@ -1,21 +1,25 @@
 //! Changes of sequences and enrolments.
 
+use super::migrations::inside_running;
 use super::types::{
     EnrollmentExitReason, EnrollmentFinishReason, EnrollmentNode, EnrollmentPauseReason, SequenceNode,
     SequenceVersionNode,
 };
+use super::versions::{SequenceBacklog, SequenceMigrationNode, SequenceRunningInput};
 use crate::context::ContextExt;
-use crate::error::{ApiError, UserError, UserErrorCode, named, split};
+use crate::error::{ApiError, UserError, UserErrorCode, named, split, within};
 use crate::ids::{global, local, local_opt};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use tandem_app::sequence::sequence_validate;
+use tandem_app::sequence::{Replaced, sequence_validate};
 use tandem_app::{
     AppError, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, SequenceArchive,
-    SequenceDraft, SequencePause, SequencePublish, SequenceResume,
+    SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish, SequenceReplace,
+    SequenceResume,
 };
+use tandem_domain::sequence::backlog::{Backlog, Wish};
 
 /// How many subjects one call may enrol.
 const MOST: usize = 500;
@@ -40,18 +44,28 @@ inputs! {
     SequencePublishInput {
         /// The definition, in YAML or JSON.
         source: String,
+        /// What becomes of those who run on older versions; absent means that they stay there.
+        running: Option<SequenceRunningInput>,
         /// Repeats of the same key and input within 24 hours give the same payload.
         idempotency_key: Option<String>
     }
     /// A sequence to pause.
     SequencePauseInput {
         /// The sequence.
-        sequence_id: ID
+        sequence_id: ID,
+        /// When it goes on by itself; null where somebody resumes it.
+        until: Option<DateTime<Utc>>
     }
     /// A sequence to resume.
     SequenceResumeInput {
         /// The sequence.
-        sequence_id: ID
+        sequence_id: ID,
+        /// What becomes of what fell due during the pause. Absent means SPREAD where `days` are given; else up to 100 runs go
+        /// on at once, and more are spread over a day.
+        backlog: Option<SequenceBacklog>,
+        /// Over how many days, 1 to 30, with SPREAD or LATEST. Absent means one day for SPREAD; for LATEST at once, or one day
+        /// where it concerns more than 100 runs.
+        days: Option<i32>
     }
     /// A sequence to archive.
     SequenceArchiveInput {
@@ -134,13 +148,6 @@ payload! {
         /// The sequence with its draft.
         sequence: SequenceNode,
     }
-    /// What `sequencePublish` did.
-    SequencePublishPayload {
-        /// The sequence after the change.
-        sequence: SequenceNode,
-        /// The new version.
-        version: SequenceVersionNode,
-    }
     /// What `sequencePause` did.
     SequencePausePayload {
         /// The sequence after the change.
@@ -186,6 +193,19 @@ payload! {
         /// One answer for each person and then each lead, in the order given.
         results: Vec<EnrollmentCreateResult>,
     }
+}
+
+/// What `sequencePublish` did.
+#[derive(SimpleObject)]
+pub struct SequencePublishPayload {
+    /// The sequence after the change.
+    pub sequence: Option<SequenceNode>,
+    /// The new version.
+    pub version: Option<SequenceVersionNode>,
+    /// The migration that began; null where nobody is moved or ended.
+    pub migration: Option<SequenceMigrationNode>,
+    /// What the caller can mend; empty when the change was made.
+    pub user_errors: Vec<UserError>,
 }
 
 /// What enrolling one of many came to.
@@ -240,24 +260,46 @@ impl SequenceMutation {
         }
     }
 
-    /// Publishes a definition as the next version of the sequence of its key. Every problem of the definition is a
-    /// user error of its own.
+    /// Publishes a definition as the next version of the sequence of its key, and says what becomes of those who run on older
+    /// versions. Every problem of the definition is a user error of its own.
     async fn sequence_publish(
         &self,
         ctx: &Context<'_>,
         input: SequencePublishInput,
     ) -> Result<SequencePublishPayload, ApiError> {
-        let command = SequencePublish { source: input.source.clone() };
-        let done = ctx.run(input.idempotency_key, command).await;
-        match problems(&input.source, &done.as_ref().map(drop)) {
-            Some(user_errors) => Ok(SequencePublishPayload { sequence: None, version: None, user_errors }),
-            None => SequencePublishPayload::of(
-                done.map(|(sequence, version)| (SequenceNode(sequence), SequenceVersionNode(version))),
-            ),
+        let source = input.source.clone();
+        let done: Result<Replaced, AppError> = async {
+            match input.running {
+                None => {
+                    let command = SequencePublish { source: input.source };
+                    let (sequence, version) = ctx.run(input.idempotency_key, command).await?;
+                    Ok((sequence, version, None))
+                }
+                Some(running) => {
+                    let running = running.running().map_err(|error| within(error, "running"))?;
+                    let command = SequenceReplace { source: input.source, running };
+                    ctx.run(input.idempotency_key, command).await.map_err(inside_running)
+                }
+            }
         }
+        .await;
+        let refused =
+            |user_errors| SequencePublishPayload { sequence: None, version: None, migration: None, user_errors };
+        if let Some(user_errors) = problems(&source, &done.as_ref().map(drop)) {
+            return Ok(refused(user_errors));
+        }
+        Ok(match split(done)? {
+            Ok((sequence, version, migration)) => SequencePublishPayload {
+                sequence: Some(SequenceNode(sequence)),
+                version: Some(SequenceVersionNode(version)),
+                migration: migration.map(SequenceMigrationNode),
+                user_errors: Vec::new(),
+            },
+            Err(user_errors) => refused(user_errors),
+        })
     }
 
-    /// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.
+    /// Pauses a sequence, until a moment where one is given: it takes no enrolments, and its own pause as they fall due.
     async fn sequence_pause(
         &self,
         ctx: &Context<'_>,
@@ -265,12 +307,15 @@ impl SequenceMutation {
     ) -> Result<SequencePausePayload, ApiError> {
         let done = async {
             let sequence = local(&input.sequence_id, "sequenceId")?;
-            ctx.run(None, SequencePause { sequence }).await
+            match input.until {
+                Some(until) => ctx.run(None, SequencePauseUntil { sequence, until }).await,
+                None => ctx.run(None, SequencePause { sequence }).await,
+            }
         };
         SequencePausePayload::of(done.await.map(SequenceNode))
     }
 
-    /// Resumes a sequence, and the enrolments that paused with it.
+    /// Resumes a sequence, and the enrolments that paused with it, in the order in which they fell due.
     async fn sequence_resume(
         &self,
         ctx: &Context<'_>,
@@ -278,7 +323,13 @@ impl SequenceMutation {
     ) -> Result<SequenceResumePayload, ApiError> {
         let done = async {
             let sequence = local(&input.sequence_id, "sequenceId")?;
-            ctx.run(None, SequenceResume { sequence }).await
+            // A number that cannot be one of days is refused as such.
+            let days = input.days.map(|days| u32::try_from(days).unwrap_or(0));
+            let backlog = input.backlog.map(Backlog::from).or_else(|| days.map(|_| Backlog::Spread));
+            match backlog {
+                Some(backlog) => ctx.run(None, SequenceCatchUp { sequence, wish: Wish { backlog, days } }).await,
+                None => ctx.run(None, SequenceResume { sequence }).await,
+            }
         };
         SequenceResumePayload::of(done.await.map(SequenceNode))
     }

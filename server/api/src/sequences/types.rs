@@ -1,5 +1,6 @@
 //! Types of sequences and enrolments.
 
+use super::versions::{SequenceMigrationNode, SequenceResumption};
 use crate::access::UserNode;
 use crate::accounts::{AccountNode, ContactNode};
 use crate::connection::{connection, page};
@@ -38,7 +39,7 @@ pub enum EnrollmentState {
     Pending,
     /// Its next step is due.
     Active,
-    /// It waits for its due time; the reason is TIME, EMAIL, EVENT, WINDOW, CAP or TASK.
+    /// It waits for its due time; the reason is TIME, EMAIL, EVENT, WINDOW, CAP, TASK or BACKLOG.
     Waiting,
     /// It goes on when somebody resumes it; the reason is MANUAL, SEQUENCE, OUT_OF_OFFICE or OPS.
     Paused,
@@ -174,6 +175,35 @@ impl SequenceNode {
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
+    /// While it is paused: when it goes on by itself; null where somebody must resume it.
+    async fn paused_until(&self) -> Option<DateTime<Utc>> {
+        self.0.paused_until
+    }
+    /// How many enrolments fell due while it was paused, and have not been resumed since.
+    async fn backlog_count(&self, ctx: &Context<'_>) -> Option<Result<i32, ApiError>> {
+        let count = ctx.app().store.count_paused_with(self.0.id).await.map_err(ApiError::from);
+        Some(count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)))
+    }
+    /// After a pause: what becomes of what fell due meanwhile.
+    async fn resumption(&self) -> Option<SequenceResumption> {
+        self.0.resumption.as_ref().map(Into::into)
+    }
+    /// Its migrations, in the order in which they were asked for.
+    async fn migrations(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Option<Result<Connection<String, SequenceMigrationNode>, ApiError>> {
+        let read = async {
+            let page = page(first, after, last, before)?;
+            let migrations = ctx.app().store.sequence_migration_page(self.0.id, &page).await?;
+            Ok(connection(migrations, |migration| migration.id, SequenceMigrationNode))
+        };
+        Some(read.await)
+    }
 }
 
 /// One step of a version.
@@ -220,8 +250,7 @@ impl SequenceVersionNode {
     async fn steps(&self) -> Vec<SequenceStep> {
         let definition = &self.0.definition;
         let step = |(at, step): (usize, &tandem_domain::sequence::Step)| {
-            let mut next: Vec<String> = step.kind.targets().into_iter().map(|(_, id)| id.to_owned()).collect();
-            next.extend(step.kind.goes_on().then(|| definition.following(at)).flatten().map(str::to_owned));
+            let next = definition.ways(at).into_iter().map(str::to_owned).collect();
             let settings = match serde_json::to_value(&step.kind) {
                 Ok(Value::Object(mut settings)) => {
                     settings.remove("kind");
@@ -268,7 +297,7 @@ impl EnrollmentNode {
         let sequence = ctx.load(self.0.sequence).await.map_err(ApiError::from).transpose()?;
         Some(sequence.map(SequenceNode))
     }
-    /// The version, for good.
+    /// The version; another one once it was moved there.
     async fn version(&self, ctx: &Context<'_>) -> Option<Result<SequenceVersionNode, ApiError>> {
         let version = ctx.load(self.0.version).await.map_err(ApiError::from).transpose()?;
         Some(version.map(SequenceVersionNode))

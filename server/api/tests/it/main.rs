@@ -13,3 +13,4 @@ mod loading;
 mod queue;
 mod schema;
 mod sequences;
+mod versions;

@@ -5,6 +5,7 @@ use super::subject::Subject;
 use crate::email::plan_email;
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 use tandem_domain::account::Account;
 use tandem_domain::contact::{self, Contact, ContactPatch};
@@ -13,6 +14,7 @@ use tandem_domain::decision::{Decision, Fact, Job};
 use tandem_domain::email::{Draft, Email, Mailbox, Outlook};
 use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
 use tandem_domain::lead::Lead;
+use tandem_domain::sequence::backlog::Turns;
 use tandem_domain::sequence::enrollment::{self, Refusal};
 use tandem_domain::sequence::stepper::{Advance, advance};
 use tandem_domain::sequence::steps::Failure;
@@ -241,14 +243,16 @@ async fn set_field(
     }
 }
 
-/// Resumes a part of the enrolments that paused with their sequence, and plans itself again while there are more.
-/// Tandem's own. Where the sequence was archived they are woken too: they find it so, and end.
+/// Resumes a part of the enrolments that paused with their sequence, in the order in which they fell due, and plans itself
+/// again while there are more. Tandem's own. Where the sequence was archived they are woken too: they find it so, and end.
 #[derive(Debug, Clone, Serialize)]
 pub struct EnrollmentsResume {
     /// The sequence.
     pub sequence: SequenceId,
     /// The sequence's revision that the job was planned for.
     pub revision: u32,
+    /// How many earlier parts resumed: the place of the first of this part in the order in which they fell due.
+    pub done: u64,
 }
 
 impl Command for EnrollmentsResume {
@@ -264,8 +268,23 @@ impl Command for EnrollmentsResume {
             return Err(obsolete());
         }
         let mut resumed: Option<Decision<Vec<Enrollment>>> = None;
-        for enrollment in tx.enrollments_paused_with(self.sequence, RESUMED_AT_ONCE).await? {
-            let one = enrollment::resume(enrollment, now)?;
+        let runs = tx.enrollments_paused_with(self.sequence, RESUMED_AT_ONCE).await?;
+        let next = self.done.saturating_add(runs.len() as u64);
+        let mut turns = sequence.resumption.as_ref().map(Turns::new);
+        tx.peek_ahead::<Contact>(runs.iter().map(|run| run.contact.into())).await?;
+        tx.peek_ahead::<SequenceVersion>(runs.iter().map(|run| run.version.into())).await?;
+        for (place, enrollment) in (self.done..).zip(runs) {
+            let one = match (&mut turns, &sequence.resumption) {
+                (Some(turns), Some(resumption)) => {
+                    let version: Option<SequenceVersion> = tx.peek(enrollment.version).await?;
+                    let contact: Option<Contact> = tx.peek(enrollment.contact).await?;
+                    let window = version.as_ref().and_then(|version| version.definition.header.send_window.as_ref());
+                    let zone = contact.and_then(|contact| contact.time_zone).unwrap_or(Tz::UTC);
+                    let turn = turns.of(place, (enrollment.version, window), zone);
+                    enrollment::resume_from_backlog(enrollment, turn, resumption.way(), now)?
+                }
+                _ => enrollment::resume(enrollment, now)?,
+            };
             resumed = Some(match resumed {
                 None => one.map(|enrollment| vec![enrollment]),
                 Some(others) => others.and(one).map(|(mut others, one)| {
@@ -274,7 +293,7 @@ impl Command for EnrollmentsResume {
                 }),
             });
         }
-        let again = Job::ResumeEnrollments { sequence: self.sequence, revision: self.revision };
+        let again = Job::ResumeEnrollments { sequence: self.sequence, revision: self.revision, done: next };
         Ok(resumed.ok_or_else(obsolete)?.plan(again, now))
     }
 }

@@ -107,8 +107,8 @@ impl Command for EnrollmentCreate {
                 return Err(AppError::refused("ENROLLMENT_SUBJECT_MISSING", message, Some("contactId")));
             }
         };
-        let sequence: Sequence =
-            tx.peek(self.sequence).await?.ok_or(AppError::NotFound { what: "Sequence", id: self.sequence.into() })?;
+        let missing = || AppError::NotFound { what: "Sequence", id: self.sequence.into() };
+        let sequence = tx.share_sequence(self.sequence).await?.ok_or_else(missing)?;
         let version = version_of(tx, &sequence).await?;
         let subject = Subject::load(tx, contact, self.lead).await?;
         if subject.lead.as_ref().is_some_and(|lead| lead.contact != contact) {

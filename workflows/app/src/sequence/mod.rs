@@ -2,13 +2,15 @@
 //!
 //! Locks are taken in one order: the enrolment, its sequence where that is paused, the contact, the lead, the tasks that
 //! the enrolment made. A sequence is only read by those who enrol: whether it was paused meanwhile is looked at again
-//! before every step.
+//! before every step. Whoever enrols shares the sequence's row, so that a publication sees them, or they it.
 
 mod advance;
 mod enrolling;
+mod migrating;
 mod preview;
 mod publishing;
 mod subject;
+mod versions;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
 pub use enrolling::{
@@ -16,7 +18,12 @@ pub use enrolling::{
     LetGo,
 };
 pub(crate) use enrolling::{lead_of, let_go};
-pub use publishing::{
-    Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_advice,
-    sequence_simulate, sequence_validate,
+pub use migrating::{
+    SequenceMigrationCancel, SequenceMigrationPart, SequenceMigrationPause, SequenceMigrationResume, SequenceWake,
+    WentOn,
 };
+pub use publishing::{
+    Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
+    SequenceResume, sequence_advice, sequence_simulate, sequence_validate,
+};
+pub use versions::{Compared, Replaced, SequenceMigrate, SequenceReplace};

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
+use tandem_domain::sequence::backlog::Wish;
 use tandem_domain::sequence::publishing::{self, By, Refusal};
 use tandem_domain::sequence::simulation::{self, Line};
 use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, validate};
@@ -29,7 +30,7 @@ async fn existing(tx: &Tx, source: &str) -> Result<Option<Sequence>> {
     }
 }
 
-async fn load(tx: &Tx, id: SequenceId) -> Result<Sequence> {
+pub(super) async fn load(tx: &Tx, id: SequenceId) -> Result<Sequence> {
     tx.get(id).await?.ok_or(AppError::NotFound { what: "Sequence", id: id.into() })
 }
 
@@ -50,7 +51,8 @@ impl Command for SequenceDraft {
     }
 }
 
-/// Publishes a definition as the next version of the sequence of its key, which it makes where there is none.
+/// Publishes a definition as the next version of the sequence of its key, which it makes where there is none. Who runs stays
+/// on their version; see [`SequenceReplace`](super::SequenceReplace).
 #[derive(Debug, Clone, Serialize)]
 pub struct SequencePublish {
     /// The definition, in YAML or JSON.
@@ -62,18 +64,28 @@ impl Command for SequencePublish {
     type Output = (Sequence, SequenceVersion);
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Self::Output>> {
-        let existing = match existing(tx, &self.source).await? {
-            Some(sequence) => {
-                let latest = match sequence.latest_version {
-                    Some(latest) => tx.peek::<SequenceVersion>(latest).await?,
-                    None => None,
-                };
-                Some((sequence, latest))
-            }
-            None => None,
-        };
-        Ok(publishing::publish(existing, &self.source, by(call, env), call.now(env))?)
+        decide_publication(tx, &self.source, call, env).await
     }
+}
+
+/// The decision to publish a definition. The sequence is locked where there is one.
+pub(super) async fn decide_publication(
+    tx: &Tx,
+    source: &str,
+    call: &Call,
+    env: &Env,
+) -> Result<Decision<(Sequence, SequenceVersion)>> {
+    let existing = match existing(tx, source).await? {
+        Some(sequence) => {
+            let latest = match sequence.latest_version {
+                Some(latest) => tx.peek::<SequenceVersion>(latest).await?,
+                None => None,
+            };
+            Some((sequence, latest))
+        }
+        None => None,
+    };
+    Ok(publishing::publish(existing, source, by(call, env), call.now(env))?)
 }
 
 /// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.
@@ -87,12 +99,30 @@ impl Command for SequencePause {
     const NAME: &'static str = "sequencePause";
     type Output = Sequence;
 
-    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<Sequence>> {
-        Ok(publishing::pause(load(tx, self.sequence).await?)?)
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
+        Ok(publishing::pause(load(tx, self.sequence).await?, None, call.now(env))?)
     }
 }
 
-/// Resumes a sequence, and the enrolments that paused with it.
+/// Pauses a sequence until a moment, at which it goes on by itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequencePauseUntil {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// When it goes on.
+    pub until: DateTime<Utc>,
+}
+
+impl Command for SequencePauseUntil {
+    const NAME: &'static str = "sequencePause";
+    type Output = Sequence;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
+        Ok(publishing::pause(load(tx, self.sequence).await?, Some(self.until), call.now(env))?)
+    }
+}
+
+/// Resumes a sequence, and the enrolments that paused with it: at once, or over a day where they are many.
 #[derive(Debug, Clone, Serialize)]
 pub struct SequenceResume {
     /// The sequence.
@@ -104,8 +134,32 @@ impl Command for SequenceResume {
     type Output = Sequence;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
-        Ok(publishing::resume(load(tx, self.sequence).await?, call.now(env))?)
+        resumed(tx, self.sequence, None, call.now(env)).await
     }
+}
+
+/// Resumes a sequence, and says what becomes of the enrolments that fell due while it was paused.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequenceCatchUp {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// What becomes of them.
+    pub wish: Wish,
+}
+
+impl Command for SequenceCatchUp {
+    const NAME: &'static str = "sequenceResume";
+    type Output = Sequence;
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
+        resumed(tx, self.sequence, Some(self.wish), call.now(env)).await
+    }
+}
+
+async fn resumed(tx: &Tx, id: SequenceId, wish: Option<Wish>, now: DateTime<Utc>) -> Result<Decision<Sequence>> {
+    let sequence = load(tx, id).await?;
+    let runs = tx.count_paused_with(id).await?;
+    Ok(publishing::resume(sequence, wish, runs, now)?)
 }
 
 /// Archives a sequence for good.

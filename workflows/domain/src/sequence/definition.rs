@@ -129,6 +129,19 @@ impl Definition {
         let step = self.steps.get(position)?;
         step.next.as_deref().or_else(|| self.steps.get(position + 1).map(|next| next.id.as_str()))
     }
+
+    /// The ids of the steps that may come right after the one at `position`, each once: first those that its settings name.
+    pub fn ways(&self, position: usize) -> Vec<&str> {
+        let Some(step) = self.steps.get(position) else { return Vec::new() };
+        let named = step.kind.targets().into_iter().map(|(_, id)| id);
+        let mut ways: Vec<&str> = Vec::new();
+        for id in named.chain(step.kind.goes_on().then(|| self.following(position)).flatten()) {
+            if !ways.contains(&id) {
+                ways.push(id);
+            }
+        }
+        ways
+    }
 }
 
 /// Whether a text may be the key of a sequence or the id of a step.

@@ -1,23 +1,27 @@
 //! One subject's run through one version of a sequence, and the states it can be in.
 //!
 //! ```text
-//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task)
+//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task | backlog)
 //!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
 //! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
 //!       OPTED_OUT, BOUNCED, FAILED
 //! ```
 //!
-//! A running enrolment stays on its version; moving it to another one (MIGRATING) does not exist yet.
+//! A running enrolment stays on its version until somebody moves it to a newer one ([`crate::sequence::migration`]). That is
+//! one transaction, so nobody ever sees it between the two.
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
+mod catching_up;
 mod state;
 
+pub use catching_up::resume_from_backlog;
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
 
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
 use super::stepper::{Context, EMAIL_OVERDUE};
 use super::steps::Failure;
+use super::trail::Trail;
 use crate::decision::{Decision, Fact, Job};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
@@ -34,7 +38,7 @@ pub struct Enrollment {
     pub id: EnrollmentId,
     /// The sequence.
     pub sequence: SequenceId,
-    /// The version, for good.
+    /// The version; another one once it was moved there.
     pub version: SequenceVersionId,
     /// The sequence's key and the version's number, e.g. `welcome@3`: the name of the rule in the ledger.
     pub rule: String,
@@ -72,6 +76,9 @@ pub struct Enrollment {
     /// Why it failed.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// What it has behind it.
+    #[serde(default, skip_serializing_if = "Trail::is_empty")]
+    pub trail: Trail,
 }
 
 /// What a paused enrolment goes back to.
@@ -365,6 +372,7 @@ pub fn enroll(
         started_at: now,
         ended_at: None,
         failure: None,
+        trail: Trail::new(),
     };
     let fact = enrollment.fact("enrollment.started").with("sequence", sequence.id);
     Ok(enrollment.timed(fact))
@@ -383,6 +391,7 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.due_at = None;
     enrollment.held = None;
     enrollment.awaits = None;
+    enrollment.trail.catch_up = None;
     enrollment.ended_at = Some(now);
     Decision::new(enrollment, fact)
 }

@@ -9,10 +9,13 @@
 //! Owns the language of the definitions, their checks, the state machine of an enrolment and the choice of its next
 //! step. It sends nothing: an effect is described here and carried out by the application in the same transaction.
 
+pub mod backlog;
 pub mod definition;
+pub mod diff;
 pub mod enrollment;
 pub mod environment;
 pub mod lint;
+pub mod migration;
 pub mod publishing;
 pub mod simulation;
 mod snippets;
@@ -20,12 +23,14 @@ pub mod span;
 pub mod stepper;
 pub mod steps;
 pub mod template;
+pub mod trail;
 mod tree;
 pub mod validate;
 pub mod window;
 
 pub use definition::{Definition, Step, StopOnReply, SubjectKind};
 pub use enrollment::{Enrollment, EnrollmentState};
+pub use migration::SequenceMigration;
 pub use publishing::{Sequence, SequenceState, SequenceVersion};
 pub use steps::Effect;
 pub use validate::{Problem, Rule};

@@ -5,12 +5,13 @@
 //!   \________________|__________|--> ARCHIVED
 //! ```
 //!
-//! A published version never changes. Running enrolments stay on theirs; new ones take the newest.
+//! A published version never changes. Running enrolments stay on theirs until somebody moves them; new ones take the newest.
 
+use super::backlog::{self, Resumption, Wish};
 use super::definition::Definition;
 use super::validate::{self, Problem};
 use crate::codes;
-use crate::decision::{Decision, Fact};
+use crate::decision::{Decision, Fact, Job};
 use crate::id::{SequenceId, SequenceVersionId, UserId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,12 @@ pub struct Sequence {
     pub revision: u32,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// While it is paused: when it goes on by itself; none where somebody must resume it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<DateTime<Utc>>,
+    /// After a pause: what becomes of the runs that fell due meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumption: Option<Resumption>,
 }
 
 /// One published version. It never changes.
@@ -111,6 +118,18 @@ pub enum Refusal {
         /// What to do instead.
         hint: &'static str,
     },
+    /// A pause that is over before it begins.
+    #[error("a pause ends in the future, and {until} is not; give a later moment, or leave it out")]
+    PauseOver {
+        /// The end given.
+        until: DateTime<Utc>,
+    },
+    /// The pause was ended or begun anew since its end was planned.
+    #[error("the sequence does not come to the end of this pause; nothing needs to be done")]
+    PauseEnded,
+    /// What is wanted of the backlog cannot be had.
+    #[error(transparent)]
+    Backlog(#[from] backlog::Refusal),
 }
 
 impl Refusal {
@@ -122,6 +141,9 @@ impl Refusal {
             Self::KeyChanged { .. } => "SEQUENCE_KEY_CHANGED",
             Self::SubjectChanged => "SEQUENCE_SUBJECT_CHANGED",
             Self::NotAllowed { .. } => "SEQUENCE_NOT_ALLOWED",
+            Self::PauseOver { .. } => "SEQUENCE_PAUSE_OVER",
+            Self::PauseEnded => "SEQUENCE_PAUSE_ENDED",
+            Self::Backlog(refusal) => refusal.code(),
         }
     }
 
@@ -131,7 +153,9 @@ impl Refusal {
             Self::Invalid { .. } | Self::Unchanged { .. } | Self::KeyChanged { .. } | Self::SubjectChanged => {
                 Some("source")
             }
-            Self::NotAllowed { .. } => None,
+            Self::PauseOver { .. } => Some("until"),
+            Self::Backlog(refusal) => refusal.field(),
+            Self::NotAllowed { .. } | Self::PauseEnded => None,
         }
     }
 }
@@ -186,6 +210,8 @@ fn open(
                 draft: None,
                 revision: 0,
                 created_at: now,
+                paused_until: None,
+                resumption: None,
             };
             Ok((sequence, true))
         }
@@ -261,27 +287,65 @@ fn turn(mut sequence: Sequence, state: SequenceState, kind: &'static str) -> Dec
     let fact = Fact::audit(kind, sequence.id).moved(sequence.state, state).with("key", &sequence.key);
     sequence.state = state;
     sequence.revision += 1;
+    sequence.paused_until = None;
+    sequence.resumption = None;
     Decision::new(sequence, fact)
 }
 
-/// Pauses an active sequence: enrolments pause as they fall due.
-pub fn pause(sequence: Sequence) -> Result<Decision<Sequence>, Refusal> {
+/// Pauses an active sequence: enrolments pause as they fall due. It goes on by itself at `until`, where that is given.
+pub fn pause(
+    sequence: Sequence,
+    until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<Decision<Sequence>, Refusal> {
+    if let Some(until) = until.filter(|until| *until <= now) {
+        return Err(Refusal::PauseOver { until });
+    }
     match sequence.state {
-        SequenceState::Active => Ok(turn(sequence, SequenceState::Paused, "sequence.paused")),
+        SequenceState::Active => {
+            let mut decision = turn(sequence, SequenceState::Paused, "sequence.paused");
+            decision.next.paused_until = until;
+            let (sequence, revision) = (decision.next.id, decision.next.revision);
+            let Some(until) = until else { return Ok(decision) };
+            decision.facts = decision.facts.into_iter().map(|fact| fact.with("until", until)).collect();
+            Ok(decision.plan(Job::WakeSequence { sequence, revision }, until))
+        }
         state => Err(Refusal::NotAllowed { state, hint: "only an ACTIVE one can be paused" }),
     }
 }
 
-/// Resumes a paused sequence, and with it (by a job) the enrolments that paused for it.
-pub fn resume(sequence: Sequence, now: DateTime<Utc>) -> Result<Decision<Sequence>, Refusal> {
+/// Resumes a paused sequence, and with it (by a job) the enrolments that paused for it, of which there are `runs`. Without a
+/// wish, what is best for so many becomes of them: see [`Resumption::new`].
+pub fn resume(
+    sequence: Sequence,
+    wish: Option<Wish>,
+    runs: u64,
+    now: DateTime<Utc>,
+) -> Result<Decision<Sequence>, Refusal> {
     match sequence.state {
         SequenceState::Paused => {
-            let decision = turn(sequence, SequenceState::Active, "sequence.resumed");
+            let resumption = Resumption::new(wish, runs, now)?;
+            let mut decision = turn(sequence, SequenceState::Active, "sequence.resumed");
+            let said = |fact: Fact| {
+                fact.with("backlog", resumption.backlog).with("days", resumption.days).with("runs", resumption.runs)
+            };
+            decision.facts = decision.facts.into_iter().map(said).collect();
+            decision.next.resumption = Some(resumption);
             let (sequence, revision) = (decision.next.id, decision.next.revision);
-            Ok(decision.plan(crate::decision::Job::ResumeEnrollments { sequence, revision }, now))
+            Ok(decision.plan(Job::ResumeEnrollments { sequence, revision, done: 0 }, now))
         }
         state => Err(Refusal::NotAllowed { state, hint: "only a PAUSED one can be resumed" }),
     }
+}
+
+/// Resumes a sequence whose pause came to its planned end, as [`resume`] without a wish. A pause that was ended since
+/// refuses.
+pub fn wake(sequence: Sequence, revision: u32, runs: u64, now: DateTime<Utc>) -> Result<Decision<Sequence>, Refusal> {
+    let over = sequence.paused_until.is_some_and(|until| until <= now);
+    if sequence.revision != revision || !over {
+        return Err(Refusal::PauseEnded);
+    }
+    resume(sequence, None, runs, now)
 }
 
 /// Archives a sequence for good: what still runs exits as it falls due.
@@ -292,5 +356,5 @@ pub fn archive(sequence: Sequence, now: DateTime<Utc>) -> Result<Decision<Sequen
     let decision = turn(sequence, SequenceState::Archived, "sequence.archived");
     let (sequence, revision) = (decision.next.id, decision.next.revision);
     // Those that are paused would never fall due: resumed, they find the sequence archived and end.
-    Ok(decision.plan(crate::decision::Job::ResumeEnrollments { sequence, revision }, now))
+    Ok(decision.plan(Job::ResumeEnrollments { sequence, revision, done: 0 }, now))
 }

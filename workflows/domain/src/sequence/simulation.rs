@@ -5,6 +5,7 @@ use super::enrollment::{Enrollment, EnrollmentState, email_settled};
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
 use super::steps::Effect;
+use super::trail::Trail;
 use crate::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
@@ -79,6 +80,7 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         started_at: start,
         ended_at: None,
         failure: None,
+        trail: Trail::new(),
     };
     let mut lines = Vec::new();
     while let Some(now) = enrollment.due_at.filter(|_| lines.len() < MAX_LINES) {

@@ -4,6 +4,7 @@
 //! one waits or asks for an effect. It is pure: the same version, enrolment, context and moment give the same result,
 //! so that a repetition after a crash decides the same, and (enrollment, step, visit) names each effect for good.
 
+use super::backlog::{self, CatchUp, Turn, Way};
 use super::definition::Definition;
 use super::enrollment::{
     Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, pause,
@@ -157,11 +158,37 @@ fn take_steps(
             let message = format!("the version has no step `{}`", enrollment.step);
             return Ok(fail(enrollment, Failure::new("ENROLLMENT_STEP_MISSING", message), now));
         };
-        let run = Run { enrollment: &enrollment, step, context, now };
-        let next = match step.kind.plan(&run) {
+        let catch_up = enrollment.trail.catch_up;
+        let moment = catch_up.filter(|it| it.way == Way::Latest).map_or(now, |it| it.at.min(now));
+        let run = Run { enrollment: &enrollment, step, context, now: moment };
+        let mut next = match step.kind.plan(&run) {
             Ok(next) => next,
             Err(failure) => return Ok(failed(enrollment, from, taken, failure, now)),
         };
+        let turn = catch_up.map_or(Turn::Usual, |it| backlog::turn(&next, it.way, (definition, position), &run, now));
+        let mut entry = json!({"step": step.id, "kind": step.kind.name(), "visit": enrollment.visit});
+        match turn {
+            Turn::LeftOut => {
+                entry["skipped"] = json!("BACKLOG");
+                next = Next::GoOn;
+            }
+            Turn::Over(at) => {
+                enrollment.trail.catch_up = catch_up.map(|it| CatchUp { at, ..it });
+                next = Next::GoOn;
+            }
+            // What really happens is planned for the moment in which it does.
+            Turn::Usual if moment != now && matches!(&next, Next::Act(_)) => {
+                next = match step.kind.plan(&Run { now, ..run }) {
+                    Ok(next) => next,
+                    Err(failure) => return Ok(failed(enrollment, from, taken, failure, now)),
+                };
+            }
+            Turn::Usual => {}
+        }
+        // What it waits for, or what reaches the person, is of this moment again.
+        if matches!(&next, Next::Wait(..)) || matches!(&next, Next::Act(effect) if effect.reaches_the_person()) {
+            enrollment.trail.catch_up = None;
+        }
         let held_back =
             matches!(&next, Next::Act(effect) if effect.reaches_the_person()) && context.standing != Standing::Allowed;
         if held_back {
@@ -174,7 +201,10 @@ fn take_steps(
         {
             return Ok(again(enrollment, from, taken, (WaitReason::Window, opens)));
         }
-        taken.push(json!({"step": step.id, "kind": step.kind.name(), "visit": enrollment.visit}));
+        taken.push(entry);
+        if matches!(&next, Next::Act(_)) {
+            enrollment.trail.take(&step.id);
+        }
         let following = match &next {
             Next::GoTo(id) => id.clone(),
             Next::Finish(reason) => {
@@ -212,6 +242,10 @@ fn take_steps(
             _ => {}
         }
     }
+    if enrollment.trail.catch_up.is_some() {
+        // Many waits are over. It goes on from here at once, in a transaction of its own.
+        return Ok(done(enrollment, from, taken, None));
+    }
     let message = format!("it took {MAX_STEPS} steps without waiting");
     Ok(fail(enrollment, Failure::new("SEQUENCE_LOOP_WITHOUT_WAIT", message), now))
 }
@@ -245,6 +279,7 @@ mod tests {
     use super::*;
     use crate::id::{ContactId, EnrollmentId, SequenceId, SequenceVersionId};
     use crate::sequence::SubjectKind;
+    use crate::sequence::trail::Trail;
     use uuid::Uuid;
 
     fn active(now: DateTime<Utc>) -> Enrollment {
@@ -268,6 +303,7 @@ mod tests {
             started_at: now,
             ended_at: None,
             failure: None,
+            trail: Trail::new(),
         }
     }
 

@@ -22,7 +22,7 @@ pub use deliver_email::TURN_PATIENCE;
 use crate::Disposition;
 use tandem_app::{
     App, AppError, Batch, Call, Command, EnrollmentAdvance, EnrollmentWake, HandoffCheckSla, HandoffExpireOffer,
-    HandoffMatch, OutboundWebhookReplayPart,
+    HandoffMatch, OutboundWebhookReplayPart, SequenceMigrationPart, SequenceWake,
 };
 use tandem_domain::decision::Job;
 
@@ -30,7 +30,9 @@ use tandem_domain::decision::Job;
 pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition, AppError> {
     match job {
         Job::AdvanceEnrollment { enrollment, visit } => advance_enrollment::run(app, call, enrollment, visit).await,
-        Job::ResumeEnrollments { sequence, revision } => resume_enrollments::run(app, call, sequence, revision).await,
+        Job::ResumeEnrollments { sequence, revision, done } => {
+            resume_enrollments::run(app, call, sequence, (revision, done)).await
+        }
         Job::DeliverEmail { email } => deliver_email::run(app, call, email).await,
         Job::EndSuspension { list, account, revision } => end_suspension::run(app, call, list, account, revision).await,
         Job::ExpireChangeRequest { request } => expire_change_request::run(app, call, request).await,
@@ -50,6 +52,10 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         }
         Job::WakeEnrollment { enrollment, visit } => settle(app, call, EnrollmentWake { enrollment, visit }).await,
         Job::ApplyReceivedEmail { received } => apply_received_email::run(app, call, received).await,
+        Job::WakeSequence { sequence, revision } => settle(app, call, SequenceWake { sequence, revision }).await,
+        Job::MigrateEnrollments { migration, revision } => {
+            settle(app, call, SequenceMigrationPart { migration, revision }).await
+        }
         Job::PollInbox {} => poll_inbox::run(app, call).await,
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,

@@ -6,6 +6,11 @@ use tandem_app::{App, AppError, Call, EnrollmentsResume};
 use tandem_domain::id::SequenceId;
 
 /// Runs [`EnrollmentsResume`], which plans the next part itself; nothing left to resume ends the row.
-pub(super) async fn run(app: &App, call: &Call, sequence: SequenceId, revision: u32) -> Result<Disposition, AppError> {
-    settle(app, call, EnrollmentsResume { sequence, revision }).await
+pub(super) async fn run(
+    app: &App,
+    call: &Call,
+    sequence: SequenceId,
+    (revision, done): (u32, u64),
+) -> Result<Disposition, AppError> {
+    settle(app, call, EnrollmentsResume { sequence, revision, done }).await
 }

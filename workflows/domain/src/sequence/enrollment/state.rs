@@ -18,6 +18,8 @@ codes! {
         Cap = "CAP",
         /// A task that a person has to do first.
         Task = "TASK",
+        /// Its turn among those that fell due while the sequence was paused.
+        Backlog = "BACKLOG",
     }
 }
 

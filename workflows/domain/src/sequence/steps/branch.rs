@@ -34,4 +34,8 @@ impl Kind for Config {
     fn goes_on(&self) -> bool {
         false
     }
+
+    fn acts(&self) -> bool {
+        false
+    }
 }

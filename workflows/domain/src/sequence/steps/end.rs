@@ -48,4 +48,8 @@ impl Kind for Config {
     fn ends(&self) -> bool {
         true
     }
+
+    fn acts(&self) -> bool {
+        false
+    }
 }

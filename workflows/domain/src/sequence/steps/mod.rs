@@ -87,6 +87,12 @@ pub trait Kind {
     fn ends(&self) -> bool {
         false
     }
+
+    /// Whether the step may ask for an effect, which must not happen twice because somebody moved a run. A kind that does
+    /// not say otherwise does.
+    fn acts(&self) -> bool {
+        true
+    }
 }
 
 /// What a step sees when it runs.
@@ -152,6 +158,12 @@ impl Effect {
     /// Whether it waits for the hours in which the person may be written to.
     pub const fn keeps_hours(&self) -> bool {
         matches!(self, Self::SendEmail(email) if !email.transactional)
+    }
+
+    /// Whether nobody notices it: it only keeps a value that later steps may read. Such an effect happens also where what
+    /// fell due during a pause is skipped.
+    pub const fn is_bookkeeping(&self) -> bool {
+        matches!(self, Self::SetField(_))
     }
 
     /// The kind of step that it comes from.
@@ -226,5 +238,10 @@ impl StepKind {
     /// See [`Kind::ends`].
     pub fn ends(&self) -> bool {
         self.kind().ends()
+    }
+
+    /// See [`Kind::acts`].
+    pub fn acts(&self) -> bool {
+        self.kind().acts()
     }
 }

@@ -101,6 +101,10 @@ impl Kind for Config {
     fn waits(&self) -> bool {
         true
     }
+
+    fn acts(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

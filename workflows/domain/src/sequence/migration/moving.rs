@@ -1,0 +1,205 @@
+//! Where a run goes on in a newer version, and whether it may.
+//!
+//! A run stands before the step that runs next; while it waits, that is the step after the wait. It goes on before the step
+//! that the map names, else before the step of the same id. What it waits for and until when stay as they are, and so does its
+//! visit: the timer that was planned stays the one that there is, and an e-mail that is on its way is still waited for.
+//!
+//! A step of the older version is *the same* as one of the newer where the ids are equal, or where the map leads from an id
+//! that the newer version does not have to one that the older did not have, and both are of one kind.
+//!
+//! The move **repeats** an effect where a step of which the run took an effect could not come again in the older version, and
+//! the same step can come in the newer. It **skips** an effect where a step with an effect that the run did not take could
+//! still come in the older version, and the newer has the same step but it cannot come there. Both are refused unless the entry
+//! says `repeat` or `skip`. A loop of the sequence itself is no repetition: what could come again before may come again after.
+
+use super::map::{MapEntry, entry};
+use super::{Refusal, SequenceMigration};
+use crate::decision::Decision;
+use crate::id::SequenceMigrationId;
+use crate::sequence::enrollment::{Enrollment, EnrollmentState, ExitReason, close};
+use crate::sequence::publishing::SequenceVersion;
+use crate::sequence::trail::{Trail, Ways};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+/// The way from one version to another by a map.
+#[derive(Debug)]
+pub struct Route<'a> {
+    older: &'a SequenceVersion,
+    newer: &'a SequenceVersion,
+    map: &'a [MapEntry],
+    before: Ways,
+    after: Ways,
+}
+
+/// Where runs that stand before a step go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// They go on before this step.
+    Step(String),
+    /// They end.
+    End,
+}
+
+/// Effects that would happen twice or never, by the ids of the newer version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    pub(super) repeats: Vec<String>,
+    pub(super) skips: Vec<String>,
+}
+
+/// The steps of which a run took an effect: those of which it may have, and those of which it surely has.
+pub(super) struct Behind {
+    pub(super) perhaps: BTreeSet<String>,
+    pub(super) surely: BTreeSet<String>,
+}
+
+impl<'a> Route<'a> {
+    /// The way from one version to another.
+    pub fn new(older: &'a SequenceVersion, newer: &'a SequenceVersion, map: &'a [MapEntry]) -> Self {
+        let (before, after) = (Ways::of(&older.definition), Ways::of(&newer.definition));
+        Self { older, newer, map, before, after }
+    }
+
+    /// The entry of the map for a step of the older version.
+    pub(super) fn entry(&self, step: &str) -> Option<&'a MapEntry> {
+        entry(self.map, self.older.number, step)
+    }
+
+    /// Where runs that stand before a step of the older version go, by the map or by the id.
+    pub(super) fn place(&self, step: &str) -> Result<Place, Refusal> {
+        let gone = |step: &str| Refusal::StepGone { step: step.to_owned(), number: self.newer.number };
+        match self.entry(step) {
+            Some(MapEntry { to: None, .. }) => Ok(Place::End),
+            Some(MapEntry { to: Some(to), .. }) if self.after.position(to).is_some() => Ok(Place::Step(to.clone())),
+            Some(MapEntry { to: Some(to), .. }) => Err(gone(to)),
+            None if self.after.position(step).is_some() => Ok(Place::Step(step.to_owned())),
+            None => Err(gone(step)),
+        }
+    }
+
+    /// The step of the newer version that is the same as this one of the older.
+    pub(super) fn same(&self, step: &str) -> Option<&str> {
+        if let Some((_, same)) = self.newer.definition.step(step) {
+            return Some(&same.id);
+        }
+        let to = self.entry(step)?.to.as_deref()?;
+        let (_, is) = self.newer.definition.step(to)?;
+        let was = self.older.definition.step(step).map(|(_, was)| was)?;
+        let renamed = self.older.definition.step(to).is_none() && was.kind.name() == is.kind.name();
+        renamed.then_some(is.id.as_str())
+    }
+
+    /// What the move from before one step to before another would repeat and skip.
+    pub(super) fn losses(&self, from: &str, to: &str, behind: &Behind) -> Losses {
+        let Some(to) = self.after.position(to) else { return Losses::default() };
+        let from = self.before.position(from);
+        let comes_after = |step: &str| {
+            let at = self.after.position(step)?;
+            self.after.acts(at).then(|| self.after.leads(to, at))
+        };
+        let came_before = |step: &str| match (from, self.before.position(step)) {
+            (Some(from), Some(step)) => self.before.leads(from, step),
+            _ => false,
+        };
+        let repeats = behind.perhaps.iter().filter(|step| !came_before(step)).filter_map(|step| self.same(step));
+        let repeats: BTreeSet<&str> = repeats.filter(|step| comes_after(step) == Some(true)).collect();
+        let ahead = from.into_iter().flat_map(|from| self.before.effects_ahead(from));
+        let skips = ahead.filter(|step| !behind.surely.contains(*step)).filter_map(|step| self.same(step));
+        let skips: BTreeSet<&str> = skips.filter(|step| comes_after(step) == Some(false)).collect();
+        let owned = |steps: BTreeSet<&str>| steps.into_iter().map(str::to_owned).collect();
+        Losses { repeats: owned(repeats), skips: owned(skips) }
+    }
+
+    /// The losses that the entry for the step does not allow.
+    pub(super) fn forbidden(&self, from: &str, losses: Losses) -> Result<(), Refusal> {
+        let (repeat, skip) = self.entry(from).map_or((false, false), |entry| (entry.repeat, entry.skip));
+        let (step, number) = (from.to_owned(), self.newer.number);
+        if !repeat && !losses.repeats.is_empty() {
+            return Err(Refusal::Repeats { step, number, steps: losses.repeats });
+        }
+        if !skip && !losses.skips.is_empty() {
+            return Err(Refusal::Skips { step, number, steps: losses.skips });
+        }
+        Ok(())
+    }
+
+    /// The steps with an effect that the newer version has anew and that runs which go on before `to` never come to.
+    pub(super) fn passed(&self, to: &str) -> Vec<String> {
+        let Some(to) = self.after.position(to) else { return Vec::new() };
+        let known: BTreeSet<&str> = self.older.definition.steps.iter().filter_map(|step| self.same(&step.id)).collect();
+        let steps = self.newer.definition.steps.iter().enumerate();
+        steps
+            .filter(|(at, step)| {
+                self.after.acts(*at) && !known.contains(step.id.as_str()) && !self.after.leads(to, *at)
+            })
+            .map(|(_, step)| step.id.clone())
+            .collect()
+    }
+
+    /// What runs that stand before a step of the older version have behind them, as far as the version alone tells.
+    pub(super) fn behind(&self, step: &str) -> Behind {
+        let Some(at) = self.before.position(step) else {
+            return Behind { perhaps: BTreeSet::new(), surely: BTreeSet::new() };
+        };
+        Behind { perhaps: self.before.perhaps_taken(at), surely: self.before.surely_taken(at) }
+    }
+
+    fn behind_run(&self, run: &Enrollment) -> Behind {
+        match &run.trail.taken {
+            Some(taken) => Behind { perhaps: taken.clone(), surely: taken.clone() },
+            None => self.behind(&run.step),
+        }
+    }
+}
+
+/// Moves a run of the older version along a route, or ends it where the map says so. It takes a live run of the route's older
+/// version and gives it on the newer one; its next step, its due time and its timer are there as before.
+pub fn migrate(
+    run: Enrollment,
+    route: &Route<'_>,
+    migration: SequenceMigrationId,
+    now: DateTime<Utc>,
+) -> Result<Decision<Enrollment>, Refusal> {
+    let to = match route.place(&run.step)? {
+        Place::End => return Ok(finish(run, migration, now)),
+        Place::Step(to) => to,
+    };
+    let behind = route.behind_run(&run);
+    route.forbidden(&run.step, route.losses(&run.step, &to, &behind))?;
+    // Under the name that the newer version has for it, too.
+    let mut taken = behind.perhaps;
+    let renamed: Vec<String> = taken.iter().filter_map(|step| route.same(step).map(str::to_owned)).collect();
+    taken.extend(renamed);
+    let (from_rule, from_step) = (run.rule.clone(), run.step.clone());
+    let newer = route.newer;
+    let moved = Enrollment {
+        version: newer.id,
+        rule: format!("{}@{}", newer.definition.header.key, newer.number),
+        step: to,
+        trail: Trail { taken: Some(taken), catch_up: run.trail.catch_up },
+        ..run
+    };
+    let fact = moved
+        .fact("enrollment.migrated")
+        .with("migration", migration)
+        .with("from_rule", from_rule)
+        .with("from_step", from_step)
+        .with("state", moved.state.kind())
+        .with("due_at", moved.due_at);
+    Ok(Decision::new(moved, fact))
+}
+
+/// Ends a run because a newer version took the place of its own.
+pub fn finish(run: Enrollment, migration: SequenceMigrationId, now: DateTime<Utc>) -> Decision<Enrollment> {
+    let mut decision = close(run, EnrollmentState::Exited(ExitReason::Superseded), now);
+    decision.facts = decision.facts.into_iter().map(|fact| fact.with("migration", migration)).collect();
+    decision
+}
+
+impl SequenceMigration {
+    /// The route from an older version to the one that it moves to.
+    pub fn route<'a>(&'a self, older: &'a SequenceVersion, target: &'a SequenceVersion) -> Route<'a> {
+        Route::new(older, target, &self.map)
+    }
+}
