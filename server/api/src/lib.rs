@@ -17,6 +17,7 @@ pub mod emails;
 mod error;
 pub mod events;
 mod ids;
+pub mod insight;
 pub mod interactions;
 pub mod jobs;
 pub mod leads;
@@ -63,6 +64,7 @@ pub struct Query(
     webhooks::InboundQuery,
     outbound::OutboundQuery,
     events::EventQuery,
+    insight::InsightQuery,
 );
 
 /// Changes: each is one command.
@@ -86,6 +88,7 @@ pub struct Mutation(
     outbound::OutboundMutation,
     events::EventMutation,
     interactions::InteractionMutation,
+    insight::InsightMutation,
 );
 
 /// What happens, as it happens.

@@ -9,6 +9,7 @@ use crate::emails::{EmailNode, ReceivedEmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::events::{EventSourceNode, IngestedEventNode};
 use crate::ids;
+use crate::insight::ExperimentNode;
 use crate::interactions::InteractionNode;
 use crate::jobs::{ArchivedJobNode, JobNode};
 use crate::leads::LeadNode;
@@ -93,6 +94,8 @@ pub enum Node {
     IngestedEvent(IngestedEventNode),
     /// What somebody did.
     Interaction(InteractionNode),
+    /// An experiment on a step that splits its people among variants.
+    Experiment(ExperimentNode),
 }
 
 /// Finds things by their global ids.
@@ -179,6 +182,7 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
             ctx.load(id).await?.map(|event| Node::IngestedEvent(IngestedEventNode(event)))
         }
         "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
+        "Experiment" => ctx.load(id).await?.map(|found| Node::Experiment(ExperimentNode(found))),
         _ => None,
     })
 }

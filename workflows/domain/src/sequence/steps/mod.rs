@@ -87,6 +87,11 @@ pub trait Kind {
     fn ends(&self) -> bool {
         false
     }
+
+    /// What decided that `next` follows, for the record: a few fields beside the step's name, and none of the person's data.
+    fn because(&self, _next: &Next) -> Option<serde_json::Map<String, Value>> {
+        None
+    }
 }
 
 /// What a step sees when it runs.
@@ -221,6 +226,11 @@ impl StepKind {
     /// See [`Kind::waits`].
     pub fn waits(&self) -> bool {
         self.kind().waits()
+    }
+
+    /// See [`Kind::because`].
+    pub fn because(&self, next: &Next) -> Option<serde_json::Map<String, Value>> {
+        self.kind().because(next)
     }
 
     /// See [`Kind::ends`].
