@@ -51,6 +51,8 @@ impl MigrationTrait for Migration {
         .await?;
         partial_index(manager, true, "experiment", &["sequence_id", "step"], "open").await?;
         partial_index(manager, false, "interaction", &["email_id"], "email_id IS NOT NULL").await?;
+        let asked = "kind IN ('EMAIL_REPLY', 'MEETING')";
+        partial_index(manager, false, "interaction", &["contact_id", "occurred_at"], asked).await?;
         for fill in if sqlite { FILL_SQLITE } else { FILL_POSTGRES } {
             connection.execute_unprepared(fill).await?;
         }
@@ -105,11 +107,8 @@ async fn name_emails(connection: &SchemaManagerConnection<'_>, sqlite: bool) -> 
         for row in &rows {
             last = row.try_get("", "own")?;
             if let Some(email) = email_in(row)? {
-                let sql = format!(
-                    "UPDATE interaction SET email_id = {} WHERE id = {}",
-                    literal(&email),
-                    literal(&last)
-                );
+                let sql =
+                    format!("UPDATE interaction SET email_id = {} WHERE id = {}", literal(&email), literal(&last));
                 connection.execute_unprepared(&sql).await?;
             }
         }

@@ -199,19 +199,22 @@ fn what_a_person_promotes_is_on_the_record_with_the_numbers_of_that_moment() {
     let made = experiment::register(proposal(1, "split", Metric::Replied), &[], at(0)).unwrap().next;
     assert_eq!(experiment::start(made.clone(), None, at(1)).unwrap_err().code(), "EXPERIMENT_SPLIT_CHANGED");
     let running = experiment::start(made, Some(&variants()), at(1)).unwrap().next;
-    let tally = |variant: &str, converted| Tally { variant: variant.to_owned(), assigned: 2_100, counted: 2_000, converted };
+    let tally =
+        |variant: &str, converted| Tally { variant: variant.to_owned(), assigned: 2_100, counted: 2_000, converted };
     let assessment = assess(&running, &[tally("a", 100), tally("b", 240), tally("c", 110)]);
     assert_eq!((assessment.leader.as_deref(), assessment.ratio_mismatch), (Some("b"), false));
     let b = assessment.variants[1].compared.as_ref().unwrap();
     assert!(b.differs && b.low > 0.0 && b.low < 0.07 && 0.07 < b.high);
     assert!(!assessment.variants[2].compared.as_ref().unwrap().differs);
     let who = UserId(Uuid::from_u128(7));
-    let unknown = experiment::decide(running.clone(), Some("z".to_owned()), "why", &assessment, who, at(2)).unwrap_err();
+    let unknown =
+        experiment::decide(running.clone(), Some("z".to_owned()), "why", &assessment, who, at(2)).unwrap_err();
     assert_eq!((unknown.code(), unknown.field()), ("EXPERIMENT_VARIANT_UNKNOWN", Some("winner")));
     let silent = experiment::decide(running.clone(), Some("b".to_owned()), " ", &assessment, who, at(2)).unwrap_err();
     assert_eq!((silent.code(), silent.field()), ("EXPERIMENT_WORDS_MISSING", Some("why")));
     let Decision { next, facts, .. } =
-        experiment::decide(running.clone(), Some("b".to_owned()), "Twice the answers", &assessment, who, at(2)).unwrap();
+        experiment::decide(running.clone(), Some("b".to_owned()), "Twice the answers", &assessment, who, at(2))
+            .unwrap();
     assert_eq!((next.state, promoted([&next], "split")), (ExperimentState::Decided, Some("b")));
     assert_eq!((promoted([&next], "later"), promoted([&running], "split")), (None, None));
     let [fact] = facts.try_into().unwrap();

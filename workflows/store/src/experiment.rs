@@ -5,6 +5,7 @@ use crate::stored::stored;
 use crate::{Result, Store, Tx, ms};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, Value};
+use std::collections::BTreeSet;
 use tandem_domain::experiment::{Experiment, Metric, Tally};
 use tandem_domain::id::SequenceId;
 use uuid::Uuid;
@@ -19,8 +20,28 @@ stored!(Experiment, "Experiment", "experiment", |experiment| {
 impl Tx {
     /// All experiments of a sequence, in the order they were registered.
     pub async fn experiments_of(&self, sequence: SequenceId) -> Result<Vec<Experiment>> {
+        let held = self.ahead().experiments_of(sequence.into());
+        if let Some(held) = held {
+            return Ok(held);
+        }
         let query = row::Entity::find().filter(row::Column::SequenceId.eq(Uuid::from(sequence)));
         self.read(query.order_by_asc(row::Column::Id)).await
+    }
+
+    /// Reads the experiments of sequences that commands of this transaction are going to look at, in one statement.
+    pub async fn experiments_ahead(&self, sequences: impl IntoIterator<Item = SequenceId>) -> Result<()> {
+        let sequences: BTreeSet<Uuid> = sequences.into_iter().map(Uuid::from).collect();
+        if sequences.is_empty() {
+            return Ok(());
+        }
+        let query = row::Entity::find().filter(row::Column::SequenceId.is_in(sequences.iter().copied()));
+        let found: Vec<Experiment> = self.read(query.order_by_asc(row::Column::Id)).await?;
+        let mut ahead = self.ahead();
+        for sequence in sequences {
+            let of = found.iter().filter(|one| Uuid::from(one.sequence) == sequence).cloned().collect();
+            ahead.put_experiments(sequence, of);
+        }
+        Ok(())
     }
 
     /// What is known at `now` of the people whom an experiment was tried on.

@@ -59,7 +59,10 @@ impl InsightQuery {
         smallest_effect: f64,
         #[graphql(desc = "The probability of seeing a difference where there is none: 0.0001 to 0.2.", default = 0.05)]
         alpha: f64,
-        #[graphql(desc = "The probability of seeing the smallest effect where it is there: 0.5 to 0.99.", default = 0.8)]
+        #[graphql(
+            desc = "The probability of seeing the smallest effect where it is there: 0.5 to 0.99.",
+            default = 0.8
+        )]
         power: f64,
         #[graphql(desc = "How many variants there are, the control among them: 2 to 10.", default = 2)] variants: u32,
     ) -> Result<ExperimentSize, ApiError> {

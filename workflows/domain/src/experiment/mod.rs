@@ -27,15 +27,20 @@ use crate::decision::{Decision, Fact};
 use crate::id::{ExperimentId, SequenceId, UserId};
 use crate::normalise;
 use crate::sequence::Definition;
+use crate::sequence::steps::StepKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use evidence::Prior;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use size::Plan;
 
 /// The longest hypothesis, and the longest reason, in characters.
 pub const MOST_WORDS: usize = 500;
 /// The most days in which somebody converts.
 pub const MOST_DAYS: u32 = 365;
+
+/// The kind of step that an experiment is made on.
+const SPLIT: &str = "split";
 
 codes! {
     /// What somebody has to do to count as converted.
@@ -165,7 +170,7 @@ impl Experiment {
 /// The variants of the step with this id, in the order of the definition; none where the step does not split.
 pub fn variants_of(definition: &Definition, step: &str) -> Option<Vec<Variant>> {
     let (_, step) = definition.step(step)?;
-    if step.kind.name() != "split" {
+    if step.kind.name() != SPLIT {
         return None;
     }
     // Read from the settings as they are written, of which the key and the weight are looked at.
@@ -363,4 +368,45 @@ pub fn decide(
 pub fn promoted<'a>(experiments: impl IntoIterator<Item = &'a Experiment>, step: &str) -> Option<&'a str> {
     let started = experiments.into_iter().filter(|one| one.step == step && one.started_at.is_some());
     started.max_by_key(|one| (one.started_at, one.id))?.winner.as_deref()
+}
+
+/// Whether a definition has a step that splits.
+pub fn splits(definition: &Definition) -> bool {
+    definition.steps.iter().any(|step| step.kind.name() == SPLIT)
+}
+
+/// The definition as it is for somebody new: a split with a promoted variant gives that to everybody. None where that changes
+/// nothing. `keeps` says of which splits the run has a variant already, which it keeps. A winner that the version does not have
+/// any more changes nothing.
+pub fn with_winners(
+    definition: &Definition,
+    experiments: &[Experiment],
+    keeps: impl Fn(&str) -> bool,
+) -> Option<Definition> {
+    let mut changed = None;
+    for (place, step) in definition.steps.iter().enumerate() {
+        if step.kind.name() != SPLIT || keeps(&step.id) {
+            continue;
+        }
+        let Some(winner) = promoted(experiments, &step.id) else { continue };
+        if let Some(kind) = only(&step.kind, winner)
+            && let Some(step) = changed.get_or_insert_with(|| definition.clone()).steps.get_mut(place)
+        {
+            step.kind = kind;
+        }
+    }
+    changed
+}
+
+/// A split in which every other variant has the weight 0. It is changed in the form in which it is written, of which the key and the
+/// weight are looked at.
+fn only(kind: &StepKind, winner: &str) -> Option<StepKind> {
+    let mut settings = serde_json::to_value(kind).ok()?;
+    let mut found = false;
+    for variant in settings.get_mut("variants")?.as_array_mut()? {
+        let wins = variant.get("key").and_then(Value::as_str) == Some(winner);
+        found |= wins;
+        variant.as_object_mut()?.insert("weight".to_owned(), Value::from(u32::from(wins)));
+    }
+    if found { serde_json::from_value(settings).ok() } else { None }
 }

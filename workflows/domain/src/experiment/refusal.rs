@@ -25,7 +25,9 @@ pub enum Refusal {
         expected: Metric,
     },
     /// What was registered stays.
-    #[error("the experiment has begun, so that its metric {metric} and its numbers stay; decide it, and register another")]
+    #[error(
+        "the experiment has begun, so that its metric {metric} and its numbers stay; decide it, and register another"
+    )]
     Started {
         /// The metric that stays.
         metric: Metric,

@@ -137,7 +137,9 @@ pub(crate) fn on_grounds(
     state: EnrollmentState,
 ) -> Decision<Enrollment> {
     let grounds = match state {
-        EnrollmentState::Finished(FinishReason::Goal) => definition.header.goal.as_ref().map(|goal| json!({"goal": goal})),
+        EnrollmentState::Finished(FinishReason::Goal) => {
+            definition.header.goal.as_ref().map(|goal| json!({"goal": goal}))
+        }
         EnrollmentState::Exited(ExitReason::Rule) => definition.header.exit.as_ref().map(|exit| json!({"exit": exit})),
         EnrollmentState::OptedOut | EnrollmentState::Bounced => Some(json!({"standing": context.standing.to_string()})),
         _ => None,

@@ -266,7 +266,10 @@ mod tests {
         let detail = json!({"taken": taken, "due_at": "2026-03-05T09:00:00Z"});
         let beat = beat(&entry("enrollment.advanced", Some(("ACTIVE", "WAITING(TIME)")), None, detail));
         assert_eq!((beat.kind, beat.steps.len()), (BeatKind::Advanced, 2));
-        assert_eq!((beat.steps[0].condition.as_deref(), beat.steps[0].held), (Some("contact.phone != null"), Some(false)));
+        assert_eq!(
+            (beat.steps[0].condition.as_deref(), beat.steps[0].held),
+            (Some("contact.phone != null"), Some(false))
+        );
         assert_eq!(beat.waits.as_ref().unwrap().reason, "TIME");
         let words = "took `ask` (branch), since `contact.phone != null` did not hold; took `pause` (wait); \
                      waits for TIME until 2026-03-05 09:00 UTC";
@@ -277,7 +280,10 @@ mod tests {
     fn an_end_names_the_rule_that_made_it() {
         let detail = json!({"grounds": {"goal": "lead.stage == 'ACCEPTED'"}});
         let beat = beat(&entry("enrollment.ended", Some(("ACTIVE", "FINISHED(GOAL)")), Some("GOAL"), detail));
-        assert_eq!(beat.grounds.unwrap(), Grounds { rule: "goal".to_owned(), text: "lead.stage == 'ACCEPTED'".to_owned() });
+        assert_eq!(
+            beat.grounds.unwrap(),
+            Grounds { rule: "goal".to_owned(), text: "lead.stage == 'ACCEPTED'".to_owned() }
+        );
         assert_eq!(beat.sentence, "ended as FINISHED(GOAL), since the goal says `lead.stage == 'ACCEPTED'`");
     }
 
@@ -300,7 +306,13 @@ mod tests {
                 json!({"taken": [], "due_at": "2026-03-05T09:00:00Z", "held_by": "CONSENT_UNKNOWN"}),
                 "waits for EVENT (CONSENT_UNKNOWN) until 2026-03-05 09:00 UTC",
             ),
-            ("email.refused", Some(("PLANNED", "REFUSED")), Some("SUPPRESSED"), json!({}), "the e-mail: refused: SUPPRESSED"),
+            (
+                "email.refused",
+                Some(("PLANNED", "REFUSED")),
+                Some("SUPPRESSED"),
+                json!({}),
+                "the e-mail: refused: SUPPRESSED",
+            ),
             ("work_item.completed", None, None, json!({}), "the task: completed"),
             ("interaction.recorded", None, None, json!({"kind": "EMAIL_CLICK"}), "the person: did EMAIL_CLICK"),
             ("enrollment.moved_on", None, Some("X"), json!({"taken": 7}), "enrollment: moved on: X"),

@@ -31,11 +31,8 @@ impl Store {
              AND interaction.email_id IS NOT NULL WHERE email.enrollment_id = $1) \
              ORDER BY seq {order} LIMIT {limit}"
         );
-        let values: [Value; 3] = [
-            Uuid::from(of).into(),
-            page.after.unwrap_or(i64::MIN).into(),
-            page.before.unwrap_or(i64::MAX).into(),
-        ];
+        let values: [Value; 3] =
+            [Uuid::from(of).into(), page.after.unwrap_or(i64::MIN).into(), page.before.unwrap_or(i64::MAX).into()];
         let reader = self.reader();
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
         Ok(PageOf::cut(ledger::links(reader, statement).await?, page))
