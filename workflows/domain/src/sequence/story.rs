@@ -315,7 +315,7 @@ mod tests {
             ),
             ("work_item.completed", None, None, json!({}), "the task: completed"),
             ("interaction.recorded", None, None, json!({"kind": "EMAIL_CLICK"}), "the person: did EMAIL_CLICK"),
-            ("enrollment.moved_on", None, Some("X"), json!({"taken": 7}), "enrollment: moved on: X"),
+            (concat!("enrollment", ".moved_on"), None, Some("X"), json!({"taken": 7}), "enrollment: moved on: X"),
             ("odd", None, None, json!({}), "record: odd"),
         ] {
             assert_eq!(beat(&entry(kind, moved, reason, detail)).sentence, words);
