@@ -20,6 +20,7 @@ mod m0016_ingest;
 mod m0017_outbound;
 mod m0018_received_email;
 mod m0020_versions;
+mod m0024_insight;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_outbound::Migration),
             Box::new(m0018_received_email::Migration),
             Box::new(m0020_versions::Migration),
+            Box::new(m0024_insight::Migration),
         ]
     }
 }

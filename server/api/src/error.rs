@@ -646,6 +646,25 @@ user_error_codes! {
     SequenceMigrationStays = "SEQUENCE_MIGRATION_STAYS",
     /// The migration's state does not allow it.
     SequenceMigrationNotAllowed = "SEQUENCE_MIGRATION_NOT_ALLOWED",
+    // experiments
+    /// The step does not split its people.
+    ExperimentNoSplit = "EXPERIMENT_NO_SPLIT",
+    /// There is an open experiment on the step.
+    ExperimentExists = "EXPERIMENT_EXISTS",
+    /// The experiments of the sequence have another metric.
+    ExperimentMetricDiffers = "EXPERIMENT_METRIC_DIFFERS",
+    /// What was registered before the start stays.
+    ExperimentStarted = "EXPERIMENT_STARTED",
+    /// The experiment's state does not allow it.
+    ExperimentNotAllowed = "EXPERIMENT_NOT_ALLOWED",
+    /// The newest version splits otherwise than was registered.
+    ExperimentSplitChanged = "EXPERIMENT_SPLIT_CHANGED",
+    /// The experiment has no such variant.
+    ExperimentVariantUnknown = "EXPERIMENT_VARIANT_UNKNOWN",
+    /// A number of the experiment is out of range.
+    ExperimentOutOfRange = "EXPERIMENT_OUT_OF_RANGE",
+    /// A text of the experiment is missing or too long.
+    ExperimentWordsMissing = "EXPERIMENT_WORDS_MISSING",
 }
 
 /// Splits what a command answered: the value, or the errors the caller can mend. What cannot be mended stays an error,

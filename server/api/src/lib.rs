@@ -17,6 +17,7 @@ pub mod emails;
 mod error;
 pub mod events;
 mod ids;
+pub mod insight;
 pub mod interactions;
 pub mod jobs;
 pub mod leads;
@@ -64,6 +65,7 @@ pub struct Query(
     outbound::OutboundQuery,
     events::EventQuery,
     sequences::SequenceVersionQuery,
+    insight::InsightQuery,
 );
 
 /// Changes: each is one command.
@@ -88,6 +90,7 @@ pub struct Mutation(
     events::EventMutation,
     interactions::InteractionMutation,
     sequences::SequenceMigrationMutation,
+    insight::InsightMutation,
 );
 
 /// What happens, as it happens.

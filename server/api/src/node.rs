@@ -9,6 +9,7 @@ use crate::emails::{EmailNode, ReceivedEmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::events::{EventSourceNode, IngestedEventNode};
 use crate::ids;
+use crate::insight::ExperimentNode;
 use crate::interactions::InteractionNode;
 use crate::jobs::{ArchivedJobNode, JobNode};
 use crate::leads::LeadNode;
@@ -95,6 +96,8 @@ pub enum Node {
     Interaction(InteractionNode),
     /// One move of runs from older versions of a sequence to a newer one.
     SequenceMigration(SequenceMigrationNode),
+    /// An experiment on a step that splits its people among variants.
+    Experiment(ExperimentNode),
 }
 
 /// Finds things by their global ids.
@@ -182,6 +185,7 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         }
         "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
         "SequenceMigration" => ctx.load(id).await?.map(|found| Node::SequenceMigration(SequenceMigrationNode(found))),
+        "Experiment" => ctx.load(id).await?.map(|found| Node::Experiment(ExperimentNode(found))),
         _ => None,
     })
 }

@@ -162,6 +162,10 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("enrollmentFinish", PEOPLE),
     ("enrollmentPause", PEOPLE),
     ("enrollmentResume", PEOPLE),
+    ("experimentRegister", DEFINERS),
+    ("experimentChange", DEFINERS),
+    ("experimentStart", DEFINERS),
+    ("experimentDecide", DEFINERS),
     // target-account lists
     ("targetListCreate", &[Role::Marketing, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("changeRequestPropose", EVERYBODY_BUT_SDRS),

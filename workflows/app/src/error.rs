@@ -101,6 +101,7 @@ refusals!(
     tandem_domain::contact::Refusal,
     tandem_domain::custom_field::Refusal,
     tandem_domain::email::Refusal,
+    tandem_domain::experiment::Refusal,
     tandem_domain::inbound::Refusal,
     tandem_domain::ingest::source::Refusal,
     tandem_domain::interaction::Refusal,

@@ -17,6 +17,7 @@ pub mod error;
 pub mod import;
 pub mod inbound;
 pub mod ingest;
+pub mod insight;
 pub mod interactions;
 pub mod jobs;
 pub mod leads;
@@ -55,6 +56,7 @@ pub use inbound::{
     InboundWebhookSave,
 };
 pub use ingest::{EventSourceRotateKey, EventSourceSave, EventsApply, EventsReceive, Parcel};
+pub use insight::{ExperimentChange, ExperimentDecide, ExperimentRegister, ExperimentStart};
 pub use interactions::InteractionRecord;
 pub use jobs::{JobQueueSave, JobScheduleSwitch, JobsCancel, JobsChanged, JobsRedrive, JobsRunNow};
 pub use leads::{

@@ -75,6 +75,7 @@ subjects! {
     crate::id::InteractionId => "Interaction",
     crate::id::ReceivedEmailId => "ReceivedEmail",
     crate::id::SequenceMigrationId => "SequenceMigration",
+    crate::id::ExperimentId => "Experiment",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.

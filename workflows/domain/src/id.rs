@@ -12,6 +12,12 @@ pub fn global(kind: &str, id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(format!("{kind}:{}", id.simple()))
 }
 
+/// The id in what [`global`] made of a thing of this kind; none in anything else.
+pub fn local(kind: &str, id: &str) -> Option<Uuid> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
+    text.strip_prefix(kind)?.strip_prefix(':')?.parse().ok()
+}
+
 macro_rules! ids {
     ($($(#[$meta:meta])* $name:ident),+ $(,)?) => { $(
         $(#[$meta])*
@@ -104,4 +110,6 @@ ids! {
     ReceivedEmailId,
     /// One move of enrolments to a newer version.
     SequenceMigrationId,
+    /// An experiment on a step of a sequence.
+    ExperimentId,
 }

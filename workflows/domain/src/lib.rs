@@ -13,6 +13,7 @@ pub mod custom_field;
 pub mod decision;
 pub mod edit;
 pub mod email;
+pub mod experiment;
 pub mod expression;
 pub mod handoff;
 pub mod id;

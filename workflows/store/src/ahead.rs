@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Iterable, Statement};
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::PoisonError;
+use tandem_domain::experiment::Experiment;
 use tandem_domain::suppression::Suppression;
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ pub(crate) type Versions = HashMap<(&'static str, Uuid), i32>;
 pub(crate) struct Ahead {
     shelves: HashMap<&'static str, Box<dyn Shelf>>,
     suppressions: HashMap<String, Vec<Suppression>>,
+    experiments: HashMap<Uuid, Vec<Experiment>>,
 }
 
 struct Held<T> {
@@ -113,6 +115,15 @@ impl Ahead {
     /// The suppressions under which an address could be covered, if they were read ahead.
     pub(crate) fn suppressions_of(&self, address: &str) -> Option<Vec<Suppression>> {
         self.suppressions.get(address).cloned()
+    }
+
+    /// The experiments of a sequence, if they were read ahead.
+    pub(crate) fn experiments_of(&self, sequence: Uuid) -> Option<Vec<Experiment>> {
+        self.experiments.get(&sequence).cloned()
+    }
+
+    pub(crate) fn put_experiments(&mut self, sequence: Uuid, experiments: Vec<Experiment>) {
+        self.experiments.insert(sequence, experiments);
     }
 
     pub(crate) fn put_suppressions(&mut self, address: String, covering: Vec<Suppression>) {

@@ -20,6 +20,7 @@ pub(crate) mod row {
         pub visitor_id: Option<Uuid>,
         pub kind: String,
         pub occurred_at: i64,
+        pub email_id: Option<Uuid>,
         #[sea_orm(column_type = "JsonBinary")]
         pub body: Json,
         pub row_version: i32,
@@ -50,6 +51,7 @@ impl Stored for Interaction {
             visitor_id: Set(self.visitor.map(Into::into)),
             kind: Set(self.kind.to_string()),
             occurred_at: Set(crate::ms(self.occurred_at)),
+            email_id: Set(self.email().map(Into::into)),
             body: Set(body),
             row_version: Set(version),
         })

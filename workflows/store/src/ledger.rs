@@ -1,7 +1,7 @@
 //! The ledger's table: appended to inside every commit, read in pages, verified and exported as a stream.
 
 use crate::page::{Page, PageOf};
-use crate::{Result, Store, bulk};
+use crate::{Result, Store, bulk, enrollment_step};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, QueryOrder, QuerySelect, Statement};
 use tandem_domain::decision::Fact;
@@ -105,6 +105,12 @@ impl From<row::Model> for Link {
     }
 }
 
+/// Links as they are stored, for queries that choose entries by what other tables say.
+pub(crate) async fn links(connection: &impl ConnectionTrait, statement: Statement) -> Result<Vec<Link>> {
+    let rows = row::Entity::find().from_raw_sql(statement).all(connection).await?;
+    Ok(rows.into_iter().map(Link::from).collect())
+}
+
 fn active(link: Link) -> row::ActiveModel {
     let Link { entry, previous, hash } = link;
     row::ActiveModel {
@@ -158,16 +164,19 @@ pub(crate) async fn append(
     }
     let (mut seq, mut previous) = head(connection, lock).await?;
     let mut rows = Vec::with_capacity(facts.len());
+    let mut steps = Vec::new();
     for (stamp, fact) in facts {
         seq += 1;
         let entry = Entry::new(seq, stamp, fact);
         let hash = entry.hash(&previous);
+        steps.extend(enrollment_step::of(&entry));
         rows.push(active(Link { entry, previous, hash: hash.clone() }));
         previous = hash;
     }
     for rows in rows.chunks(500) {
         connection.execute_raw(bulk::insert(connection.get_database_backend(), rows, None)?).await?;
     }
+    enrollment_step::add(connection, &steps).await?;
     let statement = Statement::from_sql_and_values(
         connection.get_database_backend(),
         "UPDATE ledger_head SET seq = $1, hash = $2 WHERE id = 1",

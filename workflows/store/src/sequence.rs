@@ -38,6 +38,9 @@ pub mod enrollment_row {
         live: bool = enrollment.state.is_live(),
         due_at: Option<i64> = enrollment.due_at.map(crate::ms),
         held_at: Option<i64> = enrollment.held.map(|held| crate::ms(held.due_at)),
+        step: Option<String> = Some(enrollment.step.clone()),
+        started_at: Option<i64> = Some(crate::ms(enrollment.started_at)),
+        ended_at: Option<i64> = enrollment.ended_at.map(crate::ms),
     });
 }
 
@@ -161,6 +164,15 @@ impl Store {
     /// A page of a sequence's versions.
     pub async fn sequence_version_page(&self, of: SequenceId, page: &Page<Uuid>) -> Result<PageOf<SequenceVersion>> {
         self.page(version::Entity::find().filter(version::Column::SequenceId.eq(Uuid::from(of))), page).await
+    }
+
+    /// The version of a sequence with this number.
+    pub async fn sequence_version_numbered(&self, of: SequenceId, number: u32) -> Result<Option<SequenceVersion>> {
+        let Ok(number) = i32::try_from(number) else { return Ok(None) };
+        let query = version::Entity::find()
+            .filter(version::Column::SequenceId.eq(Uuid::from(of)))
+            .filter(version::Column::Number.eq(number));
+        Ok(self.all(query).await?.pop())
     }
 
     /// A page of enrolments.

@@ -7,6 +7,8 @@ use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::global;
+use crate::insight::ExperimentNode;
+use crate::insight::story::EnrollmentStoryEntry;
 use crate::leads::LeadNode;
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject};
@@ -170,6 +172,22 @@ impl SequenceNode {
             };
             counts.into_iter().map(counted).collect()
         }))
+    }
+    /// The experiments on its steps, in the order they were registered.
+    async fn experiments(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Option<Result<Connection<String, ExperimentNode>, ApiError>> {
+        let read = async {
+            let page = page(first, after, last, before)?;
+            let experiments = ctx.app().store.experiment_page(self.0.id, &page).await?;
+            Ok(connection(experiments, |experiment| experiment.id, ExperimentNode))
+        };
+        Some(read.await)
     }
     /// When it was made.
     async fn created_at(&self) -> DateTime<Utc> {
@@ -361,6 +379,22 @@ impl EnrollmentNode {
     async fn failure(&self) -> Option<EnrollmentFailure> {
         let failure = self.0.failure.as_ref()?;
         Some(EnrollmentFailure { code: failure.code.clone(), message: failure.message.clone() })
+    }
+    /// Everything that happened to it, oldest first: every decision with its inputs and the rule that made it.
+    async fn story(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Option<Result<Connection<String, EnrollmentStoryEntry>, ApiError>> {
+        let read = async {
+            let page = page(first, after, last, before)?;
+            let story = ctx.app().enrollment_story(self.0.id, &page).await?;
+            Ok(connection(story, |entry| entry.link.entry.seq, EnrollmentStoryEntry))
+        };
+        Some(read.await)
     }
 }
 

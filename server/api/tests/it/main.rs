@@ -7,6 +7,7 @@ mod accounts;
 mod client;
 mod doors;
 mod emails;
+mod insight;
 mod jobs;
 mod lists;
 mod loading;

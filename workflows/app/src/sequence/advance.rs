@@ -12,6 +12,7 @@ use tandem_domain::contact::{self, Contact, ContactPatch};
 use tandem_domain::custom_field::{self, Entity};
 use tandem_domain::decision::{Decision, Fact, Job};
 use tandem_domain::email::{Draft, Email, Mailbox, Outlook};
+use tandem_domain::experiment;
 use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::backlog::Turns;
@@ -22,7 +23,7 @@ use tandem_domain::sequence::steps::create_task::PlannedTask;
 use tandem_domain::sequence::steps::send_email::{Address, PlannedEmail};
 use tandem_domain::sequence::steps::set_field::PlannedField;
 use tandem_domain::sequence::window::Hours;
-use tandem_domain::sequence::{Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
+use tandem_domain::sequence::{Definition, Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
 use tandem_domain::work_item::{NewTask, WorkItem, make_task};
 use tandem_store::Tx;
 use uuid::Uuid;
@@ -50,7 +51,10 @@ async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
         tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.sequence.into())).await?;
     let paused = sequences.iter().filter(|sequence| sequence.state == SequenceState::Paused);
     tx.get_ahead::<Sequence>(paused.map(|sequence| sequence.id.into())).await?;
-    tx.peek_ahead::<SequenceVersion>(enrollments.iter().map(|enrollment| enrollment.version.into())).await?;
+    let versions: Vec<SequenceVersion> =
+        tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.version.into())).await?;
+    let split = versions.iter().filter(|version| experiment::splits(&version.definition));
+    tx.experiments_ahead(split.map(|version| version.sequence)).await?;
     let contacts: Vec<Contact> = tx.get_ahead(enrollments.iter().map(|enrollment| enrollment.contact.into())).await?;
     let leads = enrollments.iter().filter_map(|enrollment| enrollment.lead).map(Uuid::from);
     let leads: Vec<Lead> = tx.get_ahead(leads).await?;
@@ -102,7 +106,8 @@ impl Command for EnrollmentAdvance {
         {
             return Ok(enrollment::waits_on(before, until).map(|enrollment| over((enrollment, (None, Vec::new())))));
         }
-        let decision = advance(&before, &version.definition, &context, now)?;
+        let promoted = winners(tx, &before, &version).await?;
+        let decision = advance(&before, promoted.as_ref().unwrap_or(&version.definition), &context, now)?;
         let failed = |error: AppError| match error {
             // The effect cannot be had, and never will be: better a run that says so than a job that comes back.
             AppError::Refused { code, message, .. } => Ok(Failure::new(code, message)),
@@ -137,6 +142,16 @@ async fn still_on_its_way(tx: &Tx, enrollment: &Enrollment, now: DateTime<Utc>) 
     let Some(visit) = enrollment.awaits.filter(|_| due) else { return Ok(None) };
     let email = tx.email_planned_by(enrollment.id, visit).await?.filter(|email| email.outlook() == Outlook::Wait);
     Ok(email.map(|email| email.settled_by()).filter(|by| *by > now))
+}
+
+/// The definition with the variants that were promoted; none where it is as it was published.
+async fn winners(tx: &Tx, run: &Enrollment, version: &SequenceVersion) -> Result<Option<Definition>> {
+    if !experiment::splits(&version.definition) {
+        return Ok(None);
+    }
+    let data = run.data();
+    let keeps = |step: &str| data["variants"].get(step).is_some();
+    Ok(experiment::with_winners(&version.definition, &tx.experiments_of(run.sequence).await?, keeps))
 }
 
 fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {

@@ -22,6 +22,7 @@ pub use migrating::{
     SequenceMigrationCancel, SequenceMigrationPart, SequenceMigrationPause, SequenceMigrationResume, SequenceWake,
     WentOn,
 };
+pub(crate) use publishing::version_of;
 pub use publishing::{
     Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
     SequenceResume, sequence_advice, sequence_simulate, sequence_validate,

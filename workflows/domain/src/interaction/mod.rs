@@ -8,7 +8,7 @@ pub use automation::Automation;
 
 use crate::codes;
 use crate::decision::{Decision, Fact};
-use crate::id::{AccountId, ContactId, EventSourceId, InteractionId, VisitorId};
+use crate::id::{AccountId, ContactId, EmailId, EventSourceId, InteractionId, VisitorId, local};
 use crate::link::{MAX_URL, has_web_scheme};
 use crate::normalise::{self, comparison_key};
 use chrono::{DateTime, Utc};
@@ -105,6 +105,16 @@ pub struct Interaction {
     pub url: Option<String>,
     /// What else the sender told.
     pub properties: Map<String, Value>,
+}
+
+impl Interaction {
+    /// The e-mail of ours that it was done with, where it was an open, a click or an answer and its properties name one (`email`,
+    /// as a global id).
+    pub fn email(&self) -> Option<EmailId> {
+        let of_email = [InteractionKind::EmailOpen, InteractionKind::EmailClick, InteractionKind::EmailReply];
+        let named = self.properties.get("email").filter(|_| of_email.contains(&self.kind))?.as_str()?;
+        local("Email", named).map(EmailId)
+    }
 }
 
 /// An interaction as somebody records it.

@@ -29,6 +29,10 @@ pub const EVENT_TYPES: &[&str] = &[
     "enrollment.started",
     "events.applied",
     "events.received",
+    "experiment.changed",
+    "experiment.decided",
+    "experiment.registered",
+    "experiment.started",
     "handoff.accepted",
     "handoff.assigned",
     "handoff.closed",
@@ -155,12 +159,13 @@ mod tests {
     use std::path::Path;
 
     /// The families of facts, by the first part of their names.
-    const FAMILIES: [&str; 17] = [
+    const FAMILIES: [&str; 18] = [
         "account",
         "contact",
         "email",
         "enrollment",
         "events",
+        "experiment",
         "handoff",
         "inbound_delivery",
         "interaction",

@@ -79,7 +79,7 @@ pub fn advance(
         Err(failure) => return Ok(failed(enrollment.clone(), enrollment.state, Vec::new(), failure, now)),
     };
     if let Some(state) = over {
-        return Ok(close(enrollment.clone(), state, now).map(alone));
+        return Ok(on_grounds(close(enrollment.clone(), state, now), definition, context, state).map(alone));
     }
     take_steps(enrollment.clone(), definition, context, now)
 }
@@ -102,7 +102,7 @@ fn failed(
     now: DateTime<Utc>,
 ) -> Decision<Advance> {
     if failure.passing {
-        again(enrollment, from, taken, (WaitReason::Event, now + PASSING_RETRY))
+        held(again(enrollment, from, taken, (WaitReason::Event, now + PASSING_RETRY)), &failure.code)
     } else {
         fail(enrollment, failure, now)
     }
@@ -120,6 +120,37 @@ fn again(
     enrollment.due_at = Some(later);
     enrollment.awaits = None;
     done(enrollment, from, taken, None)
+}
+
+/// Says on the record what put a step off, where the reason of the wait does not.
+fn held(mut decision: Decision<Advance>, by: &str) -> Decision<Advance> {
+    for fact in &mut decision.facts {
+        fact.detail.insert("held_by".to_owned(), Value::from(by));
+    }
+    decision
+}
+
+/// Says on the record which rule ended the run: the condition that held, or the standing of the person.
+pub(crate) fn on_grounds(
+    mut decision: Decision<Enrollment>,
+    definition: &Definition,
+    context: &Context<'_>,
+    state: EnrollmentState,
+) -> Decision<Enrollment> {
+    let grounds = match state {
+        EnrollmentState::Finished(FinishReason::Goal) => {
+            definition.header.goal.as_ref().map(|goal| json!({"goal": goal}))
+        }
+        EnrollmentState::Exited(ExitReason::Rule) => definition.header.exit.as_ref().map(|exit| json!({"exit": exit})),
+        EnrollmentState::OptedOut | EnrollmentState::Bounced => Some(json!({"standing": context.standing.to_string()})),
+        _ => None,
+    };
+    if let Some(grounds) = grounds {
+        for fact in &mut decision.facts {
+            fact.detail.insert("grounds".to_owned(), grounds.clone());
+        }
+    }
+    decision
 }
 
 /// Whether the run is over whatever its next step is. What the person wants comes first.
@@ -192,7 +223,8 @@ fn take_steps(
         let held_back =
             matches!(&next, Next::Act(effect) if effect.reaches_the_person()) && context.standing != Standing::Allowed;
         if held_back {
-            return Ok(again(enrollment, from, taken, (WaitReason::Event, now + CONSENT_RETRY)));
+            let later = again(enrollment, from, taken, (WaitReason::Event, now + CONSENT_RETRY));
+            return Ok(held(later, "CONSENT_UNKNOWN"));
         }
         if let Next::Act(effect) = &next
             && effect.keeps_hours()
@@ -202,6 +234,9 @@ fn take_steps(
             return Ok(again(enrollment, from, taken, (WaitReason::Window, opens)));
         }
         taken.push(entry);
+        if let (Some(decided), Some(Value::Object(entry))) = (step.kind.because(&next), taken.last_mut()) {
+            entry.extend(decided);
+        }
         if matches!(&next, Next::Act(_)) {
             enrollment.trail.take(&step.id);
         }

@@ -2,3 +2,5 @@
 
 mod counts;
 pub mod funnel;
+pub mod sequence_report;
+pub mod story;

@@ -3,6 +3,7 @@
 use super::{Failure, Kind, Next, Run};
 use crate::sequence::validate::Check;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,16 @@ impl Kind for Config {
     fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
         let target = if run.holds(&self.when)? { &self.then } else { &self.otherwise };
         Ok(Next::GoTo(target.clone()))
+    }
+
+    fn because(&self, next: &Next) -> Option<Map<String, Value>> {
+        let Next::GoTo(target) = next else { return None };
+        let mut decided = Map::from_iter([("when".to_owned(), Value::from(self.when.as_str()))]);
+        // Where both ways are one, which of them was taken says nothing.
+        if self.then != self.otherwise {
+            decided.insert("held".to_owned(), Value::from(*target == self.then));
+        }
+        Some(decided)
     }
 
     fn targets(&self) -> Vec<(&'static str, &str)> {

@@ -93,6 +93,11 @@ pub trait Kind {
     fn acts(&self) -> bool {
         true
     }
+
+    /// What decided that `next` follows, for the record: a few fields beside the step's name, and none of the person's data.
+    fn because(&self, _next: &Next) -> Option<serde_json::Map<String, Value>> {
+        None
+    }
 }
 
 /// What a step sees when it runs.
@@ -233,6 +238,11 @@ impl StepKind {
     /// See [`Kind::waits`].
     pub fn waits(&self) -> bool {
         self.kind().waits()
+    }
+
+    /// See [`Kind::because`].
+    pub fn because(&self, next: &Next) -> Option<serde_json::Map<String, Value>> {
+        self.kind().because(next)
     }
 
     /// See [`Kind::ends`].
