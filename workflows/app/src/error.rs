@@ -121,4 +121,5 @@ refusals!(
     tandem_domain::routing::Refusal,
     tandem_domain::opportunity::Refusal,
     tandem_domain::handoff::Refusal,
+    crate::sequence::StepRefusal,
 );

@@ -65,7 +65,7 @@ pub use outbound::{
     OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
 };
 pub use queue::{
-    ChecklistAnswer, ClaimExpire, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext,
+    ChecklistAnswer, ClaimExpire, TaskCancel, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext,
     WorkItemDisqualify, WorkItemHeartbeat, WorkItemMarkDuplicate, WorkItemRecycle, WorkItemRelease, WorkItemResume,
     WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait, WorkItemWake,
 };

@@ -490,6 +490,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         started_at: at,
         ended_at: None,
         failure: None,
+        memory: Default::default(),
     };
     let address = world.app.store.find::<Contact>(contact).await.unwrap().unwrap().email.unwrap();
     let draft = tandem_domain::email::Draft {

@@ -1,20 +1,27 @@
 //! Commands on sequences and enrolments.
 //!
-//! Locks are taken in one order: the enrolment, its sequence where that is paused, the contact, the lead, the tasks that
-//! the enrolment made. A sequence is only read by those who enrol: whether it was paused meanwhile is looked at again
+//! Locks are taken in one order: the enrolment, its sequence where that is paused, the contact, the lead, the account where a
+//! step changes it, the tasks that the enrolment made. What a step reaches beyond that (a target list, another run of the
+//! person, the item that verifies the lead) is locked last; should two commands then wait for each other, PostgreSQL gives
+//! one of them up, and it is tried again. A sequence is only read by those who enrol: whether it was paused meanwhile is looked at again
 //! before every step.
 
 mod advance;
+mod effects;
 mod enrolling;
+mod naming;
 mod publishing;
 mod subject;
+mod tasks;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
+pub use effects::{Made, Refusal as StepRefusal};
 pub use enrolling::{
     Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, EnrollmentWake,
     LetGo,
 };
 pub(crate) use enrolling::{lead_of, let_go};
+pub(crate) use tasks::{run_of_task, task_closed};
 pub use publishing::{
     Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,
     sequence_validate,

@@ -1,5 +1,6 @@
 //! What people do with definitions: check, simulate, save, publish, pause, resume, archive.
 
+use super::naming::check_names;
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -72,6 +73,9 @@ impl Command for SequencePublish {
             }
             None => None,
         };
+        if let Ok(definition) = validate::read(&self.source) {
+            check_names(tx, call, &self.source, &definition).await?;
+        }
         Ok(publishing::publish(existing, &self.source, by(call, env), call.now(env))?)
     }
 }

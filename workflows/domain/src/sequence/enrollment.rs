@@ -10,9 +10,11 @@
 //! A running enrolment stays on its version; moving it to another one (MIGRATING) does not exist yet.
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
+mod memory;
 mod state;
 
-pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
+pub use memory::{AwaitedTask, CHAIN_HOURS, Chain, MOST_IN_CHAIN, Memory, task_settled};
+pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, TaskEnd, WaitReason};
 
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
@@ -72,6 +74,9 @@ pub struct Enrollment {
     /// Why it failed.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// What it remembers of its own steps.
+    #[serde(default, skip_serializing_if = "Memory::is_empty")]
+    pub memory: Memory,
 }
 
 /// What a paused enrolment goes back to.
@@ -104,6 +109,8 @@ impl Enrollment {
             "visit": self.visit,
             "started_at": self.started_at.to_rfc3339(),
             "vars": self.vars,
+            "variants": self.memory.variants,
+            "last_task_outcome": self.memory.last_task_outcome,
         })
     }
 
@@ -115,6 +122,7 @@ impl Enrollment {
             && self.state.is_live() == self.ended_at.is_none()
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
             && (self.waits_for() == Some(WaitReason::Email)) == self.awaits.is_some()
+            && (self.waits_for() == Some(WaitReason::Task)) == self.memory.task.is_some()
     }
 
     /// What it waits for; also while it is paused.
@@ -343,6 +351,7 @@ pub fn enroll(
         started_at: now,
         ended_at: None,
         failure: None,
+        memory: Memory::default(),
     };
     let fact = enrollment.fact("enrollment.started").with("sequence", sequence.id);
     Ok(enrollment.timed(fact))
@@ -361,6 +370,7 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.due_at = None;
     enrollment.held = None;
     enrollment.awaits = None;
+    enrollment.memory.task = None;
     enrollment.ended_at = Some(now);
     Decision::new(enrollment, fact)
 }
@@ -479,6 +489,7 @@ pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision
         Some(reason) if held.due_at > now => EnrollmentState::Waiting(reason),
         _ => {
             enrollment.awaits = None;
+            enrollment.memory.give_up_task();
             EnrollmentState::Active
         }
     };

@@ -12,6 +12,7 @@
 pub mod definition;
 pub mod enrollment;
 pub mod environment;
+pub mod names;
 pub mod publishing;
 pub mod simulation;
 pub mod span;

@@ -86,6 +86,12 @@ pub enum Refusal {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// The definition names what does not exist.
+    #[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    ReferenceUnknown {
+        /// All such names.
+        problems: Vec<Problem>,
+    },
     /// The definition says the same as the newest version.
     #[error("version {number} says the same already; nothing needs to be published")]
     Unchanged {
@@ -118,6 +124,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "SEQUENCE_INVALID",
+            Self::ReferenceUnknown { .. } => "SEQUENCE_REFERENCE_UNKNOWN",
             Self::Unchanged { .. } => "SEQUENCE_UNCHANGED",
             Self::KeyChanged { .. } => "SEQUENCE_KEY_CHANGED",
             Self::SubjectChanged => "SEQUENCE_SUBJECT_CHANGED",
@@ -128,9 +135,11 @@ impl Refusal {
     /// The input field concerned, where there is one.
     pub const fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Invalid { .. } | Self::Unchanged { .. } | Self::KeyChanged { .. } | Self::SubjectChanged => {
-                Some("source")
-            }
+            Self::Invalid { .. }
+            | Self::ReferenceUnknown { .. }
+            | Self::Unchanged { .. }
+            | Self::KeyChanged { .. }
+            | Self::SubjectChanged => Some("source"),
             Self::NotAllowed { .. } => None,
         }
     }

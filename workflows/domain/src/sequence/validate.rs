@@ -50,6 +50,8 @@ codes! {
         ExpressionUndefined = "EXPRESSION_UNDEFINED",
         /// The values of a condition do not go together.
         ExpressionMismatch = "EXPRESSION_MISMATCH",
+        /// The definition names something that does not exist outside of it.
+        ReferenceUnknown = "SEQUENCE_REFERENCE_UNKNOWN",
     }
 }
 
@@ -230,6 +232,9 @@ fn shape_hint(message: &str) -> String {
     }
     if message.contains("expected u8") {
         return "; a whole number from 0 to 100 is meant".to_owned();
+    }
+    if message.contains("expected u32") {
+        return "; a whole number is meant".to_owned();
     }
     if message.contains("expected a string") {
         return "; put the value in quotes".to_owned();
