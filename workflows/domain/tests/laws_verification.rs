@@ -320,7 +320,10 @@ fn a_task_is_completed_by_its_holder_and_never_judged_like_a_lead() {
     assert_eq!(refusal.code(), "WORK_ITEM_WRONG_KIND");
     let late = work_item::complete(item.clone(), token, TaskOutcome::Done, None, at(60)).unwrap_err();
     assert_eq!(late.code(), "WORK_ITEM_STALE_TOKEN");
-    assert_eq!(work_item::complete(item, token, TaskOutcome::NoAnswer, None, at(2)).unwrap().next.state, ItemState::Done);
+    assert_eq!(
+        work_item::complete(item, token, TaskOutcome::NoAnswer, None, at(2)).unwrap().next.state,
+        ItemState::Done
+    );
 }
 
 #[test]

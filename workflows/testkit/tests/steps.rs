@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::custom_fields::CustomFieldDefine;
 use tandem_app::{
-    AccountCreate, AppError, Call, ContactCreate, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentPause,
-    EnrollmentResume, LeadClose, LeadQualify, LeadReceive, SequenceDraft, SequencePublish, TargetListCreate, TaskCancel,
-    TaskComplete, TaxonomyLibraryInstall, TeamCreate, WorkItemClaim,
+    AccountCreate, Actor, AppError, Call, ContactCreate, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit,
+    EnrollmentPause, EnrollmentResume, LeadClose, LeadQualify, LeadReceive, SequenceDraft, SequencePublish,
+    TargetListCreate, TaskCancel, TaskComplete, TaxonomyLibraryInstall, TeamCreate, WorkItemClaim,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::account::Account;
@@ -19,10 +19,10 @@ use tandem_domain::custom_field::{Entity, Kind};
 use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId};
 use tandem_domain::lead::{Lead, Owner, Stage};
 use tandem_domain::ledger::Entry;
+use tandem_domain::sequence::Sequence;
 use tandem_domain::sequence::enrollment::{
     Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, TaskEnd, WaitReason,
 };
-use tandem_domain::sequence::Sequence;
 use tandem_domain::target_list::{ChangeRequest, RequestState};
 use tandem_domain::work_item::{ItemKind, ItemState, TaskChannel, TaskOutcome, WorkItem};
 use tandem_store::Page;
@@ -54,7 +54,8 @@ async fn field(world: &World, entity: Entity, key: &str) {
 
 /// A person at a company, who agreed to be written to.
 async fn colleague(world: &World, name: &str) -> (Contact, Account) {
-    let account = serde_json::from_value(json!({"name": format!("{name} Ltd"), "domains": [format!("{name}.example")]}));
+    let account =
+        serde_json::from_value(json!({"name": format!("{name} Ltd"), "domains": [format!("{name}.example")]}));
     let account = world.app.run(&world.system(), AccountCreate { account: account.unwrap() }).await.unwrap().record;
     let contact: ContactPatch = serde_json::from_value(json!({
         "name": format!("{name} Sample"), "email": format!("person@{name}.example"), "account": account.id,
@@ -136,12 +137,12 @@ async fn furnish(world: &World) -> Call {
 }
 
 const WAITING: &str = "
-- {id: call, kind: create_task, title: 'Call {{ contact.name }}', due_in: 2d, channel: call, team: Inbound, notes: 'At {{ account.name }}', wait: true, timeout: 5d, on: {no_answer: letter, interested: hot, cancelled: off, timed_out: late}}
+- {id: call, kind: create_task, title: 'Call {{ contact.name }}', due_in: 2d, channel: call, team: Inbound, notes: 'At {{ account.name }}', wait: true, timeout: 5d, on: {no_answer: letter, interested: hot, cancelled: called_off, timed_out: late}}
 - {id: usual, kind: tag, add: [usual], next: done}
 - {id: letter, kind: tag, add: ['{LAST}-letter'], next: done}
 - {id: hot, kind: branch, when: \"enrollment.last_task_outcome == 'INTERESTED'\", then: warm, else: done}
 - {id: warm, kind: tag, add: [warm], next: done}
-- {id: off, kind: tag, add: ['off'], next: done}
+- {id: called_off, kind: tag, add: [called-off], next: done}
 - {id: late, kind: branch, when: \"enrollment.last_task_outcome == 'TIMED_OUT'\", then: slow, else: done}
 - {id: slow, kind: tag, add: [slow], next: done}";
 
@@ -169,7 +170,13 @@ async fn claim(world: &World, call: &Call, task: &WorkItem) -> u64 {
     world.app.run(call, WorkItemClaim { item: task.id }).await.unwrap().0.fence
 }
 
-async fn complete(world: &World, call: &Call, task: &WorkItem, token: u64, outcome: Option<TaskOutcome>) -> Option<Enrollment> {
+async fn complete(
+    world: &World,
+    call: &Call,
+    task: &WorkItem,
+    token: u64,
+    outcome: Option<TaskOutcome>,
+) -> Option<Enrollment> {
     let done = TaskComplete { item: task.id, token, outcome, note: None };
     world.app.run(call, done).await.unwrap().1
 }
@@ -291,7 +298,7 @@ on_both_databases! {
     }
 
     async fn a_consent_is_recorded_with_its_source_and_ends_the_run_when_it_is_withdrawn(world: World) {
-        let yes = "- {id: yes, kind: consent, state: granted, source: 'opt-in of {{ contact.email }}'}";
+        let yes = "- {id: opted_in, kind: consent, state: granted, source: 'opt-in of {{ contact.email }}'}";
         let sequence = publish(&world, &steps("opt_in", yes)).await;
         let (person, _) = colleague(&world, "acme").await;
         enroll(&world, &sequence, &person, None).await;
@@ -299,7 +306,7 @@ on_both_databases! {
         let consent = contact(&world, person.id).await.consent;
         assert_eq!((consent.state, consent.at), (ConsentState::Granted, world.now()));
         assert_eq!(consent.source.as_deref(), Some("opt-in of person@acme.example"));
-        let no = "- {id: no, kind: consent, state: withdrawn, source: form}\n- {id: never, kind: tag, add: [never]}";
+        let no = "- {id: opted_out, kind: consent, state: withdrawn, source: form}\n- {id: never, kind: tag, add: [never]}";
         let sequence = publish(&world, &steps("opt_out", no)).await;
         let enrollment = enroll(&world, &sequence, &person, None).await;
         world.run_due_jobs().await;
@@ -310,9 +317,10 @@ on_both_databases! {
 
     async fn an_account_is_proposed_in_the_name_of_who_published_and_no_key_is_turned(world: World) {
         furnish(&world).await;
-        let (olga, ops) = world.user("pia", Role::SalesManager, Some(Side::Sales)).await;
+        // On a side, whose key it could turn by hand.
+        let (pia, _) = world.user("pia", Role::SalesManager, Some(Side::Sales)).await;
+        let ops = world.system().by(Actor::user(pia.id, Role::SalesOps, Some(Side::Sales)));
         let step = "- {id: put, kind: propose, list: tier-one, tier: T1, reasons: [INTENT_SURGE, ICP_FIT], note: 'Asked by {{ contact.name }}'}";
-        let ops = Call { actor: tandem_app::Actor { role: Some(Role::SalesOps), ..ops.actor.clone() }, ..ops };
         let sequence = publish_as(&world, &ops, &steps("surge", step)).await.unwrap();
         let (person, account) = colleague(&world, "acme").await;
         let first = enroll(&world, &sequence, &person, None).await;
@@ -321,7 +329,7 @@ on_both_databases! {
         let filter = RequestFilter { list: Some(list.id), ..Default::default() };
         let found = || async { world.app.store.change_request_page(&filter, &Page::first(9)).await.unwrap().items };
         let [request]: [ChangeRequest; 1] = found().await.try_into().unwrap();
-        assert_eq!((request.account, request.proposer, request.side), (account.id, olga.id, None));
+        assert_eq!((request.account, request.proposer, request.side), (account.id, pia.id, None));
         assert_eq!((request.state, request.approvals.none()), (RequestState::Proposed, true), "two people agree on a list");
         assert_eq!(request.evidence[0].note, "Asked by acme Sample");
         assert_eq!(came_of(&world, first.id).await, [json!({"requests": [request.id]})]);
@@ -347,7 +355,7 @@ steps:
   - {id: stop, kind: stop_sequence, sequence: names}
   - {id: call, kind: create_task, title: Call, due_in: 1d, team: Inbond}
   - {id: hand, kind: hand_to_sdr, team: Inbound}
-  - {id: put, kind: propose, list: tier-two, tier: T1, reasons: [ICP_FIT]}
+  - {id: put, kind: propose, list: tier-oen, tier: T1, reasons: [ICP_FIT]}
   - {id: by, kind: propose, list: tier-one, tier: T1, reasons: [ICP_FIT], proposer: nobody@example.com}
   - {id: done, kind: end}
 ";
@@ -357,9 +365,9 @@ steps:
         assert_eq!(refused.code(), "SEQUENCE_REFERENCE_UNKNOWN");
         let said = refused.to_string();
         for expected in [
-            "line 5, column 43: steps[0].sequence: there is no sequence `welcom`; did you mean `welcome`?",
+            "line 5, column 46: steps[0].sequence: there is no sequence `welcom`; did you mean `welcome`?",
             "line 7, column 66: steps[2].team: there is no team `Inbond`; did you mean `Inbound`?",
-            "line 9, column 34: steps[4].list: there is no target list `tier-two`; did you mean `tier-one`?",
+            "line 9, column 36: steps[4].list: there is no target list `tier-oen`; did you mean `tier-one`?",
             "steps[5].proposer: there is no active user who may propose for lists `nobody@example.com`",
         ] {
             assert!(said.contains(expected), "{expected}\nis not in\n{said}");
@@ -474,6 +482,7 @@ steps:
         // A day later it is no loop any more, but one programme after the other.
         world.pass(TimeDelta::hours(25)).await;
         enroll(&world, &ping, &person, None).await;
+        world.run_due_jobs().await;
         world.pass(TimeDelta::minutes(1)).await;
         assert_eq!(runs(&world, pong.id).await.len(), pongs.len() + 1);
     }
@@ -607,15 +616,16 @@ steps:
         let (cancelled, run_on) = world.app.run(&ops, cancel.clone()).await.unwrap();
         let outcome = cancelled.outcome.unwrap();
         assert_eq!((cancelled.state, outcome.by, outcome.task), (ItemState::Cancelled, ops.actor.user, None));
-        assert_eq!(run_on.unwrap().step, "off");
+        assert_eq!(run_on.unwrap().step, "called_off");
         world.run_due_jobs().await;
-        assert_eq!(tags(&world, waiting.contact).await, ["off"]);
+        assert_eq!(tags(&world, waiting.contact).await, ["called-off"]);
         assert_eq!(world.app.run(&ops, cancel).await.unwrap_err().code(), "WORK_ITEM_MOVE_NOT_ALLOWED");
-        let [item] = items(&world, ItemKind::VerifyLead).await.try_into().unwrap_or_else(|_| {
-            // There is none: only tasks can be called off, leads are disqualified.
-            [task.clone()]
-        });
-        assert_eq!(item.kind, ItemKind::Task);
+        // Only tasks are called off: a lead is disqualified.
+        let lead = lead_of(&world, &contact(&world, waiting.contact).await).await;
+        world.app.run(&world.system(), LeadQualify { lead: lead.id, grade: None, priority: None }).await.unwrap();
+        let [item] = items(&world, ItemKind::VerifyLead).await.try_into().unwrap();
+        let refused = world.app.run(&ops, TaskCancel { item: item.id, note: None }).await.unwrap_err();
+        assert_eq!(refused.code(), "WORK_ITEM_WRONG_KIND");
     }
 
     async fn a_task_done_while_its_run_pauses_counts_when_the_run_is_resumed(world: World) {

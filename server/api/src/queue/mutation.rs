@@ -9,8 +9,8 @@ use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use tandem_app::{
-    AppError, TaskCancel, TaskComplete, TaskCreate, WorkItemClaim, WorkItemClaimNext, WorkItemHeartbeat, WorkItemRelease,
-    WorkItemResume, WorkItemStart, WorkItemTakeBack, WorkItemWait,
+    AppError, TaskCancel, TaskComplete, TaskCreate, WorkItemClaim, WorkItemClaimNext, WorkItemHeartbeat,
+    WorkItemRelease, WorkItemResume, WorkItemStart, WorkItemTakeBack, WorkItemWait,
 };
 
 /// An item to take.

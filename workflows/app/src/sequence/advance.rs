@@ -68,8 +68,7 @@ fn accounts_to_change(
     if changing.is_empty() {
         return Vec::new();
     }
-    let of_lead: HashMap<LeadId, AccountId> =
-        leads.iter().filter_map(|lead| Some((lead.id, lead.account?))).collect();
+    let of_lead: HashMap<LeadId, AccountId> = leads.iter().filter_map(|lead| Some((lead.id, lead.account?))).collect();
     let of_contact: HashMap<ContactId, AccountId> =
         contacts.iter().filter_map(|contact| Some((contact.id, contact.account?))).collect();
     let account = |run: &Enrollment| {
@@ -130,8 +129,7 @@ impl Command for EnrollmentAdvance {
             None => None,
             Some(effect) => {
                 let run = &decision.next.enrollment;
-                let acting =
-                    Acting { tx, call, env, version: &version, subject: &subject, run, hours: window, now };
+                let acting = Acting { tx, call, env, version: &version, subject: &subject, run, hours: window, now };
                 match act(&acting, effect).await {
                     Ok(acted) => Some(acted),
                     Err(error) => {

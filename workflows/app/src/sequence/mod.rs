@@ -21,8 +21,8 @@ pub use enrolling::{
     LetGo,
 };
 pub(crate) use enrolling::{lead_of, let_go};
-pub(crate) use tasks::{run_of_task, task_closed};
 pub use publishing::{
     Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,
     sequence_validate,
 };
+pub(crate) use tasks::{run_of_task, task_closed};

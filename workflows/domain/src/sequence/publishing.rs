@@ -87,7 +87,7 @@ pub enum Refusal {
         problems: Vec<Problem>,
     },
     /// The definition names what does not exist.
-    #[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("the definition names what does not exist: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     ReferenceUnknown {
         /// All such names.
         problems: Vec<Problem>,

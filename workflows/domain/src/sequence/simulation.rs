@@ -124,8 +124,7 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
             }
             if let (Effect::CreateTask(task), Some(wait)) = (effect, effect.task_to_wait_for())
                 && task.due_at <= wait.until
-                && let Some(settled) =
-                    task_settled(enrollment.clone(), definition, visit, TaskEnd::Done, task.due_at)
+                && let Some(settled) = task_settled(enrollment.clone(), definition, visit, TaskEnd::Done, task.due_at)
             {
                 enrollment = settled.next;
                 let until = task.due_at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M %Z");

@@ -146,7 +146,8 @@ pub fn mark_duplicate(
     now: DateTime<Utc>,
 ) -> Result<Decision<Judged>, Refusal> {
     check_verdict(&item, &lead, "marked a duplicate", token, now)?;
-    let outcome = Outcome { reason: Some(Reason::Duplicate.to_string()), note, by: Some(token.holder), task: None, at: now };
+    let outcome =
+        Outcome { reason: Some(Reason::Duplicate.to_string()), note, by: Some(token.holder), task: None, at: now };
     let decision = ended(item, ItemState::Duplicate, "verification.marked_duplicate", outcome);
     Ok(decision.and(lead::mark_duplicate(lead, of, now)?))
 }

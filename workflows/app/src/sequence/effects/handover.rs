@@ -1,8 +1,8 @@
 //! A lead goes to the SDRs.
 
 use super::{Acted, Acting, Made};
-use crate::leads::{lead_and_item, qualify};
 use crate::Result;
+use crate::leads::{lead_and_item, qualify};
 use serde_json::json;
 use tandem_domain::decision::Decision;
 use tandem_domain::lead::{self, Lead, NewLead, Stage};

@@ -81,9 +81,7 @@ impl Acting<'_> {
     pub(super) fn consent(&self, planned: &PlannedConsent) -> Result<Acted> {
         let given = ConsentGiven { state: planned.state, source: Some(planned.source.clone()), at: None };
         match contact::record_consent(&self.subject.contact, given, self.now) {
-            Ok(changed) => {
-                Ok(Acted::changed(changed, |contact| Made { contact: Some(contact), ..Made::default() }))
-            }
+            Ok(changed) => Ok(Acted::changed(changed, |contact| Made { contact: Some(contact), ..Made::default() })),
             // What the person wants is no failure of the run.
             Err(refusal @ contact::Refusal::ConsentWithdrawn) => Acted::going_on(refusal.into()),
             Err(refusal) => Err(refusal.into()),

@@ -1,7 +1,5 @@
 //! Why a step does not do what it asks for, where no other module words it.
 
-use tandem_domain::sequence::enrollment::{CHAIN_HOURS, MOST_IN_CHAIN};
-
 /// Why a step does not do what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -30,7 +28,7 @@ pub enum Refusal {
         key: String,
     },
     /// Runs started each other too often in a row.
-    #[error("{MOST_IN_CHAIN} runs started each other within {CHAIN_HOURS} hours; put a step of kind wait between them")]
+    #[error("too many runs started each other in a row within a day; put a step of kind wait between them")]
     ChainTooLong,
 }
 
