@@ -319,6 +319,8 @@ user_error_codes! {
     SequenceSubjectChanged = "SEQUENCE_SUBJECT_CHANGED",
     /// The sequence's state does not allow it.
     SequenceNotAllowed = "SEQUENCE_NOT_ALLOWED",
+    /// A definition names something that does not exist outside of it.
+    SequenceReferenceUnknown = "SEQUENCE_REFERENCE_UNKNOWN",
     /// The sequence takes no enrolments now.
     SequenceNotActive = "SEQUENCE_NOT_ACTIVE",
     /// A template is not valid.
@@ -414,6 +416,8 @@ user_error_codes! {
     ConsentSourceMissing = "CONSENT_SOURCE_MISSING",
     /// Consent lies ahead.
     ConsentAhead = "CONSENT_AHEAD",
+    /// The person withdrew the consent, and no rule gives it again.
+    ConsentWithdrawn = "CONSENT_WITHDRAWN",
     // custom fields
     /// There is no custom field with this key.
     CustomFieldUnknown = "CUSTOM_FIELD_UNKNOWN",

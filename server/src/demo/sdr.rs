@@ -101,7 +101,7 @@ impl Play {
             self.app.run(&call, WorkItemStart { item: item_id, token }).await?;
         } else if item.kind == ItemKind::Task {
             let note = Some("Done by phone.".to_owned());
-            self.app.run(&call, TaskComplete { item: item_id, token, note }).await?;
+            self.app.run(&call, TaskComplete { item: item_id, token, outcome: None, note }).await?;
         } else if item.answers.is_empty() {
             let confirmed = |item: &str| ChecklistAnswer {
                 item: item.to_owned(),

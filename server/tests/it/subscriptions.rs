@@ -50,6 +50,7 @@ impl Stage {
             priority: None,
             due_at: world.now(),
             notes: None,
+            channel: None,
         };
         world.app.run(&world.system(), task).await.unwrap()
     }
@@ -103,7 +104,7 @@ on_both_databases! {
         assert_eq!(event(&mut socket, "m", "myWorkChanged").await, json!({ "title": "Next", "state": "CLAIMED" }));
         app.run(&sina, WorkItemStart { item: next.id, token: claimed.fence }).await.unwrap();
         assert_eq!(event(&mut socket, "m", "myWorkChanged").await["state"], "IN_PROGRESS");
-        app.run(&sina, TaskComplete { item: next.id, token: claimed.fence, note: None }).await.unwrap();
+        app.run(&sina, TaskComplete { item: next.id, token: claimed.fence, outcome: None, note: None }).await.unwrap();
         assert_eq!(event(&mut socket, "m", "myWorkChanged").await["title"], "Next");
     }
 

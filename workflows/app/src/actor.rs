@@ -200,6 +200,7 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("workItemMarkDuplicate", QUEUE),
     ("taskCreate", &[Role::Marketing, Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
     ("taskComplete", QUEUE),
+    ("taskCancel", &[Role::Marketing, Role::Sdr, Role::SalesManager, Role::SalesOps, Role::Admin]),
     // dispatch and return
     ("workingCalendarSave", DEFINERS),
     ("poolSave", DEFINERS),

@@ -123,4 +123,5 @@ refusals!(
     tandem_domain::opportunity::Refusal,
     tandem_domain::handoff::Refusal,
     tandem_domain::sequence::migration::Refusal,
+    crate::sequence::StepRefusal,
 );

@@ -140,24 +140,34 @@ impl Command for LeadQualify {
     type Output = Judged;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Judged>> {
-        let now = call.now(env);
-        let (mut lead, item) = lead_and_item(tx, self.lead).await?;
-        let mut facts = Vec::new();
-        if let Some(grade) = self.grade {
-            let graded = lead::grade(lead, grade, "manual")?;
-            facts.extend(graded.facts);
-            lead = graded.next;
-        }
-        if let Some(priority) = self.priority {
-            let prioritised = lead::prioritise(lead, priority)?;
-            facts.extend(prioritised.facts);
-            lead = prioritised.next;
-        }
-        let mut decision =
-            verification::enqueue(lead, item, env.id(now), Cause::Qualified, None, &env.queue.policy, now)?;
-        decision.facts.splice(0..0, facts);
-        Ok(decision)
+        let (lead, item) = lead_and_item(tx, self.lead).await?;
+        qualify(lead, item, self.grade, self.priority, env, call.now(env))
     }
+}
+
+/// Qualifies a lead: it gets the grade and the priority that are given, and enters the SDR queue with its item.
+pub(crate) fn qualify(
+    mut lead: Lead,
+    item: Option<WorkItem>,
+    grade: Option<Grade>,
+    priority: Option<u8>,
+    env: &Env,
+    now: DateTime<Utc>,
+) -> Result<Decision<Judged>> {
+    let mut facts = Vec::new();
+    if let Some(grade) = grade {
+        let graded = lead::grade(lead, grade, "manual")?;
+        facts.extend(graded.facts);
+        lead = graded.next;
+    }
+    if let Some(priority) = priority {
+        let prioritised = lead::prioritise(lead, priority)?;
+        facts.extend(prioritised.facts);
+        lead = prioritised.next;
+    }
+    let mut decision = verification::enqueue(lead, item, env.id(now), Cause::Qualified, None, &env.queue.policy, now)?;
+    decision.facts.splice(0..0, facts);
+    Ok(decision)
 }
 
 /// Grades a lead. A better grade brings a recycled lead back into the queue.

@@ -67,9 +67,9 @@ pub use outbound::{
     OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
 };
 pub use queue::{
-    ChecklistAnswer, ClaimExpire, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext,
-    WorkItemDisqualify, WorkItemHeartbeat, WorkItemMarkDuplicate, WorkItemRecycle, WorkItemRelease, WorkItemResume,
-    WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait, WorkItemWake,
+    ChecklistAnswer, ClaimExpire, TaskCancel, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim,
+    WorkItemClaimNext, WorkItemDisqualify, WorkItemHeartbeat, WorkItemMarkDuplicate, WorkItemRecycle, WorkItemRelease,
+    WorkItemResume, WorkItemStart, WorkItemTakeBack, WorkItemVerify, WorkItemWait, WorkItemWake,
 };
 pub use received::{EmailReceive, ReceivedEmailApply};
 pub use rules::QueueRules;

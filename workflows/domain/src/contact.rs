@@ -161,6 +161,9 @@ pub enum Refusal {
         /// The moment given.
         at: DateTime<Utc>,
     },
+    /// The person took the consent back, and no rule gives it again.
+    #[error("this person withdrew the consent; only somebody whom the person told may record it anew")]
+    ConsentWithdrawn,
     /// Another contact has one of the keys.
     #[error("the contact {existing} already has this {kind}; change that contact instead")]
     Duplicate {
@@ -209,6 +212,7 @@ impl Refusal {
             Self::TimeZone { .. } => "TIME_ZONE_UNKNOWN",
             Self::ConsentSource => "CONSENT_SOURCE_MISSING",
             Self::ConsentAhead { .. } => "CONSENT_AHEAD",
+            Self::ConsentWithdrawn => "CONSENT_WITHDRAWN",
             Self::Duplicate { .. } => "CONTACT_DUPLICATE",
             Self::IdentitiesDiffer { .. } => "CONTACT_IDENTITIES_DIFFER",
             Self::PhoneAmbiguous { .. } => "CONTACT_PHONE_AMBIGUOUS",
@@ -223,7 +227,7 @@ impl Refusal {
             Self::CustomField(refusal) => refusal.field(),
             Self::Unidentified => Some("email"),
             Self::TimeZone { .. } => Some("timeZone"),
-            Self::ConsentSource | Self::ConsentAhead { .. } => Some("consent"),
+            Self::ConsentSource | Self::ConsentAhead { .. } | Self::ConsentWithdrawn => Some("consent"),
             Self::Duplicate { kind, .. } | Self::IdentitiesDiffer { second_kind: kind, .. } => {
                 Some(match kind.as_str() {
                     BY_EMAIL => "email",
@@ -454,6 +458,18 @@ pub fn set_consent(
         .with("source", &consent.source)
         .with("at", consent.at);
     Ok(Some(Decision::new(Contact { consent, updated_at: now, ..before.clone() }, fact)))
+}
+
+/// As [`set_consent`], for a rule instead of somebody who was told by the person: what the person withdrew stays withdrawn.
+pub fn record_consent(
+    before: &Contact,
+    given: ConsentGiven,
+    now: DateTime<Utc>,
+) -> Result<Option<Decision<Contact>>, Refusal> {
+    if before.consent.state == ConsentState::Withdrawn && given.state != ConsentState::Withdrawn {
+        return Err(Refusal::ConsentWithdrawn);
+    }
+    set_consent(before, given, now)
 }
 
 /// What to look for before a contact is made or merged into.

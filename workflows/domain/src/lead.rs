@@ -4,9 +4,11 @@
 //! Who checks a lead and how is in [`crate::verification`]; who sells it is in [`crate::handoff`]. Both move the
 //! lead only through the functions here.
 
+mod editing;
 mod following;
 mod grade;
 
+pub use editing::{set_custom, tag};
 pub use following::{HandoffStep, follow_handoff};
 pub use grade::{FitGrade, Grade, IntentGrade};
 

@@ -3,6 +3,10 @@
 //! A claim is a lease with a fencing token. The token (`fence`) grows with every claim, so whoever comes late with an
 //! old one changes nothing. What a verified or recycled lead means is in [`crate::verification`].
 
+mod task;
+
+pub use task::{CALLED_OFF, TaskChannel, TaskOutcome, call_off};
+
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, TeamId, UserId, WorkItemId};
@@ -104,6 +108,9 @@ pub struct Outcome {
     pub note: Option<String>,
     /// Who; none where a timer or a rule did.
     pub by: Option<UserId>,
+    /// What came of a task that was done; none for everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskOutcome>,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -149,6 +156,12 @@ pub struct WorkItem {
     pub notes: Option<String>,
     /// The enrolment whose step made it, where one did.
     pub enrollment: Option<EnrollmentId>,
+    /// The visit of the enrolment under which it was made: with the enrolment it names the step, for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visit: Option<u32>,
+    /// By which way it is done, where whoever made it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<TaskChannel>,
     /// The rounds before this one: a lead can be recycled or returned, and is then checked anew.
     #[serde(default)]
     pub earlier: Vec<Round>,
@@ -287,8 +300,10 @@ pub struct NewTask {
     pub due_at: DateTime<Utc>,
     /// More words about it, at most [`MOST_NOTES`] characters.
     pub notes: Option<String>,
-    /// The enrolment whose step makes it.
-    pub enrollment: Option<EnrollmentId>,
+    /// The enrolment whose step makes it, and its visit.
+    pub made_by: Option<(EnrollmentId, u32)>,
+    /// By which way it is done.
+    pub channel: Option<TaskChannel>,
 }
 
 impl WorkItem {
@@ -393,7 +408,9 @@ pub fn make_task(new: NewTask, now: DateTime<Utc>) -> Result<Decision<WorkItem>,
         waiting: None,
         outcome: None,
         notes: new.notes,
-        enrollment: new.enrollment,
+        enrollment: new.made_by.map(|(enrollment, _)| enrollment),
+        visit: new.made_by.map(|(_, visit)| visit),
+        channel: new.channel,
         earlier: Vec::new(),
         created_at: now,
     };
@@ -402,6 +419,7 @@ pub fn make_task(new: NewTask, now: DateTime<Utc>) -> Result<Decision<WorkItem>,
         .with("title", &item.title)
         .with("priority", item.priority)
         .with("due_at", item.due_at)
+        .with("channel", item.channel)
         .with("enrollment", item.enrollment);
     Ok(Decision::new(item, fact))
 }
@@ -532,6 +550,7 @@ pub fn wake(item: WorkItem, revision: u32, lease: &Lease, now: DateTime<Utc>) ->
 pub fn complete(
     item: WorkItem,
     token: Token,
+    outcome: TaskOutcome,
     note: Option<String>,
     now: DateTime<Utc>,
 ) -> Result<Decision<WorkItem>, Refusal> {
@@ -540,8 +559,13 @@ pub fn complete(
     item.check_state("completed", &[ItemState::Claimed, ItemState::InProgress])?;
     let from = item.state;
     let mut item = item.moved(ItemState::Done);
-    let fact = item.fact("work_item.completed").moved(from, item.state).with("by", token.holder).with("note", &note);
-    item.outcome = Some(Outcome { reason: None, note, by: Some(token.holder), at: now });
+    let fact = item
+        .fact("work_item.completed")
+        .moved(from, item.state)
+        .with("by", token.holder)
+        .with("outcome", outcome)
+        .with("note", &note);
+    item.outcome = Some(Outcome { reason: None, note, by: Some(token.holder), task: Some(outcome), at: now });
     Ok(Decision::new(item, fact))
 }
 
@@ -553,7 +577,7 @@ pub fn cancel(item: WorkItem, reason: &str, now: DateTime<Utc>) -> Result<Decisi
     item.check_state("cancelled", &[ItemState::Queued])?;
     let from = item.state;
     let mut item = item.moved(ItemState::Cancelled);
-    item.outcome = Some(Outcome { reason: Some(reason.to_owned()), note: None, by: None, at: now });
+    item.outcome = Some(Outcome { reason: Some(reason.to_owned()), note: None, by: None, task: None, at: now });
     let fact = item.fact("work_item.cancelled").moved(from, item.state).because(reason);
     Ok(Decision::new(item, fact))
 }

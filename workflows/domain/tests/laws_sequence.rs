@@ -586,11 +586,8 @@ fn run(history: &[Event]) -> (Vec<(Effect, Standing)>, Enrollment) {
 }
 
 fn name(effect: &Effect) -> (String, u32) {
-    match effect {
-        Effect::SendEmail(email) => (email.step.clone(), email.visit),
-        Effect::CreateTask(task) => (task.step.clone(), task.visit),
-        Effect::SetField(field) => (field.step.clone(), field.visit),
-    }
+    let (step, visit) = effect.origin();
+    (step.to_owned(), visit)
 }
 
 proptest! {
@@ -653,12 +650,17 @@ proptest! {
 }
 
 #[test]
-fn the_sequence_in_the_guide_is_valid() {
-    let guide =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/concepts/sequences.md")).unwrap();
-    let source = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let definition = validate::read(source).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let names: BTreeSet<&str> = definition.steps.iter().map(|step| step.kind.name()).collect();
+fn the_sequences_in_the_guides_are_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/concepts");
+    let mut names = BTreeSet::new();
+    for guide in ["sequences.md", "sequence-steps.md"] {
+        let guide = std::fs::read_to_string(format!("{folder}/{guide}")).unwrap();
+        let blocks = guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for source in blocks.filter(|block| block.starts_with("key: ")) {
+            let definition = validate::read(source).unwrap_or_else(|problems| panic!("{problems:#?}"));
+            names.extend(definition.steps.iter().map(|step| step.kind.name()));
+        }
+    }
     let known: BTreeSet<&str> = tandem_domain::sequence::steps::NAMES.iter().copied().collect();
-    assert_eq!(names, known, "the guide shows every kind of step");
+    assert_eq!(names, known, "the guides show every kind of step");
 }

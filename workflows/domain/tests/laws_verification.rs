@@ -13,7 +13,7 @@ use tandem_domain::lead::{self, NewLead, Owner, Stage};
 use tandem_domain::verification::{
     self, Aside, Case, Cause, Checklist, Ending, Finding, Judged, Policy, Reason, Verdict,
 };
-use tandem_domain::work_item::{self, ItemState, NewTask, Token, WaitFor, Waiting, WorkItem};
+use tandem_domain::work_item::{self, ItemState, NewTask, TaskOutcome, Token, WaitFor, Waiting, WorkItem};
 use uuid::Uuid;
 
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -306,7 +306,8 @@ fn a_task_is_completed_by_its_holder_and_never_judged_like_a_lead() {
         grade: None,
         due_at: at(100),
         notes: None,
-        enrollment: None,
+        made_by: None,
+        channel: None,
     };
     let wordy = NewTask { notes: Some("x".repeat(work_item::MOST_NOTES + 1)), ..new.clone() };
     let refusal = work_item::make_task(wordy, at(0)).unwrap_err();
@@ -317,9 +318,12 @@ fn a_task_is_completed_by_its_holder_and_never_judged_like_a_lead() {
     let refusal =
         verification::answer(item.clone(), token, &list, "reached", finding(Verdict::Confirmed), at(2)).unwrap_err();
     assert_eq!(refusal.code(), "WORK_ITEM_WRONG_KIND");
-    let late = work_item::complete(item.clone(), token, None, at(60)).unwrap_err();
+    let late = work_item::complete(item.clone(), token, TaskOutcome::Done, None, at(60)).unwrap_err();
     assert_eq!(late.code(), "WORK_ITEM_STALE_TOKEN");
-    assert_eq!(work_item::complete(item, token, None, at(2)).unwrap().next.state, ItemState::Done);
+    assert_eq!(
+        work_item::complete(item, token, TaskOutcome::NoAnswer, None, at(2)).unwrap().next.state,
+        ItemState::Done
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub mod token {
 
 use crate::page::{Page, PageOf};
 use crate::{Result, Store, Tx};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tandem_domain::access::{AccessToken, Team, User};
 use tandem_domain::id::UserId;
 use uuid::Uuid;
@@ -35,6 +35,17 @@ impl Tx {
     /// The user with this normalised e-mail address.
     pub async fn user_with_email(&self, email: &str) -> Result<Option<User>> {
         Ok(self.read(user::row::Entity::find().filter(user::row::Column::Email.eq(email))).await?.pop())
+    }
+
+    /// The team of this name.
+    pub async fn team_with_name(&self, name: &str) -> Result<Option<Team>> {
+        Ok(self.read(team::row::Entity::find().filter(team::row::Column::Name.eq(name))).await?.pop())
+    }
+
+    /// The names of up to `limit` teams.
+    pub async fn team_names(&self, limit: u64) -> Result<Vec<String>> {
+        let teams: Vec<Team> = self.read(team::row::Entity::find().limit(limit)).await?;
+        Ok(teams.into_iter().map(|team| team.name).collect())
     }
 }
 

@@ -116,6 +116,13 @@ impl Tx {
         self.select(open.order_by_asc(row::Column::Id)).await
     }
 
+    /// The newest open lead of a person, not locked.
+    pub async fn newest_open_lead_of(&self, contact: ContactId) -> Result<Option<Lead>> {
+        let filter = LeadFilter { contact: Some(contact), ..Default::default() };
+        let open = filter.query().filter(row::Column::DueAt.is_not_null());
+        Ok(self.read(open.order_by_desc(row::Column::Id).limit(1)).await?.pop())
+    }
+
     /// Whether a lead with this id exists.
     pub async fn lead_exists(&self, lead: LeadId) -> Result<bool> {
         Ok(self.peek::<Lead>(lead).await?.is_some())

@@ -85,6 +85,17 @@ impl Tx {
         Ok(self.select(sequence::Entity::find().filter(sequence::Column::Key.eq(key))).await?.pop())
     }
 
+    /// The sequence with this key, not locked: enrolments only read it.
+    pub async fn peek_sequence_with_key(&self, key: &str) -> Result<Option<Sequence>> {
+        Ok(self.read(sequence::Entity::find().filter(sequence::Column::Key.eq(key))).await?.pop())
+    }
+
+    /// The keys of up to `limit` sequences.
+    pub async fn sequence_keys(&self, limit: u64) -> Result<Vec<String>> {
+        let sequences: Vec<Sequence> = self.read(sequence::Entity::find().limit(limit)).await?;
+        Ok(sequences.into_iter().map(|sequence| sequence.key).collect())
+    }
+
     /// The newest enrolment of a subject (the id of a contact or a lead) in a sequence under a re-entry key.
     pub async fn newest_enrollment(&self, of: SequenceId, subject: Uuid, key: &str) -> Result<Option<Enrollment>> {
         let query = enrollment::Entity::find()
@@ -164,15 +175,6 @@ impl Store {
     /// A page of a sequence's versions.
     pub async fn sequence_version_page(&self, of: SequenceId, page: &Page<Uuid>) -> Result<PageOf<SequenceVersion>> {
         self.page(version::Entity::find().filter(version::Column::SequenceId.eq(Uuid::from(of))), page).await
-    }
-
-    /// The version of a sequence with this number.
-    pub async fn sequence_version_numbered(&self, of: SequenceId, number: u32) -> Result<Option<SequenceVersion>> {
-        let Ok(number) = i32::try_from(number) else { return Ok(None) };
-        let query = version::Entity::find()
-            .filter(version::Column::SequenceId.eq(Uuid::from(of)))
-            .filter(version::Column::Number.eq(number));
-        Ok(self.all(query).await?.pop())
     }
 
     /// A page of enrolments.

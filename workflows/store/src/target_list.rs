@@ -46,7 +46,7 @@ pub mod version {
 
 use crate::page::{Page, PageOf};
 use crate::{Result, Save, Store, Tx};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tandem_domain::id::{AccountId, ListId};
 use tandem_domain::target_list::{
     ChangeRequest, ListMembership, ListVersion, MembershipState, Outcome, RequestState, TargetAccountList,
@@ -109,6 +109,12 @@ impl Tx {
     pub async fn list_with_key(&self, key: &str) -> Result<Option<ListId>> {
         let query = list::row::Entity::find().filter(list::row::Column::Key.eq(key));
         Ok(self.read::<TargetAccountList>(query).await?.pop().map(|list| list.id))
+    }
+
+    /// The keys of up to `limit` lists.
+    pub async fn list_keys(&self, limit: u64) -> Result<Vec<String>> {
+        let lists: Vec<TargetAccountList> = self.read(list::row::Entity::find().limit(limit)).await?;
+        Ok(lists.into_iter().map(|list| list.key).collect())
     }
 }
 

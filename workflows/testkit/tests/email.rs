@@ -491,6 +491,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         ended_at: None,
         failure: None,
         trail: Default::default(),
+        memory: Default::default(),
     };
     let address = world.app.store.find::<Contact>(contact).await.unwrap().unwrap().email.unwrap();
     let draft = tandem_domain::email::Draft {

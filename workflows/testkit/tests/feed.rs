@@ -55,7 +55,7 @@ on_both_databases! {
         }
         let task = TaskCreate {
             contact: contact.id, lead: None, account: None, title: "Call back".to_owned(), team: None, priority: None,
-            due_at: world.now(), notes: None,
+            due_at: world.now(), notes: None, channel: None,
         };
         let item = other.run(&world.system(), task).await.unwrap();
         assert_eq!(next(&mut items).await, item.id.0);

@@ -390,6 +390,7 @@ on_both_databases! {
             priority: None,
             due_at: world.now() + TimeDelta::days(1),
             notes: None,
+            channel: None,
         };
         let task = world.app.run(&ann, create).await.unwrap();
         let (claimed, none) =
@@ -397,7 +398,8 @@ on_both_databases! {
         assert_eq!((claimed.id, none), (task.id, None));
         let judge = WorkItemDisqualify { item: task.id, token: 1, reason: Reason::Student, note: None };
         assert_eq!(world.app.run(&ann, judge).await.unwrap_err().code(), "WORK_ITEM_WRONG_KIND");
-        let done = world.app.run(&ann, TaskComplete { item: task.id, token: 1, note: None }).await.unwrap();
+        let complete = TaskComplete { item: task.id, token: 1, outcome: None, note: None };
+        let (done, _) = world.app.run(&ann, complete).await.unwrap();
         assert_eq!(done.state, ItemState::Done);
     }
 }

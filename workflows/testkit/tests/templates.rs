@@ -45,7 +45,7 @@ on_both_databases! {
         for (name, locale, subject) in [("Sam", "en-GB", "Hello Sam"), ("Lin", "zh-Hans-CN", "Lin，您好")] {
             let contact = person(&world, name, locale).await;
             let before = world.ledger_kinds().await.len();
-            let letter = world.app.sequence_preview(SOURCE, "hello", contact.id, None).await.unwrap().unwrap();
+            let letter = world.app.sequence_email_preview(SOURCE, "hello", contact.id, None).await.unwrap().unwrap();
             assert_eq!(world.ledger_kinds().await.len(), before, "a preview changes nothing");
             let enroll =
                 EnrollmentCreate { sequence: sequence.id, contact: Some(contact.id), lead: None, vars: Map::new() };
@@ -60,7 +60,7 @@ on_both_databases! {
 
     async fn a_preview_says_what_is_wrong_with_the_step_the_person_or_the_definition(world: World) {
         let sam = person(&world, "Sam", "en").await;
-        let preview = async |source: &str, step: &str| world.app.sequence_preview(source, step, sam.id, None).await;
+        let preview = async |source: &str, step: &str| world.app.sequence_email_preview(source, step, sam.id, None).await;
         for (step, code) in [("done", "SEQUENCE_STEP_UNKNOWN"), ("nowhere", "SEQUENCE_STEP_UNKNOWN")] {
             assert_eq!(preview(SOURCE, step).await.unwrap_err().code(), code);
         }

@@ -1,6 +1,6 @@
 //! Claims, waits and tasks.
 
-use super::types::{WaitFor, WorkItemKind, WorkItemNode};
+use super::types::{TaskChannel, TaskOutcome, WaitFor, WorkItemKind, WorkItemNode};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::{local, local_opt};
@@ -9,8 +9,8 @@ use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use tandem_app::{
-    AppError, TaskComplete, TaskCreate, WorkItemClaim, WorkItemClaimNext, WorkItemHeartbeat, WorkItemRelease,
-    WorkItemResume, WorkItemStart, WorkItemTakeBack, WorkItemWait,
+    AppError, TaskCancel, TaskComplete, TaskCreate, WorkItemClaim, WorkItemClaimNext, WorkItemHeartbeat,
+    WorkItemRelease, WorkItemResume, WorkItemStart, WorkItemTakeBack, WorkItemWait,
 };
 
 /// An item to take.
@@ -95,6 +95,8 @@ pub struct TaskCreateInput {
     due_at: DateTime<Utc>,
     /// More words about it, at most 2,000 characters.
     notes: Option<String>,
+    /// By which way it is done.
+    channel: Option<TaskChannel>,
     /// Repeats of the same key and input within 24 hours give the same payload.
     idempotency_key: Option<String>,
 }
@@ -106,7 +108,19 @@ pub struct TaskCompleteInput {
     work_item_id: ID,
     /// The token of the caller's claim.
     token: i32,
-    /// What came of it.
+    /// What came of it. A sequence that waits for the task goes on by this.
+    #[graphql(default_with = "TaskOutcome::Done")]
+    outcome: TaskOutcome,
+    /// What came of it, in words.
+    note: Option<String>,
+}
+
+/// A task that need not be done.
+#[derive(InputObject)]
+pub struct TaskCancelInput {
+    /// The task, which nobody may hold.
+    work_item_id: ID,
+    /// Why, in words, at most 2,000 characters.
     note: Option<String>,
 }
 
@@ -158,6 +172,11 @@ payload! {
     }
     /// What `taskComplete` did.
     TaskCompletePayload {
+        /// The task at its end.
+        work_item: WorkItemNode,
+    }
+    /// What `taskCancel` did.
+    TaskCancelPayload {
         /// The task at its end.
         work_item: WorkItemNode,
     }
@@ -294,6 +313,7 @@ impl QueueMutation {
                 priority: input.priority.map(priority).transpose()?,
                 due_at: input.due_at,
                 notes: input.notes,
+                channel: input.channel.map(Into::into),
             };
             ctx.run(input.idempotency_key, command).await
         };
@@ -309,9 +329,19 @@ impl QueueMutation {
     ) -> Result<TaskCompletePayload, ApiError> {
         let done = async {
             let item = local(&input.work_item_id, "workItemId")?;
-            let command = TaskComplete { item, token: fence(input.token), note: input.note };
+            let outcome = Some(input.outcome.into());
+            let command = TaskComplete { item, token: fence(input.token), outcome, note: input.note };
             ctx.run(None, command).await
         };
-        TaskCompletePayload::of(done.await.map(WorkItemNode))
+        TaskCompletePayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
+    }
+
+    /// Calls a queued task off. A sequence that waits for it goes on.
+    async fn task_cancel(&self, ctx: &Context<'_>, input: TaskCancelInput) -> Result<TaskCancelPayload, ApiError> {
+        let done = async {
+            let item = local(&input.work_item_id, "workItemId")?;
+            ctx.run(None, TaskCancel { item, note: input.note }).await
+        };
+        TaskCancelPayload::of(done.await.map(|(item, _)| WorkItemNode(item)))
     }
 }

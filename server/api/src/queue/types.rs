@@ -61,6 +61,40 @@ pub enum WaitFor {
     Callback,
 }
 
+/// By which way a task is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "work_item::TaskChannel")]
+pub enum TaskChannel {
+    /// By phone.
+    Call,
+    /// In a social network.
+    Social,
+    /// By letter or parcel.
+    Letter,
+    /// In any other way.
+    Other,
+}
+
+/// What came of a task that somebody has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "work_item::TaskOutcome")]
+pub enum TaskOutcome {
+    /// It is done; there is nothing more to say.
+    Done,
+    /// The person was not reached.
+    NoAnswer,
+    /// The person asks for another time.
+    CallBack,
+    /// The person is interested.
+    Interested,
+    /// The person is not interested.
+    NotInterested,
+    /// A meeting was agreed.
+    MeetingBooked,
+    /// The number, the address or the person is wrong.
+    BadData,
+}
+
 /// Why a lead is not passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "verification::Reason")]
@@ -259,6 +293,10 @@ impl OutcomeNode {
     async fn note(&self) -> Option<&str> {
         self.0.note.as_deref()
     }
+    /// What came of a task that was done; null for everything else.
+    async fn task_outcome(&self) -> Option<TaskOutcome> {
+        self.0.task.map(TaskOutcome::from)
+    }
     /// Who; null where a timer or a rule did.
     async fn by(&self, ctx: &Context<'_>) -> Option<Result<UserNode, ApiError>> {
         let user = ctx.load(self.0.by?).await.map_err(ApiError::from).transpose()?;
@@ -311,6 +349,10 @@ impl WorkItemNode {
     async fn enrollment(&self, ctx: &Context<'_>) -> Option<Result<EnrollmentNode, ApiError>> {
         let enrollment = ctx.load(self.0.enrollment?).await.map_err(ApiError::from).transpose()?;
         Some(enrollment.map(EnrollmentNode))
+    }
+    /// By which way it is done; null where nobody says so.
+    async fn channel(&self) -> Option<TaskChannel> {
+        self.0.channel.map(TaskChannel::from)
     }
     /// The team whose queue it is in; null means everybody's.
     async fn team(&self, ctx: &Context<'_>) -> Option<Result<TeamNode, ApiError>> {

@@ -1,7 +1,7 @@
 //! Reads of sequences and enrolments.
 
 use super::types::{
-    EnrollmentNode, EnrollmentState, SequenceNode, SequencePreview, SequenceSimulation, SequenceState,
+    EnrollmentNode, EnrollmentState, SequenceEmailPreview, SequenceNode, SequenceSimulation, SequenceState,
     SequenceValidation,
 };
 use crate::connection::{connection, page};
@@ -98,16 +98,16 @@ impl SequenceQuery {
     }
 
     /// An e-mail of a definition (YAML or JSON) as a contact would get it, without saving or sending anything.
-    async fn sequence_preview(
+    async fn sequence_email_preview(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The definition.")] source: String,
         #[graphql(desc = "The id of a step of the kind send_email.")] step: String,
         #[graphql(desc = "Who would get it.")] contact_id: ID,
         #[graphql(desc = "The lead that it concerns; absent where none does.")] lead_id: Option<ID>,
-    ) -> Result<SequencePreview, ApiError> {
+    ) -> Result<SequenceEmailPreview, ApiError> {
         let (contact, lead) = (local(&contact_id, "contactId")?, local_opt(lead_id.as_ref(), "leadId")?);
-        Ok(ctx.app().sequence_preview(&source, &step, contact, lead).await?.into())
+        Ok(ctx.app().sequence_email_preview(&source, &step, contact, lead).await?.into())
     }
 
     /// Runs a definition (YAML or JSON) for a sample subject, without saving or sending anything.

@@ -300,6 +300,39 @@ pub struct EnrollmentFailure {
     message: String,
 }
 
+/// How the task that a run waited for came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "tandem_domain::sequence::enrollment::TaskEnd")]
+pub enum TaskEnd {
+    /// It is done.
+    Done,
+    /// The person was not reached.
+    NoAnswer,
+    /// The person asks for another time.
+    CallBack,
+    /// The person is interested.
+    Interested,
+    /// The person is not interested.
+    NotInterested,
+    /// A meeting was agreed.
+    MeetingBooked,
+    /// The number, the address or the person is wrong.
+    BadData,
+    /// Somebody found that it need not be done.
+    Cancelled,
+    /// The run did not wait any longer.
+    TimedOut,
+}
+
+/// The variant that a run was given by a step that splits.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct EnrollmentVariant {
+    /// The id of the step.
+    step: String,
+    /// The key of the variant.
+    variant: String,
+}
+
 /// One subject's run through one version of a sequence.
 pub struct EnrollmentNode(pub Enrollment);
 
@@ -366,6 +399,20 @@ impl EnrollmentNode {
     /// Values given at the start, for conditions and templates.
     async fn vars(&self) -> Json<Map<String, Value>> {
         Json(self.0.vars.clone())
+    }
+    /// The variants that it was given by steps of kind `split`, in the order of the steps' ids.
+    async fn variants(&self) -> Vec<EnrollmentVariant> {
+        let given = self.0.memory.variants.iter();
+        given.map(|(step, variant)| EnrollmentVariant { step: step.clone(), variant: variant.clone() }).collect()
+    }
+    /// How the last task that it waited for came to its end; null where it waited for none.
+    async fn last_task_outcome(&self) -> Option<TaskEnd> {
+        self.0.memory.last_task_outcome.map(TaskEnd::from)
+    }
+    /// The enrolment whose step started this one; null where a person, a webhook or a rule did.
+    async fn started_by(&self, ctx: &Context<'_>) -> Option<Result<EnrollmentNode, ApiError>> {
+        let enrollment = ctx.load(self.0.memory.chain?.by).await.map_err(ApiError::from).transpose()?;
+        Some(enrollment.map(EnrollmentNode))
     }
     /// When it was made.
     async fn started_at(&self) -> DateTime<Utc> {
@@ -434,7 +481,7 @@ pub struct SequenceValidation {
 
 /// An e-mail of a sequence as one person would get it, or why there is none.
 #[derive(Debug, Clone, SimpleObject)]
-pub struct SequencePreview {
+pub struct SequenceEmailPreview {
     /// The tag of the language that was chosen; null for the template that everybody else gets.
     language: Option<String>,
     /// The subject; null where the definition is not valid.
@@ -447,7 +494,7 @@ pub struct SequencePreview {
     problems: Vec<SequenceProblem>,
 }
 
-impl From<Result<Letter, Vec<Problem>>> for SequencePreview {
+impl From<Result<Letter, Vec<Problem>>> for SequenceEmailPreview {
     fn from(letter: Result<Letter, Vec<Problem>>) -> Self {
         match letter {
             Ok(Letter { language, subject, text, html }) => {

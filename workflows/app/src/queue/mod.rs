@@ -1,21 +1,23 @@
-//! Commands on work items: claims, waits, tasks, and the timers of all of them.
+//! Commands on work items: claims, waits, and their timers; and, in files of their own, tasks and verdicts.
 
+mod tasks;
 mod verdict;
 
+pub use tasks::{Closed, TaskCancel, TaskComplete, TaskCreate};
 pub use verdict::{
     ChecklistAnswer, WorkItemAnswer, WorkItemDisqualify, WorkItemMarkDuplicate, WorkItemRecycle, WorkItemVerify,
 };
 
-use crate::leads::{account_of, contact_of, obsolete};
+use crate::leads::obsolete;
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tandem_domain::access::User;
 use tandem_domain::decision::Decision;
-use tandem_domain::id::{AccountId, ContactId, LeadId, TeamId, WorkItemId};
+use tandem_domain::id::WorkItemId;
 use tandem_domain::lead::Lead;
 use tandem_domain::verification::{self, Case};
-use tandem_domain::work_item::{self, ItemKind, NewTask, Token, WaitFor, Waiting, WorkItem};
+use tandem_domain::work_item::{ItemKind, Token, WaitFor, Waiting, WorkItem};
 use tandem_store::Tx;
 
 /// An item and, where it verifies one, its lead, both to be changed: the item first, as everywhere.
@@ -193,77 +195,6 @@ impl Command for WorkItemResume {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Case>> {
         let token = token(call, self.token)?;
         Ok(verification::resume(case(tx, self.item).await?, token, &env.queue.policy, call.now(env))?)
-    }
-}
-
-/// Makes a task.
-#[derive(Debug, Clone, Serialize)]
-pub struct TaskCreate {
-    /// The lead, where it is about one.
-    pub lead: Option<LeadId>,
-    /// The person.
-    pub contact: ContactId,
-    /// The person's company.
-    pub account: Option<AccountId>,
-    /// What to do, in one line of 1 to 200 characters.
-    pub title: String,
-    /// The team whose queue it goes to; none for everybody's.
-    pub team: Option<TeamId>,
-    /// 0 to 100; by default 50.
-    pub priority: Option<u8>,
-    /// When it should be done.
-    pub due_at: DateTime<Utc>,
-    /// More words about it.
-    pub notes: Option<String>,
-}
-
-impl Command for TaskCreate {
-    const NAME: &'static str = "taskCreate";
-    type Output = WorkItem;
-
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<WorkItem>> {
-        let now = call.now(env);
-        let contact = contact_of(tx, self.contact).await?;
-        let lead = match self.lead {
-            Some(id) => Some(tx.peek::<Lead>(id).await?.ok_or(AppError::NotFound { what: "Lead", id: id.into() })?),
-            None => None,
-        };
-        let new = NewTask {
-            id: env.id(now),
-            lead: self.lead,
-            contact: self.contact,
-            account: account_of(tx, self.account.or(lead.as_ref().and_then(|lead| lead.account)), &contact).await?,
-            title: self.title.clone(),
-            team: self.team,
-            priority: self.priority.unwrap_or(50),
-            grade: lead.and_then(|lead| lead.grade),
-            due_at: self.due_at,
-            notes: self.notes.clone(),
-            enrollment: None,
-        };
-        Ok(work_item::make_task(new, now)?)
-    }
-}
-
-/// The holder has done a task.
-#[derive(Debug, Clone, Serialize)]
-pub struct TaskComplete {
-    /// The task.
-    pub item: WorkItemId,
-    /// The fencing token that the claim gave.
-    pub token: u64,
-    /// What came of it.
-    pub note: Option<String>,
-}
-
-impl Command for TaskComplete {
-    const NAME: &'static str = "taskComplete";
-    type Output = WorkItem;
-
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<WorkItem>> {
-        let token = token(call, self.token)?;
-        let item = tx.get(self.item).await?.ok_or(AppError::NotFound { what: "WorkItem", id: self.item.into() })?;
-        Ok(work_item::complete(item, token, self.note.clone(), call.now(env))?)
     }
 }
 

@@ -1,39 +1,34 @@
 //! A step falls due: the decision, and its effect, in one transaction.
 
+use super::effects::{Acting, Made, act};
 use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
-use crate::email::plan_email;
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 use tandem_domain::account::Account;
-use tandem_domain::contact::{self, Contact, ContactPatch};
-use tandem_domain::custom_field::{self, Entity};
-use tandem_domain::decision::{Decision, Fact, Job};
-use tandem_domain::email::{Draft, Email, Mailbox, Outlook};
+use tandem_domain::contact::Contact;
+use tandem_domain::decision::{Decision, Job};
+use tandem_domain::email::Outlook;
 use tandem_domain::experiment;
-use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
+use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::backlog::Turns;
 use tandem_domain::sequence::enrollment::{self, Refusal};
-use tandem_domain::sequence::stepper::{Advance, advance};
+use tandem_domain::sequence::stepper::advance;
 use tandem_domain::sequence::steps::Failure;
-use tandem_domain::sequence::steps::create_task::PlannedTask;
-use tandem_domain::sequence::steps::send_email::{Address, PlannedEmail};
-use tandem_domain::sequence::steps::set_field::PlannedField;
 use tandem_domain::sequence::window::Hours;
-use tandem_domain::sequence::{Definition, Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
-use tandem_domain::work_item::{NewTask, WorkItem, make_task};
+use tandem_domain::sequence::{Definition, Enrollment, Sequence, SequenceState, SequenceVersion};
 use tandem_store::Tx;
 use uuid::Uuid;
 
 /// How many enrolments one job resumes.
 const RESUMED_AT_ONCE: u64 = 200;
 
-/// The enrolment after its steps, and what came of their effect or of its end: an e-mail, tasks, a contact or a lead that
-/// changed.
-pub type Advanced = (Enrollment, Option<Email>, Vec<WorkItem>, Option<Contact>, Option<Lead>);
+/// The enrolment after its steps, and what came of their effect or of its end.
+pub type Advanced = (Enrollment, Made);
 
 impl Batch<'_> {
     /// Reads what advancing these enrolments will ask for, in a few statements for all of them.
@@ -58,11 +53,40 @@ async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
     let contacts: Vec<Contact> = tx.get_ahead(enrollments.iter().map(|enrollment| enrollment.contact.into())).await?;
     let leads = enrollments.iter().filter_map(|enrollment| enrollment.lead).map(Uuid::from);
     let leads: Vec<Lead> = tx.get_ahead(leads).await?;
+    // Many people of one company run through a sequence at once: what is changed is locked in one order by everybody.
+    let changed = accounts_to_change(&enrollments, &versions, &contacts, &leads);
+    tx.get_ahead::<Account>(changed).await?;
     let accounts = leads.iter().filter_map(|lead| lead.account);
     let accounts = accounts.chain(contacts.iter().filter_map(|contact| contact.account));
     tx.peek_ahead::<Account>(accounts.map(Uuid::from)).await?;
     tx.suppressions_ahead(contacts.iter().filter_map(|contact| contact.email.as_deref())).await?;
     Ok(())
+}
+
+/// The accounts of the enrolments whose versions have steps that change accounts.
+fn accounts_to_change(
+    enrollments: &[Enrollment],
+    versions: &[SequenceVersion],
+    contacts: &[Contact],
+    leads: &[Lead],
+) -> Vec<Uuid> {
+    let changes = versions.iter().filter(|version| changes_accounts(&version.definition)).map(|version| version.id);
+    let changing: HashSet<SequenceVersionId> = changes.collect();
+    if changing.is_empty() {
+        return Vec::new();
+    }
+    let of_lead: HashMap<LeadId, AccountId> = leads.iter().filter_map(|lead| Some((lead.id, lead.account?))).collect();
+    let of_contact: HashMap<ContactId, AccountId> =
+        contacts.iter().filter_map(|contact| Some((contact.id, contact.account?))).collect();
+    let account = |run: &Enrollment| {
+        let account = run.lead.and_then(|lead| of_lead.get(&lead)).or_else(|| of_contact.get(&run.contact));
+        account.copied().map(Uuid::from)
+    };
+    enrollments.iter().filter(|run| changing.contains(&run.version)).filter_map(account).collect()
+}
+
+fn changes_accounts(definition: &Definition) -> bool {
+    definition.steps.iter().any(|step| step.kind.changes_accounts())
 }
 
 /// Takes the next steps of an enrolment. Tandem's own: the job of a due time runs it.
@@ -104,7 +128,7 @@ impl Command for EnrollmentAdvance {
         if sequence.state == SequenceState::Active
             && let Some(until) = still_on_its_way(tx, &before, now).await?
         {
-            return Ok(enrollment::waits_on(before, until).map(|enrollment| over((enrollment, (None, Vec::new())))));
+            return Ok(enrollment::waits_on(before, until).map(|enrollment| (enrollment, Made::default())));
         }
         let promoted = winners(tx, &before, &version).await?;
         let decision = advance(&before, promoted.as_ref().unwrap_or(&version.definition), &context, now)?;
@@ -114,23 +138,24 @@ impl Command for EnrollmentAdvance {
             other => Err(other),
         };
         let window = version.definition.header.send_window.clone().map(|window| Hours { window, zone: context.zone });
-        let Subject { contact, lead, .. } = subject;
-        let acted = match act(tx, env, &decision.next, (&contact, lead.as_ref()), window.as_ref(), now).await {
-            Ok(acted) => acted,
-            Err(error) => {
-                let decision = enrollment::fail(before, failed(error)?, now)?;
-                return Ok(let_go(tx, decision, lead, env, now).await?.map(over));
+        let acted = match &decision.next.effect {
+            None => None,
+            Some(effect) => {
+                let run = &decision.next.enrollment;
+                let acting = Acting { tx, call, env, version: &version, subject: &subject, run, hours: window, now };
+                match act(&acting, effect).await {
+                    Ok(acted) => Some(acted),
+                    Err(error) => {
+                        let decision = enrollment::fail(before, failed(error)?, now)?;
+                        return Ok(let_go(tx, decision, subject.lead, env, now).await?.map(over));
+                    }
+                }
             }
         };
         let decision = decision.map(|advance| advance.enrollment);
         match acted {
-            Acted::Nothing => Ok(let_go(tx, decision, lead, env, now).await?.map(over)),
-            Acted::Email(email) => Ok(decision.and(email).map(|(e, email)| (e, Some(email), Vec::new(), None, None))),
-            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, vec![task], None, None))),
-            Acted::Contact(contact) => {
-                Ok(decision.and(contact).map(|(e, contact)| (e, None, Vec::new(), Some(contact), None)))
-            }
-            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead)))),
+            None => Ok(let_go(tx, decision, subject.lead, env, now).await?.map(over)),
+            Some(acted) => Ok(acted.with(decision)),
         }
     }
 }
@@ -154,108 +179,8 @@ async fn winners(tx: &Tx, run: &Enrollment, version: &SequenceVersion) -> Result
     Ok(experiment::with_winners(&version.definition, &tx.experiments_of(run.sequence).await?, keeps))
 }
 
-fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {
-    (enrollment, None, tasks, None, lead)
-}
-
-/// What came of an effect.
-enum Acted {
-    Nothing,
-    Email(Decision<Email>),
-    Task(Decision<WorkItem>),
-    Contact(Decision<Contact>),
-    Lead(Decision<Lead>),
-}
-
-async fn act(
-    tx: &Tx,
-    env: &Env,
-    advance: &Advance,
-    (contact, lead): (&Contact, Option<&Lead>),
-    window: Option<&Hours>,
-    now: DateTime<Utc>,
-) -> Result<Acted> {
-    match &advance.effect {
-        None => Ok(Acted::Nothing),
-        Some(Effect::SendEmail(planned)) => {
-            let hours = window.filter(|_| !planned.transactional).cloned();
-            let draft = draft(planned, hours, contact, env, env.id(now));
-            Ok(Acted::Email(plan_email(tx, draft, now).await?))
-        }
-        Some(Effect::CreateTask(planned)) => Ok(Acted::Task(make_task(task(planned, lead, env, now), now)?)),
-        Some(Effect::SetField(planned)) => set_field(tx, planned, contact, lead, now).await,
-    }
-}
-
-fn mailbox(address: &Address) -> Mailbox {
-    Mailbox { name: address.name.clone(), address: address.address.clone() }
-}
-
-fn draft(planned: &PlannedEmail, hours: Option<Hours>, contact: &Contact, env: &Env, id: EmailId) -> Draft {
-    Draft {
-        id,
-        origin: (Some(planned.enrollment), planned.step.clone(), planned.visit),
-        contact: planned.contact,
-        lead: planned.lead,
-        account: planned.account,
-        to: Mailbox { name: contact.name.clone(), address: contact.email.clone().unwrap_or_default() },
-        from: planned.from.as_ref().map_or_else(|| env.mail.from.clone(), mailbox),
-        reply_to: planned.reply_to.as_ref().map(mailbox).or_else(|| env.mail.reply_to.clone()),
-        subject: planned.subject.clone(),
-        text: planned.text.clone(),
-        html: planned.html.clone(),
-        hours,
-    }
-}
-
-fn task(planned: &PlannedTask, lead: Option<&Lead>, env: &Env, now: DateTime<Utc>) -> NewTask {
-    NewTask {
-        id: env.id(now),
-        lead: planned.lead,
-        contact: planned.contact,
-        account: planned.account,
-        title: planned.title.clone(),
-        team: None,
-        priority: planned.priority,
-        grade: lead.and_then(|lead| lead.grade),
-        due_at: planned.due_at,
-        notes: None,
-        enrollment: Some(planned.enrollment),
-    }
-}
-
-async fn set_field(
-    tx: &Tx,
-    planned: &PlannedField,
-    contact: &Contact,
-    lead: Option<&Lead>,
-    now: DateTime<Utc>,
-) -> Result<Acted> {
-    let changes: custom_field::Values = [(planned.key.clone(), planned.value.clone())].into();
-    match (planned.owner, lead) {
-        (SubjectKind::Contact, _) => {
-            let words = tx.vocabulary(None).await?;
-            let patch = ContactPatch { custom: changes, ..ContactPatch::default() };
-            Ok(contact::change(contact, patch, &words, now)?.map_or(Acted::Nothing, Acted::Contact))
-        }
-        (SubjectKind::Lead, Some(lead)) => {
-            let fields = tx.custom_fields().await?;
-            let mut after = lead.clone();
-            custom_field::apply(&fields, Entity::Lead, &mut after.custom, &changes)?;
-            if after == *lead {
-                return Ok(Acted::Nothing);
-            }
-            let fact = Fact::ledger("lead.changed", lead.id)
-                .lead(lead.id)
-                .account(lead.account)
-                .with("fields", [format!("custom.{}", planned.key)]);
-            Ok(Acted::Lead(Decision::new(after, fact)))
-        }
-        (SubjectKind::Lead, None) => {
-            let message = "the enrolment has no lead whose field could be set";
-            Err(AppError::refused("ENROLLMENT_LEAD_MISSING", message, None))
-        }
-    }
+fn over((enrollment, (lead, items)): LetGo) -> Advanced {
+    (enrollment, Made { leads: lead.into_iter().collect(), items, ..Made::default() })
 }
 
 /// Resumes a part of the enrolments that paused with their sequence, in the order in which they fell due, and plans itself

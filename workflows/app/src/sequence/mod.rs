@@ -1,18 +1,24 @@
 //! Commands on sequences and enrolments.
 //!
-//! Locks are taken in one order: the enrolment, its sequence where that is paused, the contact, the lead, the tasks that
-//! the enrolment made. A sequence is only read by those who enrol: whether it was paused meanwhile is looked at again
-//! before every step. Whoever enrols shares the sequence's row, so that a publication sees them, or they it.
+//! Locks are taken in one order: the enrolment, its sequence where that is paused, the contact, the lead, the account where a
+//! step changes it, the tasks that the enrolment made. What a step reaches beyond that (a target list, another run of the
+//! person, the item that verifies the lead) is locked last; should two commands then wait for each other, PostgreSQL gives
+//! one of them up, and it is tried again. A sequence is only read by those who enrol: whether it was paused meanwhile is
+//! looked at again before every step. Whoever enrols shares the sequence's row, so that a publication sees them, or they it.
 
 mod advance;
+mod effects;
 mod enrolling;
 mod migrating;
+mod naming;
 mod preview;
 mod publishing;
 mod subject;
+mod tasks;
 mod versions;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
+pub use effects::{Made, Refusal as StepRefusal};
 pub use enrolling::{
     Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, EnrollmentWake,
     LetGo,
@@ -27,4 +33,5 @@ pub use publishing::{
     Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
     SequenceResume, sequence_advice, sequence_simulate, sequence_validate,
 };
+pub(crate) use tasks::{run_of_task, task_closed};
 pub use versions::{Compared, Replaced, SequenceMigrate, SequenceReplace};

@@ -13,7 +13,7 @@ impl App {
     ///
     /// Refused are a step that there is not, one that sends no e-mail (`SEQUENCE_STEP_UNKNOWN`), and a template that has no
     /// value for this person (`TEMPLATE_UNDEFINED`, `TEMPLATE_FAILED`).
-    pub async fn sequence_preview(
+    pub async fn sequence_email_preview(
         &self,
         source: &str,
         step: &str,

@@ -1,5 +1,6 @@
 //! What people do with definitions: check, simulate, save, publish, pause, resume, archive.
 
+use super::naming::check_names;
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -85,6 +86,9 @@ pub(super) async fn decide_publication(
         }
         None => None,
     };
+    if let Ok(definition) = validate::read(source) {
+        check_names(tx, call, source, &definition).await?;
+    }
     Ok(publishing::publish(existing, source, by(call, env), call.now(env))?)
 }
 

@@ -27,6 +27,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "enrollment.paused",
     "enrollment.resumed",
     "enrollment.started",
+    "enrollment.task_settled",
     "events.applied",
     "events.received",
     "experiment.changed",

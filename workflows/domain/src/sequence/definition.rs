@@ -16,6 +16,7 @@
 //!     kind: end
 //! ```
 
+use super::enrollment::TaskEnd;
 use super::span::Span;
 use super::steps::StepKind;
 use super::window::SendWindow;
@@ -141,6 +142,17 @@ impl Definition {
             }
         }
         ways
+    }
+
+    /// The id of the step at which a run goes on whose task, made by the step `id`, came to its end; none where the
+    /// definition has no such step.
+    pub fn after_task(&self, id: &str, end: TaskEnd) -> Option<&str> {
+        let (position, step) = self.step(id)?;
+        let own = match &step.kind {
+            StepKind::CreateTask(task) => task.on.of(end),
+            _ => None,
+        };
+        own.or_else(|| self.following(position))
     }
 }
 

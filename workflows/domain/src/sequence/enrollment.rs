@@ -12,10 +12,12 @@
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
 mod catching_up;
+mod memory;
 mod state;
 
 pub use catching_up::resume_from_backlog;
-pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
+pub use memory::{AwaitedTask, CHAIN_HOURS, Chain, MOST_IN_CHAIN, Memory, task_settled};
+pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, TaskEnd, WaitReason};
 
 use super::definition::SubjectKind;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
@@ -79,6 +81,9 @@ pub struct Enrollment {
     /// What it has behind it.
     #[serde(default, skip_serializing_if = "Trail::is_empty")]
     pub trail: Trail,
+    /// What it remembers of its own steps.
+    #[serde(default, skip_serializing_if = "Memory::is_empty")]
+    pub memory: Memory,
 }
 
 /// What a paused enrolment goes back to.
@@ -111,6 +116,8 @@ impl Enrollment {
             "visit": self.visit,
             "started_at": self.started_at.to_rfc3339(),
             "vars": self.vars,
+            "variants": self.memory.variants,
+            "last_task_outcome": self.memory.last_task_outcome,
         })
     }
 
@@ -122,6 +129,7 @@ impl Enrollment {
             && self.state.is_live() == self.ended_at.is_none()
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
             && (self.waits_for() == Some(WaitReason::Email)) == self.awaits.is_some()
+            && (self.waits_for() == Some(WaitReason::Task)) == self.memory.task.is_some()
     }
 
     /// What it waits for; also while it is paused.
@@ -373,6 +381,7 @@ pub fn enroll(
         ended_at: None,
         failure: None,
         trail: Trail::new(),
+        memory: Memory::default(),
     };
     let fact = enrollment.fact("enrollment.started").with("sequence", sequence.id);
     Ok(enrollment.timed(fact))
@@ -392,6 +401,7 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.held = None;
     enrollment.awaits = None;
     enrollment.trail.catch_up = None;
+    enrollment.memory.task = None;
     enrollment.ended_at = Some(now);
     Decision::new(enrollment, fact)
 }
@@ -510,7 +520,10 @@ pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision
     let (state, due_at) = match held.waiting {
         Some(WaitReason::Email) => (EnrollmentState::Waiting(WaitReason::Email), held.due_at.max(now + EMAIL_OVERDUE)),
         Some(reason) if held.due_at > now => (EnrollmentState::Waiting(reason), held.due_at),
-        _ => (EnrollmentState::Active, held.due_at.max(now)),
+        _ => {
+            enrollment.memory.give_up_task();
+            (EnrollmentState::Active, held.due_at.max(now))
+        }
     };
     let fact = enrollment.fact("enrollment.resumed").moved(enrollment.state, state);
     enrollment.state = state;

@@ -4,6 +4,7 @@
 use crate::contact::ConsentState;
 use crate::expression::typing::Shape;
 use crate::lead::Stage;
+use crate::sequence::enrollment::TaskEnd;
 use std::sync::LazyLock;
 
 /// The variables and their fields.
@@ -65,6 +66,8 @@ fn variables() -> Vec<(&'static str, Shape)> {
         ("visit", Shape::Number),
         ("started_at", Shape::Text),
         ("vars", Shape::Map),
+        ("variants", Shape::Map),
+        ("last_task_outcome", Shape::Code(TaskEnd::ALL.iter().map(|end| end.as_str()).collect())),
     ]);
     vec![
         ("contact", contact),

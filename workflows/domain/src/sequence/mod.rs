@@ -16,6 +16,7 @@ pub mod enrollment;
 pub mod environment;
 pub mod lint;
 pub mod migration;
+pub mod names;
 pub mod publishing;
 pub mod report;
 pub mod simulation;

@@ -93,6 +93,12 @@ pub enum Refusal {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// The definition names what does not exist.
+    #[error("the definition names what does not exist: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    ReferenceUnknown {
+        /// All such names.
+        problems: Vec<Problem>,
+    },
     /// The definition says the same as the newest version.
     #[error("version {number} says the same already; nothing needs to be published")]
     Unchanged {
@@ -137,6 +143,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "SEQUENCE_INVALID",
+            Self::ReferenceUnknown { .. } => "SEQUENCE_REFERENCE_UNKNOWN",
             Self::Unchanged { .. } => "SEQUENCE_UNCHANGED",
             Self::KeyChanged { .. } => "SEQUENCE_KEY_CHANGED",
             Self::SubjectChanged => "SEQUENCE_SUBJECT_CHANGED",
@@ -150,9 +157,11 @@ impl Refusal {
     /// The input field concerned, where there is one.
     pub const fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Invalid { .. } | Self::Unchanged { .. } | Self::KeyChanged { .. } | Self::SubjectChanged => {
-                Some("source")
-            }
+            Self::Invalid { .. }
+            | Self::ReferenceUnknown { .. }
+            | Self::Unchanged { .. }
+            | Self::KeyChanged { .. }
+            | Self::SubjectChanged => Some("source"),
             Self::PauseOver { .. } => Some("until"),
             Self::Backlog(refusal) => refusal.field(),
             Self::NotAllowed { .. } | Self::PauseEnded => None,

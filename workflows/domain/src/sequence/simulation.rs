@@ -1,17 +1,21 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
 use super::definition::{Definition, SubjectKind};
-use super::enrollment::{Enrollment, EnrollmentState, email_settled};
+use super::enrollment::{Enrollment, EnrollmentState, Memory, TaskEnd, email_settled, task_settled};
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
-use super::steps::Effect;
+use super::steps::{Effect, Record};
 use super::trail::Trail;
+use crate::contact::ConsentState;
 use crate::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use crate::lead::Stage;
+use crate::normalise;
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The most lines of a plan: an endless loop of waits is cut here.
@@ -55,8 +59,9 @@ pub fn sample() -> Value {
     })
 }
 
-/// Runs a definition for a subject with these data from `start` on. Waits take no time here and e-mails arrive at once; a
-/// field that a step sets is seen by the steps after it.
+/// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, and what
+/// a step changes is seen by the steps after it. A task that is waited for is done when it is due, unless the wait is over
+/// before.
 pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime<Utc>) -> Vec<Line> {
     let mut data = data.clone();
     let lead = (definition.header.subject == SubjectKind::Lead).then(|| LeadId(Uuid::nil()));
@@ -81,7 +86,9 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         ended_at: None,
         failure: None,
         trail: Trail::new(),
+        memory: Memory::default(),
     };
+    let mut standing = Standing::Allowed;
     let mut lines = Vec::new();
     while let Some(now) = enrollment.due_at.filter(|_| lines.len() < MAX_LINES) {
         if let Some(data) = data.as_object_mut() {
@@ -91,7 +98,7 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         let context = Context {
             data: &data,
             zone,
-            standing: Standing::Allowed,
+            standing,
             replied: false,
             meeting_booked: false,
             sequence: SequenceState::Active,
@@ -108,12 +115,22 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
             effect,
         };
         if let Some(effect) = &decision.next.effect {
-            apply(effect, &mut data);
-            let (step, visit) = origin(effect);
-            lines.push(line(step, visit, describe(effect), Some(effect.clone())));
+            if apply(effect, &mut data) {
+                standing = Standing::Withdrawn;
+            }
+            let (step, visit) = effect.origin();
+            lines.push(line(step.to_owned(), visit, describe(effect), Some(effect.clone())));
             // Here every e-mail arrives at once.
             if let Some(settled) = email_settled(enrollment.clone(), visit, now) {
                 enrollment = settled.next;
+            }
+            if let (Effect::CreateTask(task), Some(wait)) = (effect, effect.task_to_wait_for())
+                && task.due_at <= wait.until
+                && let Some(settled) = task_settled(enrollment.clone(), definition, visit, TaskEnd::Done, task.due_at)
+            {
+                enrollment = settled.next;
+                let until = task.due_at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M %Z");
+                lines.push(line(step.to_owned(), visit, format!("wait (TASK) until {until}, when it is DONE"), None));
             }
         }
         match enrollment.state {
@@ -133,14 +150,6 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
     lines
 }
 
-fn origin(effect: &Effect) -> (String, u32) {
-    match effect {
-        Effect::SendEmail(email) => (email.step.clone(), email.visit),
-        Effect::CreateTask(task) => (task.step.clone(), task.visit),
-        Effect::SetField(field) => (field.step.clone(), field.visit),
-    }
-}
-
 fn describe(effect: &Effect) -> String {
     match effect {
         Effect::SendEmail(email) => format!("send e-mail \"{}\"", email.subject),
@@ -148,16 +157,71 @@ fn describe(effect: &Effect) -> String {
             format!("create task \"{}\", due {}", task.title, task.due_at.format("%Y-%m-%d %H:%M UTC"))
         }
         Effect::SetField(field) => format!("set {} to {}", field.key, field.value),
+        Effect::Tag(tags) => {
+            let signed = |sign, tags: &[String]| tags.iter().map(|tag| format!("{sign}{tag}")).collect::<Vec<_>>();
+            let both = [signed('+', &tags.add), signed('-', &tags.remove)].concat();
+            format!("tag the {}: {}", tags.of.name(), both.join(" "))
+        }
+        Effect::Consent(consent) => format!("record consent {} from \"{}\"", consent.state, consent.source),
+        Effect::Propose(proposal) => format!("propose the account for the list {}", proposal.list),
+        Effect::HandToSdr(handover) => match &handover.team {
+            Some(team) => format!("hand the lead to the SDRs of {team}"),
+            None => "hand the lead to the SDRs".to_owned(),
+        },
+        Effect::StartSequence(start) => format!("start the sequence {}", start.sequence),
+        Effect::StopSequence(stop) => format!("end the runs through the sequence {}", stop.sequence),
     }
 }
 
-fn apply(effect: &Effect, data: &mut Value) {
-    let Effect::SetField(field) = effect else { return };
-    let owner = match field.owner {
-        SubjectKind::Contact => "contact",
-        SubjectKind::Lead => "lead",
+/// Does to the data what the effect does; whether the person may not be written to any more.
+fn apply(effect: &Effect, data: &mut Value) -> bool {
+    let mut set = |record: Record, field: &str, value: Value| {
+        if let Some(Value::Object(record)) = data.get_mut(record.name()) {
+            record.insert(field.to_owned(), value);
+        }
     };
-    if let Some(custom) = data.pointer_mut(&format!("/{owner}/custom")).and_then(Value::as_object_mut) {
-        custom.insert(field.key.clone(), field.value.clone());
+    match effect {
+        Effect::SetField(field) if field.priority().is_some() => set(Record::Lead, "priority", field.value.clone()),
+        Effect::SetField(field) => {
+            if let Some(custom) = data.pointer_mut(&format!("/{}/custom", field.owner.name()))
+                && let Some(custom) = custom.as_object_mut()
+            {
+                custom.insert(field.key.clone(), field.value.clone());
+            }
+        }
+        Effect::Tag(tags) => {
+            let known = data.pointer(&format!("/{}/tags", tags.of.name())).and_then(Value::as_array);
+            let mut known: BTreeSet<String> =
+                known.into_iter().flatten().filter_map(|tag| tag.as_str().map(str::to_owned)).collect();
+            known.extend(normalise::tags(&tags.add).unwrap_or_default());
+            let removed = normalise::tags(&tags.remove).unwrap_or_default();
+            let left: Vec<_> = known.difference(&removed).collect();
+            if let Some(Value::Object(record)) = data.get_mut(tags.of.name()) {
+                record.insert("tags".to_owned(), json!(left));
+            }
+        }
+        Effect::Consent(consent) => {
+            set(Record::Contact, "consent", json!(consent.state));
+            return consent.state == ConsentState::Withdrawn;
+        }
+        Effect::HandToSdr(handover) => {
+            if data.get("lead").is_none_or(Value::is_null) {
+                let mut lead = sample()["lead"].take();
+                lead["source"] = json!(handover.source);
+                data["lead"] = lead;
+            }
+            if let Some(Value::Object(lead)) = data.get_mut("lead") {
+                lead.insert("stage".to_owned(), json!(Stage::Queued));
+                if let Some(priority) = handover.priority {
+                    lead.insert("priority".to_owned(), json!(priority));
+                }
+            }
+        }
+        Effect::SendEmail(_)
+        | Effect::CreateTask(_)
+        | Effect::Propose(_)
+        | Effect::StartSequence(_)
+        | Effect::StopSequence(_) => {}
     }
+    false
 }

@@ -7,7 +7,7 @@
 use super::backlog::{self, CatchUp, Turn, Way};
 use super::definition::Definition;
 use super::enrollment::{
-    Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, pause,
+    AwaitedTask, Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, pause,
 };
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
@@ -17,6 +17,7 @@ use crate::standing::Standing;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// The most steps in one advance: each takes no time, so that more of them would be a loop.
 pub const MAX_STEPS: usize = 250;
@@ -52,7 +53,8 @@ pub struct Context<'a> {
 pub struct Advance {
     /// The enrolment.
     pub enrollment: Enrollment,
-    /// At most one effect; the enrolment goes on in a next advance: after an e-mail once that is settled.
+    /// At most one effect; the enrolment goes on in a next advance: after an e-mail, or a task that it waits for, once that
+    /// is settled.
     pub effect: Option<Effect>,
 }
 
@@ -119,6 +121,7 @@ fn again(
     enrollment.state = EnrollmentState::Waiting(reason);
     enrollment.due_at = Some(later);
     enrollment.awaits = None;
+    enrollment.memory.give_up_task();
     done(enrollment, from, taken, None)
 }
 
@@ -179,6 +182,10 @@ fn take_steps(
 ) -> Result<Decision<Advance>, Refusal> {
     let from = before.state;
     let mut enrollment = Enrollment { state: EnrollmentState::Active, due_at: Some(now), awaits: None, ..before };
+    let mut data = Cow::Borrowed(context.data);
+    if enrollment.memory.give_up_task() {
+        remember(&mut data, &enrollment);
+    }
     let mut taken: Vec<Value> = Vec::new();
     for _ in 0..MAX_STEPS {
         if enrollment.visit >= MAX_VISITS {
@@ -189,9 +196,10 @@ fn take_steps(
             let message = format!("the version has no step `{}`", enrollment.step);
             return Ok(fail(enrollment, Failure::new("ENROLLMENT_STEP_MISSING", message), now));
         };
+        let context = Context { data: &data, ..*context };
         let catch_up = enrollment.trail.catch_up;
         let moment = catch_up.filter(|it| it.way == Way::Latest).map_or(now, |it| it.at.min(now));
-        let run = Run { enrollment: &enrollment, step, context, now: moment };
+        let run = Run { enrollment: &enrollment, step, context: &context, now: moment };
         let mut next = match step.kind.plan(&run) {
             Ok(next) => next,
             Err(failure) => return Ok(failed(enrollment, from, taken, failure, now)),
@@ -242,6 +250,14 @@ fn take_steps(
         }
         let following = match &next {
             Next::GoTo(id) => id.clone(),
+            Next::Split { variant, to } => {
+                if let Some(Value::Object(entry)) = taken.last_mut() {
+                    entry.insert("variant".to_owned(), json!(variant));
+                }
+                enrollment.memory.variants.insert(step.id.clone(), variant.clone());
+                remember(&mut data, &enrollment);
+                to.clone()
+            }
             Next::Finish(reason) => {
                 let state = EnrollmentState::Finished(*reason);
                 return Ok(ended(enrollment, from, state, taken, now));
@@ -272,6 +288,14 @@ fn take_steps(
                     enrollment.due_at = Some(now + EMAIL_OVERDUE);
                     enrollment.awaits = Some(visit);
                 }
+                if let Some(wait) = effect.task_to_wait_for() {
+                    enrollment.state = EnrollmentState::Waiting(WaitReason::Task);
+                    enrollment.due_at = Some(wait.until);
+                    enrollment.memory.task = Some(AwaitedTask { step: step.id.clone(), visit });
+                    if let Some(step) = &wait.timed_out {
+                        enrollment.step.clone_from(step);
+                    }
+                }
                 return Ok(done(enrollment, from, taken, Some(*effect)));
             }
             _ => {}
@@ -283,6 +307,16 @@ fn take_steps(
     }
     let message = format!("it took {MAX_STEPS} steps without waiting");
     Ok(fail(enrollment, Failure::new("SEQUENCE_LOOP_WITHOUT_WAIT", message), now))
+}
+
+/// Lets the steps that follow at once see what the run has just learnt of itself.
+fn remember(data: &mut Cow<'_, Value>, enrollment: &Enrollment) {
+    let (Value::Object(known), Some(Value::Object(seen))) =
+        (enrollment.data(), data.to_mut().pointer_mut("/enrollment"))
+    else {
+        return;
+    };
+    seen.extend(known.into_iter().filter(|(key, _)| ["variants", "last_task_outcome"].contains(&key.as_str())));
 }
 
 fn done(enrollment: Enrollment, from: EnrollmentState, taken: Vec<Value>, effect: Option<Effect>) -> Decision<Advance> {
@@ -339,6 +373,7 @@ mod tests {
             ended_at: None,
             failure: None,
             trail: Trail::new(),
+            memory: Default::default(),
         }
     }
 

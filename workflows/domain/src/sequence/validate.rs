@@ -52,6 +52,8 @@ codes! {
         ExpressionUndefined = "EXPRESSION_UNDEFINED",
         /// The values of a condition do not go together.
         ExpressionMismatch = "EXPRESSION_MISMATCH",
+        /// The definition names something that does not exist outside of it.
+        ReferenceUnknown = "SEQUENCE_REFERENCE_UNKNOWN",
         /// Advice: a template reads what not everybody has, without a word for the others.
         TemplateNoFallback = "TEMPLATE_NO_FALLBACK",
         /// Advice: a link leads nowhere.
@@ -262,6 +264,9 @@ fn shape_hint(message: &str) -> String {
     }
     if message.contains("expected u8") {
         return "; a whole number from 0 to 100 is meant".to_owned();
+    }
+    if message.contains("expected u32") {
+        return "; a whole number is meant".to_owned();
     }
     if message.contains("expected a string") {
         return "; put the value in quotes".to_owned();

@@ -83,6 +83,8 @@ fn item_for(
             outcome: None,
             notes: None,
             enrollment: None,
+            visit: None,
+            channel: None,
             earlier: Vec::new(),
             created_at: now,
         };

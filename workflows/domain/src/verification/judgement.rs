@@ -90,7 +90,7 @@ pub fn verify(
     if !missing.is_empty() {
         return Err(Refusal::Incomplete { missing });
     }
-    let outcome = Outcome { reason: None, note, by: Some(token.holder), at: now };
+    let outcome = Outcome { reason: None, note, by: Some(token.holder), task: None, at: now };
     let mut decision = ended(item, ItemState::Verified, "verification.verified", outcome);
     for fact in &mut decision.facts {
         fact.rule = Some(checklist.rule());
@@ -111,7 +111,7 @@ pub fn disqualify(
     if !reason.disqualifies() {
         return Err(Refusal::ReasonNotFor { reason, verb: "disqualify", known: reasons(Reason::disqualifies) });
     }
-    let outcome = Outcome { reason: Some(reason.to_string()), note, by: Some(token.holder), at: now };
+    let outcome = Outcome { reason: Some(reason.to_string()), note, by: Some(token.holder), task: None, at: now };
     let decision = ended(item, ItemState::Disqualified, "verification.disqualified", outcome);
     Ok(decision.and(lead::disqualify(lead, reason.as_str(), now)?))
 }
@@ -130,7 +130,7 @@ pub fn recycle(
     if !reason.recycles() {
         return Err(Refusal::ReasonNotFor { reason, verb: "recycle", known: reasons(Reason::recycles) });
     }
-    let outcome = Outcome { reason: Some(reason.to_string()), note, by: Some(token.holder), at: now };
+    let outcome = Outcome { reason: Some(reason.to_string()), note, by: Some(token.holder), task: None, at: now };
     let decision = ended(item, ItemState::Recycled, "verification.recycled", outcome);
     let until = until.unwrap_or_else(|| policy.patience.recycle(now));
     Ok(decision.and(lead::recycle(lead, reason.as_str(), until, now)?))
@@ -146,7 +146,8 @@ pub fn mark_duplicate(
     now: DateTime<Utc>,
 ) -> Result<Decision<Judged>, Refusal> {
     check_verdict(&item, &lead, "marked a duplicate", token, now)?;
-    let outcome = Outcome { reason: Some(Reason::Duplicate.to_string()), note, by: Some(token.holder), at: now };
+    let outcome =
+        Outcome { reason: Some(Reason::Duplicate.to_string()), note, by: Some(token.holder), task: None, at: now };
     let decision = ended(item, ItemState::Duplicate, "verification.marked_duplicate", outcome);
     Ok(decision.and(lead::mark_duplicate(lead, of, now)?))
 }

@@ -16,7 +16,7 @@ use tandem_domain::sequence::story::BeatKind;
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_store::Page;
 use tandem_store::work_item::WorkItemFilter;
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::on_both_databases;
 
 on_both_databases! {
     async fn a_story_tells_every_decision_with_what_decided_it(world: World) {
@@ -37,7 +37,7 @@ on_both_databases! {
         let filter = WorkItemFilter::default();
         let task = world.app.store.work_item_page(&filter, &Page::first(9)).await.unwrap().items.remove(0);
         world.app.run(&sdr, WorkItemClaim { item: task.id }).await.unwrap();
-        world.app.run(&sdr, TaskComplete { item: task.id, token: 1, note: Some("Wants a call".to_owned()) }).await.unwrap();
+        world.app.run(&sdr, TaskComplete { item: task.id, token: 1, outcome: None, note: Some("Wants a call".to_owned()) }).await.unwrap();
         let again = emails(&world, &run).await.remove(1);
         replies(&world, "sam@acme.example", &again).await;
 

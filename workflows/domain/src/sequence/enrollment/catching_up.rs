@@ -19,6 +19,8 @@ pub fn resume_from_backlog(
     };
     live(&enrollment)?;
     let mut enrollment = Enrollment { held: None, awaits: None, ..enrollment };
+    // The time for the task that it waited for is over.
+    enrollment.memory.give_up_task();
     let later = turn > now;
     // One that was still catching up goes on from where it was.
     let behind = enrollment.trail.catch_up.map_or(held.due_at, |it| it.at);

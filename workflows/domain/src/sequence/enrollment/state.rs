@@ -1,6 +1,7 @@
 //! The states of an enrolment and their reasons.
 
 use crate::codes;
+use crate::work_item::TaskOutcome;
 use serde::{Deserialize, Serialize};
 
 codes! {
@@ -86,6 +87,44 @@ codes! {
         Bounced = "BOUNCED",
         /// A step could not be taken.
         Failed = "FAILED",
+    }
+}
+
+codes! {
+    /// How the task that a run waited for came to its end.
+    pub enum TaskEnd("end of a task") {
+        /// It is done.
+        Done = "DONE",
+        /// The person was not reached.
+        NoAnswer = "NO_ANSWER",
+        /// The person asks for another time.
+        CallBack = "CALL_BACK",
+        /// The person is interested.
+        Interested = "INTERESTED",
+        /// The person is not interested.
+        NotInterested = "NOT_INTERESTED",
+        /// A meeting was agreed.
+        MeetingBooked = "MEETING_BOOKED",
+        /// The number, the address or the person is wrong.
+        BadData = "BAD_DATA",
+        /// Somebody found that it need not be done.
+        Cancelled = "CANCELLED",
+        /// The run did not wait any longer.
+        TimedOut = "TIMED_OUT",
+    }
+}
+
+impl From<TaskOutcome> for TaskEnd {
+    fn from(outcome: TaskOutcome) -> Self {
+        match outcome {
+            TaskOutcome::Done => Self::Done,
+            TaskOutcome::NoAnswer => Self::NoAnswer,
+            TaskOutcome::CallBack => Self::CallBack,
+            TaskOutcome::Interested => Self::Interested,
+            TaskOutcome::NotInterested => Self::NotInterested,
+            TaskOutcome::MeetingBooked => Self::MeetingBooked,
+            TaskOutcome::BadData => Self::BadData,
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 
 use super::definition::Step;
 use super::enrollment::{Enrollment, FinishReason, WaitReason};
+use super::names::Named;
 use super::stepper::Context;
 use super::validate::Check;
 use crate::expression::{self, Expression};
+use crate::id::EnrollmentId;
 use crate::sequence::template::{self, Form};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -58,7 +60,22 @@ kinds! {
     CreateTask = create_task,
     SetField = set_field,
     End = end,
+    Tag = tag,
+    Consent = consent,
+    Propose = propose,
+    HandToSdr = hand_to_sdr,
+    StartSequence = start_sequence,
+    StopSequence = stop_sequence,
+    CheckGoal = check_goal,
+    Split = split,
 }
+
+use consent::PlannedConsent;
+use hand_to_sdr::PlannedHandover;
+use propose::PlannedProposal;
+use start_sequence::PlannedStart;
+use stop_sequence::PlannedStop;
+use tag::PlannedTags;
 
 /// What every kind of step can do.
 pub trait Kind {
@@ -98,6 +115,51 @@ pub trait Kind {
     fn because(&self, _next: &Next) -> Option<serde_json::Map<String, Value>> {
         None
     }
+
+    /// What the settings name that lives outside the definition: whoever publishes it looks whether it is there.
+    fn names(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+}
+
+/// Whose data a step changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// The person's.
+    #[default]
+    Contact,
+    /// The lead's.
+    Lead,
+    /// The company's.
+    Account,
+}
+
+impl Record {
+    /// The name of the variable that has its data.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Contact => "contact",
+            Self::Lead => "lead",
+            Self::Account => "account",
+        }
+    }
+
+    /// Whether it is the person, which need not be said.
+    pub(crate) const fn is_contact(&self) -> bool {
+        matches!(self, Self::Contact)
+    }
+}
+
+/// Which step of which run asks for an effect. It names the effect uniquely, for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+    /// The step.
+    pub step: String,
+    /// The visit.
+    pub visit: u32,
 }
 
 /// What a step sees when it runs.
@@ -114,6 +176,16 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// What names an effect of this step.
+    pub fn origin(&self) -> Origin {
+        Origin { enrollment: self.enrollment.id, step: self.step.id.clone(), visit: self.enrollment.visit }
+    }
+
+    /// The key of the sequence.
+    pub fn sequence_key(&self) -> &str {
+        self.enrollment.rule.rsplit_once('@').map_or(&*self.enrollment.rule, |(key, _)| key)
+    }
+
     /// Whether a condition holds for the subject.
     pub fn holds(&self, condition: &str) -> Result<bool, Failure> {
         Ok(Expression::parse(condition)?.holds(self.context.data)?)
@@ -140,6 +212,13 @@ pub enum Next {
     Finish(FinishReason),
     /// The end, as exited by a rule.
     Exit,
+    /// The step of a variant, at once; the run remembers which one it was given.
+    Split {
+        /// The key of the variant.
+        variant: String,
+        /// The step.
+        to: String,
+    },
 }
 
 /// Something that must happen because of a step. (enrollment, step, visit) names it uniquely, for good.
@@ -150,8 +229,20 @@ pub enum Effect {
     SendEmail(send_email::PlannedEmail),
     /// A task to create.
     CreateTask(create_task::PlannedTask),
-    /// A custom field to set.
+    /// A field to set.
     SetField(set_field::PlannedField),
+    /// Tags to add and to take away.
+    Tag(tag::PlannedTags),
+    /// A consent to record.
+    Consent(consent::PlannedConsent),
+    /// An account to propose for a target list.
+    Propose(propose::PlannedProposal),
+    /// A lead to hand to the SDRs.
+    HandToSdr(hand_to_sdr::PlannedHandover),
+    /// A run through another sequence to start.
+    StartSequence(start_sequence::PlannedStart),
+    /// Runs through another sequence to end.
+    StopSequence(stop_sequence::PlannedStop),
 }
 
 impl Effect {
@@ -177,6 +268,35 @@ impl Effect {
             Self::SendEmail(_) => "send_email",
             Self::CreateTask(_) => "create_task",
             Self::SetField(_) => "set_field",
+            Self::Tag(_) => "tag",
+            Self::Consent(_) => "consent",
+            Self::Propose(_) => "propose",
+            Self::HandToSdr(_) => "hand_to_sdr",
+            Self::StartSequence(_) => "start_sequence",
+            Self::StopSequence(_) => "stop_sequence",
+        }
+    }
+
+    /// The step and the visit that it comes from.
+    pub fn origin(&self) -> (&str, u32) {
+        match self {
+            Self::SendEmail(email) => (&email.step, email.visit),
+            Self::CreateTask(task) => (&task.step, task.visit),
+            Self::SetField(field) => (&field.step, field.visit),
+            Self::Tag(PlannedTags { origin, .. })
+            | Self::Consent(PlannedConsent { origin, .. })
+            | Self::Propose(PlannedProposal { origin, .. })
+            | Self::HandToSdr(PlannedHandover { origin, .. })
+            | Self::StartSequence(PlannedStart { origin, .. })
+            | Self::StopSequence(PlannedStop { origin, .. }) => (&origin.step, origin.visit),
+        }
+    }
+
+    /// The wait that follows it, where the run waits for a task.
+    pub fn task_to_wait_for(&self) -> Option<&create_task::TaskWait> {
+        match self {
+            Self::CreateTask(task) => task.wait.as_ref(),
+            _ => None,
         }
     }
 }
@@ -215,6 +335,15 @@ impl From<template::Refusal> for Failure {
 }
 
 impl StepKind {
+    /// Whether the step changes the account: a row that many runs share.
+    pub fn changes_accounts(&self) -> bool {
+        match self {
+            Self::Tag(tag) => tag.of == Record::Account,
+            Self::SetField(field) => field.record() == Some(Record::Account),
+            _ => false,
+        }
+    }
+
     /// See [`Kind::check`].
     pub fn check(&self, check: &mut Check<'_, '_>) {
         self.kind().check(check);
@@ -253,5 +382,10 @@ impl StepKind {
     /// See [`Kind::acts`].
     pub fn acts(&self) -> bool {
         self.kind().acts()
+    }
+
+    /// See [`Kind::names`].
+    pub fn names(&self) -> Vec<Named<'_>> {
+        self.kind().names()
     }
 }

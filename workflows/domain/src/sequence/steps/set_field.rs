@@ -1,9 +1,9 @@
-//! `set_field`: a custom field of the contact or the lead gets a value.
+//! `set_field`: a custom field of the contact, the lead or the account gets a value; or the lead gets a priority.
 
-use super::{Effect, Failure, Kind, Next, Run};
+use super::{Effect, Failure, Kind, Next, Record, Run};
 use crate::expression::Expression;
 use crate::id::{ContactId, EnrollmentId, LeadId};
-use crate::sequence::definition::{SubjectKind, is_name};
+use crate::sequence::definition::is_name;
 use crate::sequence::template::Form;
 use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `contact.<key>` or `lead.<key>`, where the key is that of a custom field.
+    /// `contact.<key>`, `lead.<key>` or `account.<key>`, where the key is that of a custom field; or `lead.priority`.
     pub field: String,
     /// The value: a template where it is a text, else as it stands. Null takes the value away.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
@@ -37,26 +37,54 @@ pub struct PlannedField {
     pub step: String,
     /// The visit.
     pub visit: u32,
-    /// Whose field it is: the contact's, or the lead's.
-    pub owner: SubjectKind,
+    /// Whose field it is.
+    pub owner: Record,
     /// The contact.
     pub contact: ContactId,
     /// The lead.
     pub lead: Option<LeadId>,
-    /// The key of the custom field.
+    /// The key of the custom field; `priority` where it is the lead's own.
     pub key: String,
     /// The new value; null takes the old one away.
     pub value: Value,
 }
 
+impl PlannedField {
+    /// The lead's new priority, where that is what is set.
+    pub fn priority(&self) -> Option<Result<u8, Failure>> {
+        is_priority(self.owner, &self.key).then(|| {
+            let refused = || {
+                let message = format!("a lead's priority is a whole number from 0 to 100, and {} is none", self.value);
+                Failure::new("LEAD_PRIORITY_OUT_OF_RANGE", message)
+            };
+            priority(&self.value).ok_or_else(refused)
+        })
+    }
+}
+
+/// The lead's own field, beside those that sales ops define.
+fn is_priority(owner: Record, key: &str) -> bool {
+    owner == Record::Lead && key == "priority"
+}
+
+fn priority(value: &Value) -> Option<u8> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        // What CEL computes may be a fraction; one without a rest is whole.
+        other => other.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=100.0).contains(number))? as u8,
+    };
+    (number <= 100).then_some(number)
+}
+
 impl Config {
-    fn target(&self) -> Option<(SubjectKind, &str)> {
+    /// Whose field it is.
+    pub fn record(&self) -> Option<Record> {
+        self.target().map(|(record, _)| record)
+    }
+
+    fn target(&self) -> Option<(Record, &str)> {
         let (owner, key) = self.field.split_once('.')?;
-        let owner = match owner {
-            "contact" => SubjectKind::Contact,
-            "lead" => SubjectKind::Lead,
-            _ => return None,
-        };
+        let owner = [Record::Contact, Record::Lead, Record::Account].into_iter().find(|known| known.name() == owner)?;
         is_name(key).then_some((owner, key))
     }
 }
@@ -64,11 +92,18 @@ impl Config {
 impl Kind for Config {
     fn check(&self, check: &mut Check<'_, '_>) {
         if self.target().is_none() {
-            let message = "a field is written `contact.<key>` or `lead.<key>`, with the key of a custom field";
+            let message = "write `contact.<key>`, `lead.<key>` or `account.<key>`, with the key of a custom field";
             check.problem("field", Rule::Shape, message);
         }
+        if let (Some((owner, key)), Some(value)) = (self.target(), &self.value)
+            && is_priority(owner, key)
+            && !value.is_string()
+            && priority(value).is_none()
+        {
+            check.problem("value", Rule::Shape, "a lead's priority is 0 (least urgent) to 100; write one of these");
+        }
         if self.value.is_some() == self.expression.is_some() {
-            check.problem("", Rule::Shape, "a field is set by either `value` or `expression`");
+            check.problem("", Rule::Shape, "a field is set by either `value` or `expression`; keep one of the two");
         }
         if let Some(Value::String(template)) = &self.value {
             check.template("value", template, Form::Text, &[], 2_000);

@@ -1,0 +1,85 @@
+//! What a definition names that lives outside of it: other sequences, lists, teams, people, tiers.
+//!
+//! The reader of definitions is pure and cannot know them. Whoever publishes a definition asks here what it names, looks, and
+//! reports what is not there as a problem with its line and column.
+
+use super::definition::Definition;
+use super::tree::Tree;
+use super::validate::{Problem, Rule};
+use crate::expression;
+use crate::nearest::nearest;
+
+/// What kind of thing a definition names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    /// A sequence, by its key.
+    Sequence,
+    /// A target-account list, by its key.
+    List,
+    /// A team, by its name.
+    Team,
+    /// A user who may propose for lists, by the e-mail address.
+    Proposer,
+    /// A tier, by its code, name or alias.
+    Tier,
+}
+
+impl Thing {
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Sequence => ("sequence", "publish it first, or save a draft of it where the two name each other"),
+            Self::List => ("target list", "make it first, or name another"),
+            Self::Team => ("team", "make it first, or leave the team out"),
+            Self::Proposer => ("active user who may propose for lists", "give the e-mail address of one"),
+            Self::Tier => ("customer tier", "add it to the taxonomy first, or name another"),
+        }
+    }
+}
+
+/// Something that the settings of a step name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// The field that names it.
+    pub field: &'static str,
+    /// What it is.
+    pub thing: Thing,
+    /// Its key or name, as written.
+    pub key: &'a str,
+}
+
+/// Everything that the steps name, with the path of the field that names it, in the order of the document. The sequence
+/// itself, which exists once it is published, is left out.
+pub fn named(definition: &Definition) -> Vec<(String, Named<'_>)> {
+    let own = |named: &Named<'_>| named.thing == Thing::Sequence && named.key == definition.header.key;
+    let steps = definition.steps.iter().enumerate();
+    steps
+        .flat_map(|(at, step)| {
+            let named = step.kind.names().into_iter().filter(|named| !own(named));
+            named.map(move |named| (format!("steps[{at}].{}", named.field), named))
+        })
+        .collect()
+}
+
+/// The problem of a name behind which there is nothing. `known` are the names there are, as far as they may be told.
+pub fn unknown<'a>(source: &str, path: String, named: &Named<'_>, known: impl IntoIterator<Item = &'a str>) -> Problem {
+    let (what, hint) = named.thing.words();
+    let meant = nearest(named.key, known.into_iter().collect::<Vec<_>>());
+    let hint = meant.map_or_else(|| hint.to_owned(), |meant| format!("did you mean `{meant}`?"));
+    let message = format!("there is no {what} `{}`; {hint}", named.key);
+    problem(source, path, message)
+}
+
+/// The problem of a step that acts in somebody's name where nobody is there to name.
+pub fn nobody(source: &str, path: String) -> Problem {
+    let message = "a change of a list is proposed by a person, and who publishes this is none; write `proposer: ` and the \
+                   e-mail address of a user";
+    problem(source, path, message.to_owned())
+}
+
+fn problem(source: &str, path: String, message: String) -> Problem {
+    // On a stack of its own, as in the reader. The document was read before, so it can be read.
+    let tree = expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).ok());
+    let place = tree.ok().flatten().map(|tree| tree.place_of(&path));
+    let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
+    Problem { path, rule: Rule::ReferenceUnknown, message, line, column }
+}
