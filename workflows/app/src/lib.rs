@@ -61,7 +61,8 @@ pub use leads::{
     LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,
 };
 pub use outbound::{
-    OutboundDeliveryReplay, OutboundDeliverySettle, OutboundWebhookReplay, OutboundWebhookReplayPart,
+    OutboundCallBegin, OutboundCallSettle, OutboundChannelPause, OutboundChannelResume, OutboundChannelRotateSecret,
+    OutboundChannelSave, OutboundChannelTest, OutboundDeliveryReplay, OutboundDeliverySettle, OutboundWebhookReplay, OutboundWebhookReplayPart,
     OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
 };
 pub use queue::{

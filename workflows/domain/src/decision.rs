@@ -74,6 +74,8 @@ subjects! {
     crate::id::VisitorId => "Visitor",
     crate::id::InteractionId => "Interaction",
     crate::id::ReceivedEmailId => "ReceivedEmail",
+    crate::id::OutboundChannelId => "OutboundChannel",
+    crate::id::OutboundCallId => "OutboundCall",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -277,6 +279,13 @@ pub enum Job {
         /// The e-mail.
         received: crate::id::ReceivedEmailId,
     },
+    /// Try to make the call that a step asks for.
+    MakeCall {
+        /// The call.
+        call: crate::id::OutboundCallId,
+        /// The round it was planned for.
+        round: u32,
+    },
     /// Look for new e-mails in the mailbox that answers come to.
     PollInbox {},
     /// Move leads that their timers should have moved.
@@ -306,6 +315,7 @@ impl Job {
             Self::ReplayWebhook { .. } => "replay_webhook",
             Self::WakeEnrollment { .. } => "wake_enrollment",
             Self::ApplyReceivedEmail { .. } => "apply_received_email",
+            Self::MakeCall { .. } => "make_call",
             Self::PollInbox {} => "poll_inbox",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
@@ -319,7 +329,7 @@ impl Job {
         match self {
             Self::AdvanceEnrollment { .. } | Self::WakeEnrollment { .. } => "steps",
             Self::DeliverEmail { .. } => "mail",
-            Self::DeliverWebhook { .. } => "webhooks",
+            Self::DeliverWebhook { .. } | Self::MakeCall { .. } => "webhooks",
             Self::ResumeEnrollments { .. } | Self::ReplayWebhook { .. } | Self::SweepLeads {} | Self::Prune {} => {
                 "bulk"
             }

@@ -102,4 +102,8 @@ ids! {
     InteractionId,
     /// An e-mail that arrived.
     ReceivedEmailId,
+    /// An address outside that steps of sequences send to.
+    OutboundChannelId,
+    /// What a step sends to such an address.
+    OutboundCallId,
 }

@@ -590,6 +590,7 @@ fn name(effect: &Effect) -> (String, u32) {
         Effect::SendEmail(email) => (email.step.clone(), email.visit),
         Effect::CreateTask(task) => (task.step.clone(), task.visit),
         Effect::SetField(field) => (field.step.clone(), field.visit),
+        Effect::Call(call) => (call.step.clone(), call.visit),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
 use crate::email::plan_email;
+use crate::outbound::plan_call;
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use tandem_domain::decision::{Decision, Fact, Job};
 use tandem_domain::email::{Draft, Email, Mailbox};
 use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
 use tandem_domain::lead::Lead;
+use tandem_domain::outbound::OutboundCall;
 use tandem_domain::sequence::enrollment::{self, Refusal};
 use tandem_domain::sequence::stepper::{Advance, advance};
 use tandem_domain::sequence::steps::Failure;
@@ -29,8 +31,8 @@ use uuid::Uuid;
 const RESUMED_AT_ONCE: u64 = 200;
 
 /// The enrolment after its steps, and what came of their effect or of its end: an e-mail, tasks, a contact or a lead that
-/// changed.
-pub type Advanced = (Enrollment, Option<Email>, Vec<WorkItem>, Option<Contact>, Option<Lead>);
+/// changed, a call.
+pub type Advanced = (Enrollment, Option<Email>, Vec<WorkItem>, Option<Contact>, Option<Lead>, Option<OutboundCall>);
 
 impl Batch<'_> {
     /// Reads what advancing these enrolments will ask for, in a few statements for all of them.
@@ -113,18 +115,21 @@ impl Command for EnrollmentAdvance {
         let decision = decision.map(|advance| advance.enrollment);
         match acted {
             Acted::Nothing => Ok(let_go(tx, decision, lead, env, now).await?.map(over)),
-            Acted::Email(email) => Ok(decision.and(email).map(|(e, email)| (e, Some(email), Vec::new(), None, None))),
-            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, vec![task], None, None))),
-            Acted::Contact(contact) => {
-                Ok(decision.and(contact).map(|(e, contact)| (e, None, Vec::new(), Some(contact), None)))
+            Acted::Email(email) => {
+                Ok(decision.and(email).map(|(e, email)| (e, Some(email), Vec::new(), None, None, None)))
             }
-            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead)))),
+            Acted::Task(task) => Ok(decision.and(task).map(|(e, task)| (e, None, vec![task], None, None, None))),
+            Acted::Contact(contact) => {
+                Ok(decision.and(contact).map(|(e, contact)| (e, None, Vec::new(), Some(contact), None, None)))
+            }
+            Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead), None))),
+            Acted::Call(call) => Ok(decision.and(call).map(|(e, call)| (e, None, Vec::new(), None, None, Some(call)))),
         }
     }
 }
 
 fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {
-    (enrollment, None, tasks, None, lead)
+    (enrollment, None, tasks, None, lead, None)
 }
 
 /// What came of an effect.
@@ -134,6 +139,7 @@ enum Acted {
     Task(Decision<WorkItem>),
     Contact(Decision<Contact>),
     Lead(Decision<Lead>),
+    Call(Decision<OutboundCall>),
 }
 
 async fn act(
@@ -153,6 +159,7 @@ async fn act(
         }
         Some(Effect::CreateTask(planned)) => Ok(Acted::Task(make_task(task(planned, lead, env, now), now)?)),
         Some(Effect::SetField(planned)) => set_field(tx, planned, contact, lead, now).await,
+        Some(Effect::Call(planned)) => Ok(Acted::Call(plan_call(tx, planned, env.id(now), now).await?)),
     }
 }
 

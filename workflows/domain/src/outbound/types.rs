@@ -20,6 +20,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "email.resolved",
     "email.sent",
     "enrollment.advanced",
+    "enrollment.answered",
     "enrollment.email_settled",
     "enrollment.ended",
     "enrollment.pause_extended",
@@ -98,6 +99,13 @@ pub const EVENT_TYPES: &[&str] = &[
     "opportunity.re_routed",
     "opportunity.taken",
     "opportunity.won",
+    "outbound_call.begun",
+    "outbound_call.cancelled",
+    "outbound_call.deferred",
+    "outbound_call.failed",
+    "outbound_call.held",
+    "outbound_call.planned",
+    "outbound_call.succeeded",
     "outbound_webhook.disabled",
     "outbound_webhook.failing",
     "sequence.archived",
@@ -154,7 +162,7 @@ mod tests {
     use std::path::Path;
 
     /// The families of facts, by the first part of their names.
-    const FAMILIES: [&str; 17] = [
+    const FAMILIES: [&str; 18] = [
         "account",
         "contact",
         "email",
@@ -166,6 +174,7 @@ mod tests {
         "lead",
         "list",
         "opportunity",
+        "outbound_call",
         "outbound_webhook",
         "sequence",
         "suppression",

@@ -1,7 +1,7 @@
 //! One subject's run through one version of a sequence, and the states it can be in.
 //!
 //! ```text
-//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task)
+//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task | answer)
 //!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
 //! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
 //!       OPTED_OUT, BOUNCED, FAILED
@@ -10,8 +10,10 @@
 //! A running enrolment stays on its version; moving it to another one (MIGRATING) does not exist yet.
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
+mod answer;
 mod state;
 
+pub use answer::{Answered, MAX_VARS, answered, overdue};
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
 
 use super::definition::SubjectKind;
@@ -60,7 +62,7 @@ pub struct Enrollment {
     /// While it is paused: when the next step was due, and what was waited for.
     #[serde(default)]
     pub held: Option<Held>,
-    /// While it waits for what becomes of an e-mail, paused or not: the visit that planned it.
+    /// While it waits for what becomes of an e-mail or of a call, paused or not: the visit that planned it.
     #[serde(default)]
     pub awaits: Option<u32>,
     /// Values given at the start, for conditions and templates (`enrollment.vars.<key>`).
@@ -114,7 +116,7 @@ impl Enrollment {
         timed == self.due_at.is_some()
             && self.state.is_live() == self.ended_at.is_none()
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
-            && (self.waits_for() == Some(WaitReason::Email)) == self.awaits.is_some()
+            && matches!(self.waits_for(), Some(WaitReason::Email | WaitReason::Answer)) == self.awaits.is_some()
     }
 
     /// What it waits for; also while it is paused.
@@ -476,7 +478,8 @@ pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision
     live(&enrollment)?;
     let Some(held) = enrollment.held.take() else { return Err(Refusal::NotPaused { state: enrollment.state }) };
     let state = match held.waiting {
-        Some(reason) if held.due_at > now => EnrollmentState::Waiting(reason),
+        // A call that is overdue goes its own way: the step that made it is not taken twice.
+        Some(reason) if held.due_at > now || reason == WaitReason::Answer => EnrollmentState::Waiting(reason),
         _ => {
             enrollment.awaits = None;
             EnrollmentState::Active

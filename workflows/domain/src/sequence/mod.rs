@@ -9,6 +9,7 @@
 //! Owns the language of the definitions, their checks, the state machine of an enrolment and the choice of its next
 //! step. It sends nothing: an effect is described here and carried out by the application in the same transaction.
 
+pub mod calling;
 pub mod definition;
 pub mod enrollment;
 pub mod environment;

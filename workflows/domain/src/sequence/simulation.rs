@@ -1,7 +1,8 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
 use super::definition::{Definition, SubjectKind};
-use super::enrollment::{Enrollment, EnrollmentState, email_settled};
+use super::calling::Request;
+use super::enrollment::{Answered, Enrollment, EnrollmentState, answered, email_settled};
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
 use super::steps::Effect;
@@ -54,8 +55,8 @@ pub fn sample() -> Value {
     })
 }
 
-/// Runs a definition for a subject with these data from `start` on. Waits take no time here and e-mails arrive at once; a
-/// field that a step sets is seen by the steps after it.
+/// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, and calls
+/// succeed; a field that a step sets is seen by the steps after it. What a call keeps is `answers.<step>` of the data, else null.
 pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime<Utc>) -> Vec<Line> {
     let mut data = data.clone();
     let lead = (definition.header.subject == SubjectKind::Lead).then(|| LeadId(Uuid::nil()));
@@ -109,6 +110,15 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
             apply(effect, &mut data);
             let (step, visit) = origin(effect);
             lines.push(line(step, visit, describe(effect), Some(effect.clone())));
+            if let Effect::Call(call) = effect {
+                let keep = match &call.request {
+                    Request::Http { keep: Some(keep), .. } => Some((keep.name.clone(), data["answers"][&call.step].clone())),
+                    _ => None,
+                };
+                if let Some(settled) = answered(enrollment.clone(), definition, visit, Answered::Success(keep), now) {
+                    enrollment = settled.next;
+                }
+            }
             // Here every e-mail arrives at once.
             if let Some(settled) = email_settled(enrollment.clone(), visit, now) {
                 enrollment = settled.next;
@@ -136,6 +146,7 @@ fn origin(effect: &Effect) -> (String, u32) {
         Effect::SendEmail(email) => (email.step.clone(), email.visit),
         Effect::CreateTask(task) => (task.step.clone(), task.visit),
         Effect::SetField(field) => (field.step.clone(), field.visit),
+        Effect::Call(call) => (call.step.clone(), call.visit),
     }
 }
 
@@ -146,6 +157,12 @@ fn describe(effect: &Effect) -> String {
             format!("create task \"{}\", due {}", task.title, task.due_at.format("%Y-%m-%d %H:%M UTC"))
         }
         Effect::SetField(field) => format!("set {} to {}", field.key, field.value),
+        Effect::Call(call) => match &call.request {
+            Request::Message { title, text, .. } => {
+                format!("tell {} \"{}\"", call.channel, title.as_deref().unwrap_or(text))
+            }
+            Request::Http { method, .. } => format!("call {} by {method}", call.channel),
+        },
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::definition::Definition;
 use super::enrollment::{
-    Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, pause,
+    Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, overdue, pause,
 };
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
@@ -28,6 +28,8 @@ const PASSING_RETRY: TimeDelta = TimeDelta::minutes(1);
 /// When an enrolment goes on although nobody told it what became of its e-mail: later than any e-mail is settled, which
 /// is tried for five days and then at most a day longer.
 const EMAIL_OVERDUE: TimeDelta = TimeDelta::days(7);
+/// How long after the last try of a call an enrolment goes on although nobody told it how that ended.
+const CALL_OVERDUE: TimeDelta = TimeDelta::days(1);
 
 /// Everything about the subject of an enrolment at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +53,7 @@ pub struct Context<'a> {
 pub struct Advance {
     /// The enrolment.
     pub enrollment: Enrollment,
-    /// At most one effect; the enrolment goes on in a next advance: after an e-mail once that is settled.
+    /// At most one effect; the enrolment goes on in a next advance: after an e-mail or a call once that is settled.
     pub effect: Option<Effect>,
 }
 
@@ -79,6 +81,9 @@ pub fn advance(
     };
     if let Some(state) = over {
         return Ok(close(enrollment.clone(), state, now).map(alone));
+    }
+    if enrollment.state == EnrollmentState::Waiting(WaitReason::Answer) {
+        return Ok(overdue(enrollment.clone(), definition, now).map(alone));
     }
     take_steps(enrollment.clone(), definition, context, now)
 }
@@ -184,6 +189,8 @@ fn take_steps(
             Next::Exit => {
                 return Ok(ended(enrollment, from, EnrollmentState::Exited(ExitReason::Rule), taken, now));
             }
+            // Where it goes from here is known once the call was answered.
+            Next::Act(effect) if matches!(**effect, Effect::Call(_)) => step.id.clone(),
             Next::GoOn | Next::Wait(..) | Next::Act(_) => match definition.following(position) {
                 Some(id) => id.to_owned(),
                 None => {
@@ -205,6 +212,11 @@ fn take_steps(
                 if effect.reaches_the_person() {
                     enrollment.state = EnrollmentState::Waiting(WaitReason::Email);
                     enrollment.due_at = Some(now + EMAIL_OVERDUE);
+                    enrollment.awaits = Some(visit);
+                }
+                if let Effect::Call(call) = &*effect {
+                    enrollment.state = EnrollmentState::Waiting(WaitReason::Answer);
+                    enrollment.due_at = Some(call.give_up_at + CALL_OVERDUE);
                     enrollment.awaits = Some(visit);
                 }
                 return Ok(done(enrollment, from, taken, Some(*effect)));

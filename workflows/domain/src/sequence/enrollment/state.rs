@@ -18,6 +18,8 @@ codes! {
         Cap = "CAP",
         /// A task that a person has to do first.
         Task = "TASK",
+        /// How the call of another system ended that was just planned.
+        Answer = "ANSWER",
     }
 }
 

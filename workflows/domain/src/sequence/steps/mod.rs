@@ -2,6 +2,7 @@
 //!
 //! A kind is a module with a `Config` (its settings, as written in the definition) that implements [`Kind`].
 
+use super::calling::{On, PlannedCall, Request};
 use super::definition::Step;
 use super::enrollment::{Enrollment, FinishReason, WaitReason};
 use super::stepper::Context;
@@ -58,6 +59,8 @@ kinds! {
     CreateTask = create_task,
     SetField = set_field,
     End = end,
+    Notify = notify,
+    CallWebhook = call_webhook,
 }
 
 /// What every kind of step can do.
@@ -86,6 +89,11 @@ pub trait Kind {
     /// Whether the enrolment ends in the step.
     fn ends(&self) -> bool {
         false
+    }
+
+    /// The ways that follow once it is known how the step's call ended; none for a step that calls nobody.
+    fn on(&self) -> Option<&On> {
+        None
     }
 }
 
@@ -141,6 +149,8 @@ pub enum Effect {
     CreateTask(create_task::PlannedTask),
     /// A custom field to set.
     SetField(set_field::PlannedField),
+    /// A call of another system to plan.
+    Call(PlannedCall),
 }
 
 impl Effect {
@@ -160,6 +170,8 @@ impl Effect {
             Self::SendEmail(_) => "send_email",
             Self::CreateTask(_) => "create_task",
             Self::SetField(_) => "set_field",
+            Self::Call(PlannedCall { request: Request::Message { .. }, .. }) => "notify",
+            Self::Call(PlannedCall { request: Request::Http { .. }, .. }) => "call_webhook",
         }
     }
 }
@@ -226,5 +238,10 @@ impl StepKind {
     /// See [`Kind::ends`].
     pub fn ends(&self) -> bool {
         self.kind().ends()
+    }
+
+    /// See [`Kind::on`].
+    pub fn on(&self) -> Option<&On> {
+        self.kind().on()
     }
 }
