@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod channels;
 mod coercion;
 mod connection;
 mod context;
@@ -63,6 +64,7 @@ pub struct Query(
     webhooks::InboundQuery,
     outbound::OutboundQuery,
     events::EventQuery,
+    channels::ChannelQuery,
 );
 
 /// Changes: each is one command.
@@ -86,6 +88,7 @@ pub struct Mutation(
     outbound::OutboundMutation,
     events::EventMutation,
     interactions::InteractionMutation,
+    channels::ChannelMutation,
 );
 
 /// What happens, as it happens.

@@ -62,8 +62,8 @@ pub use leads::{
 };
 pub use outbound::{
     OutboundCallBegin, OutboundCallSettle, OutboundChannelPause, OutboundChannelResume, OutboundChannelRotateSecret,
-    OutboundChannelSave, OutboundChannelTest, OutboundDeliveryReplay, OutboundDeliverySettle, OutboundWebhookReplay, OutboundWebhookReplayPart,
-    OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
+    OutboundChannelSave, OutboundChannelTest, OutboundDeliveryReplay, OutboundDeliverySettle, OutboundWebhookReplay,
+    OutboundWebhookReplayPart, OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
 };
 pub use queue::{
     ChecklistAnswer, ClaimExpire, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim, WorkItemClaimNext,

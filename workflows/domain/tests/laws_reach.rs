@@ -122,7 +122,10 @@ fn a_success_is_kept_and_goes_its_way_and_a_second_answer_does_nothing() {
     assert_eq!((decision.facts[0].kind, decision.jobs.len()), ("enrollment.answered", 1));
     let run = decision.next;
     assert!(run.keeps_the_law());
-    assert_eq!((run.step.as_str(), run.state, &run.vars["crm"]), ("good", EnrollmentState::Active, &json!({"score": 7})));
+    assert_eq!(
+        (run.step.as_str(), run.state, &run.vars["crm"]),
+        ("good", EnrollmentState::Active, &json!({"score": 7}))
+    );
     assert_eq!(answered(run.clone(), &definition(), 0, no(), at(1)), None);
     assert_eq!(answered(waiting(), &definition(), 4, no(), at(1)), None, "an answer to another call");
     assert_eq!(step(&run, at(1)).0.state, EnrollmentState::Finished(FinishReason::Goal));
@@ -134,11 +137,14 @@ fn a_failure_goes_its_way_and_without_one_ends_the_run() {
     assert_eq!((run.step.as_str(), run.vars.get("crm")), ("tell", None));
     let (telling, effect, _) = step(&run, at(1));
     let Some(Effect::Call(call)) = effect else { panic!("a message is planned") };
-    assert_eq!(call.request, Request::Message {
-        title: Some("Sam Sample".to_owned()),
-        text: "Nobody answers for sam@example.com".to_owned(),
-        link: Some(format!("https://crm.example.com/{}", Uuid::nil())),
-    });
+    assert_eq!(
+        call.request,
+        Request::Message {
+            title: Some("Sam Sample".to_owned()),
+            text: "Nobody answers for sam@example.com".to_owned(),
+            link: Some(format!("https://crm.example.com/{}", Uuid::nil())),
+        }
+    );
     let failed = answered(telling.clone(), &definition(), call.visit, no(), at(2)).unwrap().next;
     assert_eq!((failed.state, failed.failure.unwrap().code.as_str()), (EnrollmentState::Failed, "CALL_REFUSED"));
     let told = answered(telling, &definition(), call.visit, Answered::Success(None), at(2)).unwrap().next;
@@ -188,9 +194,15 @@ fn what_is_wrong_is_named_by_its_place() {
     };
     let one = |path: &str, rule| vec![(path.to_owned(), rule)];
     assert_eq!(found("channel: crm", "channel: CRM"), one("steps[0].channel", Rule::NameInvalid));
-    assert_eq!(found("contact.email, none", "contact.mail, none"), one("steps[0].query.email", Rule::ExpressionUndefined));
+    assert_eq!(
+        found("contact.email, none", "contact.mail, none"),
+        one("steps[0].query.email", Rule::ExpressionUndefined)
+    );
     assert_eq!(found("{x-step:", "{Authorization:"), one("steps[0].headers.Authorization", Rule::NameInvalid));
-    assert_eq!(found("enrollment.step }}", "enrolment.step }}"), one("steps[0].headers.x-step", Rule::TemplateUndefined));
+    assert_eq!(
+        found("enrollment.step }}", "enrolment.step }}"),
+        one("steps[0].headers.x-step", Rule::TemplateUndefined)
+    );
     assert_eq!(found("body: \"{'name': contact.name}\"", "method: GET"), []);
     assert_eq!(found("timeout_seconds: 5", "method: GET"), one("steps[0].body", Rule::Shape));
     assert_eq!(found("body: \"{'name': contact.name}\"", ""), one("steps[0]", Rule::Shape));
@@ -198,9 +210,15 @@ fn what_is_wrong_is_named_by_its_place() {
     assert_eq!(found("as: crm", ""), one("steps[0].answer", Rule::Shape));
     assert_eq!(found("as: crm", "as: CRM"), one("steps[0].as", Rule::NameInvalid));
     assert_eq!(found("'status': status", "'status': state"), one("steps[0].answer", Rule::ExpressionUndefined));
-    assert_eq!(found("{'name': contact.name}", "{'name': answer.name}"), one("steps[0].body", Rule::ExpressionUndefined));
+    assert_eq!(
+        found("{'name': contact.name}", "{'name': answer.name}"),
+        one("steps[0].body", Rule::ExpressionUndefined)
+    );
     assert_eq!(found("retry_for: 2h", "retry_for: 8d"), one("steps[0].retry_for", Rule::Shape));
-    assert_eq!(found("failure: tell", "failure: tel").first(), Some(&("steps[0].on.failure".to_owned(), Rule::StepUnknown)));
+    assert_eq!(
+        found("failure: tell", "failure: tel").first(),
+        Some(&("steps[0].on.failure".to_owned(), Rule::StepUnknown))
+    );
     assert_eq!(found("text: \"Nobody", "text: \"{{ nobody }}"), one("steps[2].text", Rule::TemplateUndefined));
     assert_eq!(found("failure: tell}", "failure: tell}\n    next: done"), one("steps[0].next", Rule::Shape));
 }

@@ -222,14 +222,13 @@ impl App {
     /// The second beat: the request, outside of any transaction.
     async fn ask(&self, call: &OutboundCall, channel: &OutboundChannel) -> Outcome {
         let at = self.env.now();
-        let attempt =
-            |status: Option<u16>, code: Option<&str>, message: String, took_ms: u32| Attempt {
-                at,
-                took_ms,
-                status,
-                code: code.map(str::to_owned),
-                message,
-            };
+        let attempt = |status: Option<u16>, code: Option<&str>, message: String, took_ms: u32| Attempt {
+            at,
+            took_ms,
+            status,
+            code: code.map(str::to_owned),
+            message,
+        };
         let Some(outgoing) = call.outgoing(channel, at) else {
             let refusal = channel::Refusal::OtherKind { key: channel.key.clone(), provider: channel.provider };
             let (code, message) = (refusal.code(), refusal.to_string());

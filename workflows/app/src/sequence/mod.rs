@@ -15,8 +15,8 @@ pub use enrolling::{
     LetGo,
 };
 pub(crate) use enrolling::{lead_of, let_go};
-pub(crate) use subject::Subject;
 pub use publishing::{
     Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,
     sequence_validate,
 };
+pub(crate) use subject::Subject;

@@ -147,7 +147,12 @@ impl HttpSender {
 type Patience = std::pin::Pin<Box<tokio::time::Sleep>>;
 
 /// The beginning of an answer, where it comes before the patience ends.
-async fn answer(client: &Client, request: Request, patience: &mut Patience, whole: Duration) -> Result<Response, Unsent> {
+async fn answer(
+    client: &Client,
+    request: Request,
+    patience: &mut Patience,
+    whole: Duration,
+) -> Result<Response, Unsent> {
     tokio::select! {
         answer = client.execute(request) => answer.map_err(|error| unsent(&error)),
         () = patience => Err(Unsent { code: TIMEOUT, message: format!("no answer within {whole:?}") }),
@@ -177,7 +182,8 @@ impl WebhookSender for HttpSender {
             let invalid = |_| Unsent { code: URL_INVALID, message: "no such method".to_owned() };
             let method = Method::from_bytes(method.as_bytes()).map_err(invalid)?;
             let request = self.request(method, &url, headers, body)?;
-            let whole = timeout_seconds.map_or(self.timeout, |seconds| self.timeout.min(Duration::from_secs(seconds.into())));
+            let whole =
+                timeout_seconds.map_or(self.timeout, |seconds| self.timeout.min(Duration::from_secs(seconds.into())));
             let mut patience = Box::pin(tokio::time::sleep(whole));
             let mut response = answer(&self.client, request, &mut patience, whole).await?;
             let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));

@@ -207,7 +207,8 @@ impl Verdict {
         Some(match status {
             200..=299 => return None,
             300..=399 => {
-                let message = format!("the answer was {status}, and no redirect is followed; give the channel the address");
+                let message =
+                    format!("the answer was {status}, and no redirect is followed; give the channel the address");
                 Self::Never { code: "CALL_REDIRECTED", message }
             }
             429 => Self::Later { code: "CALL_LIMITED", message, after },
@@ -303,7 +304,12 @@ pub fn plan(
 }
 
 /// Plans a message to see whether a channel takes it. It is tried for an hour.
-pub fn test(id: OutboundCallId, channel: &OutboundChannel, request: Request, now: DateTime<Utc>) -> Decision<OutboundCall> {
+pub fn test(
+    id: OutboundCallId,
+    channel: &OutboundChannel,
+    request: Request,
+    now: DateTime<Utc>,
+) -> Decision<OutboundCall> {
     let origin = (None, "test".to_owned(), 0);
     new(id, channel, origin, (None, None, None), request, (now, now + TimeDelta::hours(1)))
 }
@@ -414,7 +420,13 @@ impl OutboundCall {
         }
     }
 
-    fn end(mut self, state: CallState, kind: &'static str, failure: Option<Failure>, now: DateTime<Utc>) -> Decision<Self> {
+    fn end(
+        mut self,
+        state: CallState,
+        kind: &'static str,
+        failure: Option<Failure>,
+        now: DateTime<Utc>,
+    ) -> Decision<Self> {
         let mut fact = self.fact(kind).moved(self.state, state);
         if let Some(failure) = &failure {
             fact = fact.because(&failure.code).with("message", &failure.message);

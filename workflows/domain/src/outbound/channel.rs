@@ -175,7 +175,9 @@ pub enum Refusal {
         key: String,
     },
     /// A step of another kind is for what stands behind the channel.
-    #[error("the channel `{key}` is {provider}; `notify` takes chats, and `call_webhook` takes WEBHOOK: name another channel")]
+    #[error(
+        "the channel `{key}` is {provider}; `notify` takes chats, and `call_webhook` takes WEBHOOK: name another channel"
+    )]
     OtherKind {
         /// The key.
         key: String,

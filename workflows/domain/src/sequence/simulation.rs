@@ -1,7 +1,7 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
-use super::definition::{Definition, SubjectKind};
 use super::calling::Request;
+use super::definition::{Definition, SubjectKind};
 use super::enrollment::{Answered, Enrollment, EnrollmentState, answered, email_settled};
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
@@ -112,7 +112,9 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
             lines.push(line(step, visit, describe(effect), Some(effect.clone())));
             if let Effect::Call(call) = effect {
                 let keep = match &call.request {
-                    Request::Http { keep: Some(keep), .. } => Some((keep.name.clone(), data["answers"][&call.step].clone())),
+                    Request::Http { keep: Some(keep), .. } => {
+                        Some((keep.name.clone(), data["answers"][&call.step].clone()))
+                    }
                     _ => None,
                 };
                 if let Some(settled) = answered(enrollment.clone(), definition, visit, Answered::Success(keep), now) {

@@ -5,12 +5,7 @@ use tandem_app::{App, AppError, Call};
 use tandem_domain::id::OutboundCallId;
 
 /// The three beats. How the try ended is recorded in the commit that finishes this job, plans the next try, or lets the run go on.
-pub(super) async fn run(
-    app: &App,
-    call: &Call,
-    made: OutboundCallId,
-    round: u32,
-) -> Result<Disposition, AppError> {
+pub(super) async fn run(app: &App, call: &Call, made: OutboundCallId, round: u32) -> Result<Disposition, AppError> {
     match app.make_call(call, made, round).await {
         Ok(true) => Ok(Disposition::Finished),
         Ok(false) => Ok(Disposition::Obsolete),

@@ -152,7 +152,10 @@ mod tests {
         );
         assert_eq!(body, json!({"msgtype": "text", "text": {"content": "Ann <!channel> & Co"}}));
         let (_, body) = sent(Provider::Feishu, Some("SEC0123456789abcdef"), &plain);
-        assert_eq!((&body["timestamp"], &body["sign"]), (&json!("1599360473"), &json!("o4rYuzS+vyYu0ScPJVg0TrKMaVksgOXu1MYbxvtUINE=")));
+        assert_eq!(
+            (&body["timestamp"], &body["sign"]),
+            (&json!("1599360473"), &json!("o4rYuzS+vyYu0ScPJVg0TrKMaVksgOXu1MYbxvtUINE="))
+        );
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn kept(enrollment: &mut Enrollment, answered: Answered) -> Result<(), Failure> 
             let mut vars = enrollment.vars.clone();
             vars.insert(name, value);
             if serde_json::to_string(&vars).map_or(0, |text| text.len()) > MAX_VARS {
-                let message = format!("the answers that the run keeps are larger than {MAX_VARS} bytes; keep less of them");
+                let message =
+                    format!("the answers that the run keeps are larger than {MAX_VARS} bytes; keep less of them");
                 return Err(Failure::new("CALL_ANSWERS_TOO_LARGE", message));
             }
             enrollment.vars = vars;
@@ -96,9 +97,10 @@ fn success_of(enrollment: &Enrollment, definition: &Definition) -> Result<String
         return Err(Failure::new("ENROLLMENT_STEP_MISSING", message));
     };
     let named = step.kind.on().and_then(|on| on.success.as_deref());
-    named.or_else(|| definition.following(position)).map(str::to_owned).ok_or_else(|| {
-        Failure::new("SEQUENCE_NO_END", format!("nothing follows the step `{}`", step.id))
-    })
+    named
+        .or_else(|| definition.following(position))
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::new("SEQUENCE_NO_END", format!("nothing follows the step `{}`", step.id)))
 }
 
 fn failure_of(enrollment: &Enrollment, definition: &Definition) -> Option<String> {

@@ -72,7 +72,8 @@ fn parameter(name: &str, value: Value) -> Result<Option<(String, String)>, Failu
         Value::String(text) => text,
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Array(_) | Value::Object(_) => {
-            let message = format!("`query.{name}` gave a list or a map; a parameter is a text, a number, true or false");
+            let message =
+                format!("`query.{name}` gave a list or a map; a parameter is a text, a number, true or false");
             return Err(Failure::new("CALL_QUERY_INVALID", message));
         }
     };
