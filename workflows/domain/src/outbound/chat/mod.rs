@@ -65,11 +65,11 @@ pub fn judge(provider: Provider, answer: &Answer) -> Verdict {
 }
 
 /// The code and the message that a JSON answer has under these keys.
-fn told<'a>(answer: &'a Answer, code: &str, message: &str) -> Option<(i64, std::borrow::Cow<'a, str>)> {
+fn told(answer: &Answer, code: &str, message: &str) -> Option<(i64, String)> {
     let Body::Whole(bytes) = &answer.body else { return None };
     let body: Value = serde_json::from_slice(bytes).ok()?;
     let said = body[message].as_str().unwrap_or_default().chars().filter(|c| !c.is_control()).take(300).collect();
-    Some((body[code].as_i64()?, std::borrow::Cow::Owned(said)))
+    Some((body[code].as_i64()?, said))
 }
 
 /// A code that is none of success: those that pass by themselves, those about who we are, and the others about the message.

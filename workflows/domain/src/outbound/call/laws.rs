@@ -1,11 +1,11 @@
 //! The laws of a call, over any order of beats.
 
-use super::super::channel::{self, Draft};
+use super::super::channel::{self, Draft, Provider};
 use super::super::secret;
 use super::*;
 use crate::sequence::calling::{Keep, Method};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
