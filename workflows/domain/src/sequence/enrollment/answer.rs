@@ -52,7 +52,7 @@ pub fn answered(
     enrollment.awaits = None;
     enrollment.step = way;
     if let Some(held) = &mut enrollment.held {
-        *held = Held { due_at: now, waiting: None, until: held.until };
+        *held = Held { due_at: now, waiting: None, ..*held };
         return Some(Decision::new(enrollment, fact));
     }
     let fact = fact.moved(enrollment.state, EnrollmentState::Active);
