@@ -20,6 +20,7 @@ mod m0016_ingest;
 mod m0017_outbound;
 mod m0018_received_email;
 mod m0020_versions;
+mod m0023_reach;
 mod m0024_insight;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_received_email::Migration),
             Box::new(m0020_versions::Migration),
             Box::new(m0024_insight::Migration),
+            Box::new(m0023_reach::Migration),
         ]
     }
 }

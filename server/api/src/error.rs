@@ -583,6 +583,33 @@ user_error_codes! {
     WebhookAddressRefused = "WEBHOOK_ADDRESS_REFUSED",
     /// This is no address to post to.
     WebhookUrlInvalid = "WEBHOOK_URL_INVALID",
+    // what steps of sequences send to
+    /// The key of a channel has another form.
+    ChannelBadKey = "CHANNEL_BAD_KEY",
+    /// A channel needs a name of 1 to 120 characters.
+    ChannelBadName = "CHANNEL_BAD_NAME",
+    /// A new channel needs an address, and one that something can be added to.
+    ChannelBadUrl = "CHANNEL_BAD_URL",
+    /// What stands behind a channel stays.
+    ChannelProviderFixed = "CHANNEL_PROVIDER_FIXED",
+    /// The secret does not fit what stands behind the channel.
+    ChannelBadSecret = "CHANNEL_BAD_SECRET",
+    /// A header is none that a channel can add.
+    ChannelBadHeader = "CHANNEL_BAD_HEADER",
+    /// Only the secret of a WEBHOOK is made here.
+    ChannelSecretNotOurs = "CHANNEL_SECRET_NOT_OURS",
+    /// The channel is in that state.
+    ChannelAlreadySo = "CHANNEL_ALREADY_SO",
+    /// There is no channel with the key that a step names.
+    ChannelUnknown = "CHANNEL_UNKNOWN",
+    /// A step names a channel that is for steps of another kind.
+    ChannelOtherKind = "CHANNEL_OTHER_KIND",
+    /// The channel is paused.
+    ChannelPaused = "CHANNEL_PAUSED",
+    /// A call came to its end.
+    CallSettled = "CALL_SETTLED",
+    /// This belongs to an earlier try of a call.
+    CallStale = "CALL_STALE",
     // events and what people did
     /// The key of a sender of events has another form.
     SourceBadKey = "SOURCE_BAD_KEY",

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod channels;
 mod coercion;
 mod connection;
 mod context;
@@ -66,6 +67,7 @@ pub struct Query(
     events::EventQuery,
     sequences::SequenceVersionQuery,
     insight::InsightQuery,
+    channels::ChannelQuery,
 );
 
 /// Changes: each is one command.
@@ -91,6 +93,7 @@ pub struct Mutation(
     interactions::InteractionMutation,
     sequences::SequenceMigrationMutation,
     insight::InsightMutation,
+    channels::ChannelMutation,
 );
 
 /// What happens, as it happens.

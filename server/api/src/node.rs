@@ -2,6 +2,7 @@
 
 use crate::access::{AccessTokenNode, TeamNode, UserNode};
 use crate::accounts::{AccountNode, ContactNode};
+use crate::channels::{OutboundCallNode, OutboundChannelNode};
 use crate::context::ContextExt;
 use crate::custom_fields::CustomFieldNode;
 use crate::dispatch::{HandoffNode, OpportunityNode, PoolNode, RoutingTableNode, WorkingCalendarNode};
@@ -98,6 +99,10 @@ pub enum Node {
     SequenceMigration(SequenceMigrationNode),
     /// An experiment on a step that splits its people among variants.
     Experiment(ExperimentNode),
+    /// An address outside that steps of sequences send to.
+    OutboundChannel(OutboundChannelNode),
+    /// What a step sends to such an address.
+    OutboundCall(OutboundCallNode),
 }
 
 /// Finds things by their global ids.
@@ -183,6 +188,10 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "IngestedEvent" if ctx.actor().may_operate().is_ok() => {
             ctx.load(id).await?.map(|event| Node::IngestedEvent(IngestedEventNode(event)))
         }
+        "OutboundChannel" if ctx.actor().may_operate().is_ok() => {
+            ctx.load(id).await?.map(|channel| Node::OutboundChannel(OutboundChannelNode(channel)))
+        }
+        "OutboundCall" => ctx.load(id).await?.map(|call| Node::OutboundCall(OutboundCallNode(call))),
         "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
         "SequenceMigration" => ctx.load(id).await?.map(|found| Node::SequenceMigration(SequenceMigrationNode(found))),
         "Experiment" => ctx.load(id).await?.map(|found| Node::Experiment(ExperimentNode(found))),

@@ -227,6 +227,11 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("outboundWebhookTest", DEFINERS),
     ("outboundWebhookReplay", DEFINERS),
     ("outboundDeliveryReplay", DEFINERS),
+    ("outboundChannelSave", DEFINERS),
+    ("outboundChannelRotateSecret", DEFINERS),
+    ("outboundChannelPause", DEFINERS),
+    ("outboundChannelResume", DEFINERS),
+    ("outboundChannelTest", DEFINERS),
     // events and what people did
     ("eventSourceSave", DEFINERS),
     ("eventSourceRotateKey", DEFINERS),

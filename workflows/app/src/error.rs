@@ -109,6 +109,8 @@ refusals!(
     tandem_domain::expression::Refusal,
     tandem_domain::link::Refusal,
     tandem_domain::outbound::Refusal,
+    tandem_domain::outbound::call::Refusal,
+    tandem_domain::outbound::channel::Refusal,
     tandem_domain::normalise::Refusal,
     tandem_domain::received::Refusal,
     tandem_domain::sequence::enrollment::Refusal,

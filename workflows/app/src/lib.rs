@@ -63,8 +63,9 @@ pub use leads::{
     LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,
 };
 pub use outbound::{
-    OutboundDeliveryReplay, OutboundDeliverySettle, OutboundWebhookReplay, OutboundWebhookReplayPart,
-    OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
+    OutboundCallBegin, OutboundCallSettle, OutboundChannelPause, OutboundChannelResume, OutboundChannelRotateSecret,
+    OutboundChannelSave, OutboundChannelTest, OutboundDeliveryReplay, OutboundDeliverySettle, OutboundWebhookReplay,
+    OutboundWebhookReplayPart, OutboundWebhookRotateSecret, OutboundWebhookSave, OutboundWebhookTest,
 };
 pub use queue::{
     ChecklistAnswer, ClaimExpire, TaskCancel, TaskComplete, TaskCreate, WorkItemAnswer, WorkItemClaim,

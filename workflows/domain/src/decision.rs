@@ -76,6 +76,8 @@ subjects! {
     crate::id::ReceivedEmailId => "ReceivedEmail",
     crate::id::SequenceMigrationId => "SequenceMigration",
     crate::id::ExperimentId => "Experiment",
+    crate::id::OutboundChannelId => "OutboundChannel",
+    crate::id::OutboundCallId => "OutboundCall",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -296,6 +298,13 @@ pub enum Job {
         /// The migration's revision at the time of planning.
         revision: u32,
     },
+    /// Try to make the call that a step asks for.
+    MakeCall {
+        /// The call.
+        call: crate::id::OutboundCallId,
+        /// The round it was planned for.
+        round: u32,
+    },
     /// Look for new e-mails in the mailbox that answers come to.
     PollInbox {},
     /// Move leads that their timers should have moved.
@@ -327,6 +336,7 @@ impl Job {
             Self::ApplyReceivedEmail { .. } => "apply_received_email",
             Self::WakeSequence { .. } => "wake_sequence",
             Self::MigrateEnrollments { .. } => "migrate_enrollments",
+            Self::MakeCall { .. } => "make_call",
             Self::PollInbox {} => "poll_inbox",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
@@ -340,7 +350,7 @@ impl Job {
         match self {
             Self::AdvanceEnrollment { .. } | Self::WakeEnrollment { .. } => "steps",
             Self::DeliverEmail { .. } => "mail",
-            Self::DeliverWebhook { .. } => "webhooks",
+            Self::DeliverWebhook { .. } | Self::MakeCall { .. } => "webhooks",
             Self::ResumeEnrollments { .. }
             | Self::ReplayWebhook { .. }
             | Self::MigrateEnrollments { .. }

@@ -112,4 +112,8 @@ ids! {
     SequenceMigrationId,
     /// An experiment on a step of a sequence.
     ExperimentId,
+    /// An address outside that steps of sequences send to.
+    OutboundChannelId,
+    /// What a step sends to such an address.
+    OutboundCallId,
 }

@@ -27,6 +27,7 @@ pub mod lead;
 pub mod ledger;
 pub mod outbound;
 pub mod page;
+pub mod reach;
 pub mod received;
 pub mod sequence;
 pub mod sequence_migration;

@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use tandem_app::outbound::{PortFuture, Post, Reply, Unsent, WebhookSender};
+use tandem_app::outbound::{Asked, PortFuture, Post, Reply, Unsent, WebhookSender};
+use tandem_domain::outbound::call::{Answer as CallAnswer, Body, Outgoing};
 
 /// How a receiver answers.
 pub type Answer = Result<Reply, Unsent>;
@@ -19,6 +20,8 @@ pub struct FakeReceiver {
 struct Inner {
     posts: Vec<Post>,
     answers: HashMap<String, Answer>,
+    calls: Vec<Outgoing>,
+    said: Vec<(String, Asked)>,
 }
 
 impl FakeReceiver {
@@ -36,6 +39,34 @@ impl FakeReceiver {
     pub fn fail(&self, url: &str, code: &'static str) {
         let unsent = Unsent { code, message: "it could not be reached".to_owned() };
         self.inner().answers.insert(url.to_owned(), Err(unsent));
+    }
+
+    /// From now on calls of an address that begins so are answered with this status and body. Without it they are answered with
+    /// what every chat calls a success.
+    pub fn say(&self, url: &str, status: u16, body: &str) {
+        self.say_and_ask(url, status, body, None);
+    }
+
+    /// The same, asking to be left alone for so many seconds.
+    pub fn say_and_ask(&self, url: &str, status: u16, body: &str, retry_after: Option<i64>) {
+        let answer = CallAnswer {
+            status,
+            retry_after: retry_after.map(TimeDelta::seconds),
+            excerpt: body.chars().take(1_000).collect(),
+            body: Body::Whole(body.as_bytes().to_vec()),
+        };
+        self.inner().said.push((url.to_owned(), Ok(answer)));
+    }
+
+    /// From now on calls of an address that begins so are not answered.
+    pub fn say_nothing(&self, url: &str, code: &'static str) {
+        let unsent = Unsent { code, message: "it could not be reached".to_owned() };
+        self.inner().said.push((url.to_owned(), Err(unsent)));
+    }
+
+    /// The calls that were made so far, the refused tries included.
+    pub fn calls(&self) -> Vec<Outgoing> {
+        self.inner().calls.clone()
     }
 
     /// What was posted so far, the refused tries included.
@@ -57,6 +88,15 @@ impl WebhookSender for FakeReceiver {
         inner.posts.push(post);
         let usual = Ok(Reply { status: 204, retry_after: None, excerpt: String::new() });
         Box::pin(std::future::ready(answer.unwrap_or(usual)))
+    }
+
+    fn ask(&self, call: Outgoing) -> PortFuture<'_, Asked> {
+        let mut inner = self.inner();
+        let said = inner.said.iter().rfind(|(url, _)| call.url.starts_with(url.as_str())).map(|(_, said)| said.clone());
+        inner.calls.push(call);
+        let body = Body::Whole(br#"{"errcode":0,"code":0}"#.to_vec());
+        let usual = Ok(CallAnswer { status: 200, retry_after: None, excerpt: "ok".to_owned(), body });
+        Box::pin(std::future::ready(said.unwrap_or(usual)))
     }
 
     fn check(&self, url: &str) -> Result<(), Unsent> {

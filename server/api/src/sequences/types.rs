@@ -3,6 +3,9 @@
 use super::versions::{SequenceMigrationNode, SequenceResumption};
 use crate::access::UserNode;
 use crate::accounts::{AccountNode, ContactNode};
+use crate::channels::OutboundCallNode;
+use crate::channels::query::call_page;
+use crate::channels::types::OutboundCallState;
 use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
@@ -18,6 +21,7 @@ use tandem_domain::sequence::enrollment::{self as domain, Enrollment};
 use tandem_domain::sequence::simulation::Line;
 use tandem_domain::sequence::steps::send_email::Letter;
 use tandem_domain::sequence::{Problem, Sequence, SequenceVersion, publishing};
+use tandem_store::reach::OutboundCallFilter;
 
 /// Where a sequence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -41,7 +45,7 @@ pub enum EnrollmentState {
     Pending,
     /// Its next step is due.
     Active,
-    /// It waits for its due time; the reason is TIME, EMAIL, EVENT, WINDOW, CAP, TASK or BACKLOG.
+    /// It waits for its due time; the reason is TIME, EMAIL, EVENT, WINDOW, CAP, TASK, BACKLOG or ANSWER.
     Waiting,
     /// It goes on when somebody resumes it; the reason is MANUAL, SEQUENCE, OUT_OF_OFFICE or OPS.
     Paused,
@@ -396,7 +400,7 @@ impl EnrollmentNode {
     async fn paused_until(&self) -> Option<DateTime<Utc>> {
         self.0.held?.until
     }
-    /// Values given at the start, for conditions and templates.
+    /// Values for conditions and templates: those given at the start, and what calls were answered.
     async fn vars(&self) -> Json<Map<String, Value>> {
         Json(self.0.vars.clone())
     }
@@ -426,6 +430,24 @@ impl EnrollmentNode {
     async fn failure(&self) -> Option<EnrollmentFailure> {
         let failure = self.0.failure.as_ref()?;
         Some(EnrollmentFailure { code: failure.code.clone(), message: failure.message.clone() })
+    }
+    /// The calls of other systems that its steps made, in the order they were planned. Kept for ninety days.
+    async fn calls(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default, desc = "In one of these states; none means any.")] states: Vec<OutboundCallState>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Option<Result<Connection<String, OutboundCallNode>, ApiError>> {
+        let read = async {
+            let page = page(first, after, last, before)?;
+            let filter = OutboundCallFilter { enrollment: Some(self.0.id), ..OutboundCallFilter::default() };
+            let found = call_page(ctx, filter, states, &page).await?;
+            Ok(connection(found, |call| call.id, OutboundCallNode))
+        };
+        Some(read.await)
     }
     /// Everything that happened to it, oldest first: every decision with its inputs and the rule that made it.
     async fn story(

@@ -4,6 +4,7 @@
 
 mod access;
 mod accounts;
+mod channels;
 mod client;
 mod doors;
 mod emails;

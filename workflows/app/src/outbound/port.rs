@@ -3,6 +3,7 @@
 use super::PortFuture;
 use chrono::TimeDelta;
 use std::sync::Arc;
+use tandem_domain::outbound::call::{Answer, Outgoing};
 use tandem_domain::outbound::retry;
 
 /// What is posted.
@@ -36,10 +37,18 @@ pub struct Unsent {
     pub message: String,
 }
 
+/// What a call came to.
+pub type Asked = Result<Answer, Unsent>;
+
 /// Posts webhooks, where they may be posted to.
 pub trait WebhookSender: Send + Sync {
     /// Posts once, and follows no redirect.
     fn post(&self, post: Post) -> PortFuture<'_, Result<Reply, Unsent>>;
+
+    /// Makes a call once, follows no redirect, and reads the answer up to
+    /// [`MAX_ANSWER`](tandem_domain::outbound::call::MAX_ANSWER). It takes as long as the call may, and never longer than
+    /// [`post`](Self::post).
+    fn ask(&self, call: Outgoing) -> PortFuture<'_, Asked>;
 
     /// Refuses an address that can never be posted to, as far as its text says so.
     fn check(&self, url: &str) -> Result<(), Unsent>;
@@ -52,6 +61,11 @@ pub struct NoSender;
 impl WebhookSender for NoSender {
     fn post(&self, _post: Post) -> PortFuture<'_, Result<Reply, Unsent>> {
         let message = "this process posts no webhooks".to_owned();
+        Box::pin(std::future::ready(Err(Unsent { code: "WEBHOOK_NOT_CONNECTED", message })))
+    }
+
+    fn ask(&self, _call: Outgoing) -> PortFuture<'_, Asked> {
+        let message = "this process makes no calls".to_owned();
         Box::pin(std::future::ready(Err(Unsent { code: "WEBHOOK_NOT_CONNECTED", message })))
     }
 

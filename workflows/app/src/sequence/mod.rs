@@ -33,5 +33,6 @@ pub use publishing::{
     Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
     SequenceResume, sequence_advice, sequence_simulate, sequence_validate,
 };
+pub(crate) use subject::Subject;
 pub(crate) use tasks::{run_of_task, task_closed};
 pub use versions::{Compared, Replaced, SequenceMigrate, SequenceReplace};

@@ -8,9 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
+use tandem_domain::outbound::channel;
 use tandem_domain::sequence::backlog::Wish;
 use tandem_domain::sequence::publishing::{self, By, Refusal};
 use tandem_domain::sequence::simulation::{self, Line};
+use tandem_domain::sequence::steps::StepKind;
 use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, validate};
 use tandem_store::Tx;
 
@@ -52,6 +54,25 @@ impl Command for SequenceDraft {
     }
 }
 
+/// Refuses a definition whose steps name channels that are not there, or are for other steps: so no run fails for that.
+async fn channels_are_there(tx: &Tx, definition: &Definition) -> Result<()> {
+    for (at, step) in definition.steps.iter().enumerate() {
+        let (key, chat) = match &step.kind {
+            StepKind::Notify(config) => (&config.channel, true),
+            StepKind::CallWebhook(config) => (&config.channel, false),
+            _ => continue,
+        };
+        let refusal = match tx.outbound_channel_with_key(key).await? {
+            Some(channel) if channel.provider.is_chat() == chat => continue,
+            Some(channel) => channel::Refusal::OtherKind { key: key.clone(), provider: channel.provider },
+            None => channel::Refusal::Unknown { key: key.clone() },
+        };
+        let message = format!("steps[{at}].channel: {refusal}");
+        return Err(AppError::refused(refusal.code(), message, Some("source")));
+    }
+    Ok(())
+}
+
 /// Publishes a definition as the next version of the sequence of its key, which it makes where there is none. Who runs stays
 /// on their version; see [`SequenceReplace`](super::SequenceReplace).
 #[derive(Debug, Clone, Serialize)]
@@ -89,7 +110,9 @@ pub(super) async fn decide_publication(
     if let Ok(definition) = validate::read(source) {
         check_names(tx, call, source, &definition).await?;
     }
-    Ok(publishing::publish(existing, source, by(call, env), call.now(env))?)
+    let published = publishing::publish(existing, source, by(call, env), call.now(env))?;
+    channels_are_there(tx, &published.next.1.definition).await?;
+    Ok(published)
 }
 
 /// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.

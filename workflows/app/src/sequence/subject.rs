@@ -15,16 +15,16 @@ use tandem_domain::standing::{Standing, standing};
 use tandem_store::Tx;
 
 /// A person, the lead and the company, read in this transaction.
-pub(super) struct Subject {
+pub(crate) struct Subject {
     pub(super) contact: Contact,
     pub(super) account: Option<Account>,
-    pub(super) lead: Option<Lead>,
+    pub(crate) lead: Option<Lead>,
     standing: Standing,
 }
 
 impl Subject {
     /// Reads it. The contact is locked, so that a consent withdrawn at the same moment is either seen or comes after.
-    pub(super) async fn load(tx: &Tx, contact: ContactId, lead: Option<LeadId>) -> Result<Self> {
+    pub(crate) async fn load(tx: &Tx, contact: ContactId, lead: Option<LeadId>) -> Result<Self> {
         let contact: Contact =
             tx.get(contact).await?.ok_or(AppError::NotFound { what: "Contact", id: contact.into() })?;
         let lead: Option<Lead> = match lead {
@@ -44,7 +44,7 @@ impl Subject {
     }
 
     /// The variables.
-    pub(super) fn data(&self, env: &Env, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
+    pub(crate) fn data(&self, env: &Env, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
         let contact = &self.contact;
         let from = &env.mail.from;
         json!({

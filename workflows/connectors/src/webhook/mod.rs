@@ -1,4 +1,5 @@
-//! Outbound webhooks: one POST to an address that somebody else chose.
+//! Outbound webhooks: one POST to an address that somebody else chose; and the calls of steps that reach out, whose answer is read
+//! whole, within its bound.
 //!
 //! Two things are kept from whoever chose it: the network that this server stands in (`guard`), and this server's
 //! time and memory. One time-out spans all of an exchange, and only the beginning of an answer is read.
@@ -15,7 +16,8 @@ use reqwest::{Client, Method, Request, Response, redirect, retry};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_app::outbound::{PortFuture, Post, Reply, Unsent, WebhookSender};
+use tandem_app::outbound::{Asked, PortFuture, Post, Reply, Unsent, WebhookSender};
+use tandem_domain::outbound::call::{Answer, Body, MAX_ANSWER, Outgoing};
 
 /// The address, or all that its name leads to, is in a refused range.
 const ADDRESS_REFUSED: &str = "WEBHOOK_ADDRESS_REFUSED";
@@ -124,29 +126,45 @@ impl HttpSender {
         Ok(Self { client, guard, timeout })
     }
 
-    fn request(&self, post: Post) -> Result<Request, Unsent> {
-        let mut request = Request::new(Method::POST, self.guard.target(&post.url)?);
-        for (name, value) in post.headers {
+    fn request(
+        &self,
+        method: Method,
+        url: &str,
+        headers: Vec<(String, String)>,
+        body: Option<String>,
+    ) -> Result<Request, Unsent> {
+        let mut request = Request::new(method, self.guard.target(url)?);
+        for (name, value) in headers {
             let (name, value) = header(&name, &value)?;
             request.headers_mut().append(name, value);
         }
-        *request.body_mut() = Some(post.body.into());
+        *request.body_mut() = body.map(Into::into);
         Ok(request)
+    }
+}
+
+/// What is left of the time for an exchange.
+type Patience = std::pin::Pin<Box<tokio::time::Sleep>>;
+
+/// The beginning of an answer, where it comes before the patience ends.
+async fn answer(
+    client: &Client,
+    request: Request,
+    patience: &mut Patience,
+    whole: Duration,
+) -> Result<Response, Unsent> {
+    tokio::select! {
+        answer = client.execute(request) => answer.map_err(|error| unsent(&error)),
+        () = patience => Err(Unsent { code: TIMEOUT, message: format!("no answer within {whole:?}") }),
     }
 }
 
 impl WebhookSender for HttpSender {
     fn post(&self, post: Post) -> PortFuture<'_, Result<Reply, Unsent>> {
         Box::pin(async move {
-            let request = self.request(post)?;
-            let patience = tokio::time::sleep(self.timeout);
-            tokio::pin!(patience);
-            let mut response = tokio::select! {
-                answer = self.client.execute(request) => answer.map_err(|error| unsent(&error))?,
-                () = &mut patience => {
-                    return Err(Unsent { code: TIMEOUT, message: format!("no answer within {:?}", self.timeout) });
-                }
-            };
+            let request = self.request(Method::POST, &post.url, post.headers, Some(post.body))?;
+            let mut patience = Box::pin(tokio::time::sleep(self.timeout));
+            let mut response = answer(&self.client, request, &mut patience, self.timeout).await?;
             let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
             // From here on there is an answer. Whatever becomes of its body, it stands.
             let mut bytes = Vec::new();
@@ -155,6 +173,33 @@ impl WebhookSender for HttpSender {
                 () = patience => {}
             }
             Ok(Reply { status, retry_after, excerpt: plain(&String::from_utf8_lossy(&bytes), EXCERPT_CHARS) })
+        })
+    }
+
+    fn ask(&self, call: Outgoing) -> PortFuture<'_, Asked> {
+        Box::pin(async move {
+            let Outgoing { method, url, headers, body, timeout_seconds } = call;
+            let invalid = |_| Unsent { code: URL_INVALID, message: "no such method".to_owned() };
+            let method = Method::from_bytes(method.as_bytes()).map_err(invalid)?;
+            let request = self.request(method, &url, headers, body)?;
+            let whole =
+                timeout_seconds.map_or(self.timeout, |seconds| self.timeout.min(Duration::from_secs(seconds.into())));
+            let mut patience = Box::pin(tokio::time::sleep(whole));
+            let mut response = answer(&self.client, request, &mut patience, whole).await?;
+            let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+            let mut bytes = Vec::new();
+            let end = tokio::select! {
+                end = read_whole(&mut response, &mut bytes) => end,
+                () = patience => End::BrokenOff,
+            };
+            let beginning = bytes.get(..EXCERPT_BYTES).unwrap_or(&bytes);
+            let excerpt = plain(&String::from_utf8_lossy(beginning), EXCERPT_CHARS);
+            let body = match end {
+                End::Whole => Body::Whole(bytes),
+                End::TooLarge => Body::TooLarge,
+                End::BrokenOff => Body::BrokenOff,
+            };
+            Ok(Answer { status, retry_after, excerpt, body })
         })
     }
 
@@ -183,6 +228,29 @@ async fn read(response: &mut Response, bytes: &mut Vec<u8>) {
         let Ok(Some(chunk)) = response.chunk().await else { return };
         let room = EXCERPT_BYTES.saturating_sub(bytes.len());
         bytes.extend(chunk.iter().take(room));
+    }
+}
+
+/// How the body of an answer ended.
+enum End {
+    Whole,
+    TooLarge,
+    BrokenOff,
+}
+
+/// Reads an answer to its end, or until it is larger than what is kept of one.
+async fn read_whole(response: &mut Response, bytes: &mut Vec<u8>) -> End {
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() > MAX_ANSWER => {
+                let room = MAX_ANSWER - bytes.len();
+                bytes.extend(chunk.iter().take(room));
+                return End::TooLarge;
+            }
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(None) => return End::Whole,
+            Err(_) => return End::BrokenOff,
+        }
     }
 }
 

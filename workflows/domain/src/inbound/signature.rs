@@ -127,7 +127,7 @@ pub enum Rejection {
 }
 
 /// An HMAC-SHA256.
-type Tag = [u8; 32];
+pub(crate) type Tag = [u8; 32];
 
 /// What a delivery brings to show who made it.
 enum Proof<'a> {
@@ -242,7 +242,8 @@ fn keyed(key: &[u8], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
-fn mac(key: &[u8], parts: &[&[u8]]) -> Option<Tag> {
+/// The HMAC-SHA256 of the parts, one behind the other.
+pub(crate) fn mac(key: &[u8], parts: &[&[u8]]) -> Option<Tag> {
     Some(keyed(key, parts)?.finalize().into_bytes().into())
 }
 

@@ -1,9 +1,16 @@
 //! Outbound webhooks: addresses of others that are told what happens here, when it is tried again, and when it is given up.
+//! And what steps of sequences send out by themselves: the addresses that they name ([`channel`]), the calls ([`call`]), and the
+//! formats of the chats ([`chat`]).
 
+pub mod call;
+pub mod channel;
+pub mod chat;
 pub mod delivery;
 pub mod retry;
 pub mod types;
 
+pub use call::{CallState, OutboundCall};
+pub use channel::{ChannelState, OutboundChannel, Provider};
 pub use delivery::{Attempt, OutboundDelivery, Outcome, State};
 pub use types::{EVENT_TYPES, TEST};
 
@@ -267,19 +274,19 @@ impl OutboundWebhook {
 
     /// The headers of Standard Webhooks for a message, signed by every secret that is valid.
     pub fn headers(&self, message: &str, body: &str, now: DateTime<Utc>) -> Vec<(String, String)> {
-        let timestamp = now.timestamp().to_string();
-        let valid = self.secrets.iter().filter(|held| held.until.is_none_or(|until| now < until));
-        let signatures: Vec<String> = valid.filter_map(|held| held.secret.sign(message, &timestamp, body)).collect();
-        [
-            ("content-type", "application/json".to_owned()),
-            ("webhook-id", message.to_owned()),
-            ("webhook-timestamp", timestamp),
-            ("webhook-signature", signatures.join(" ")),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        headers.extend(signed(&self.secrets, message, body, now));
+        headers
     }
+}
+
+/// The headers of Standard Webhooks, signed by every secret that is valid.
+fn signed(secrets: &[Held], message: &str, body: &str, now: DateTime<Utc>) -> [(String, String); 3] {
+    let timestamp = now.timestamp().to_string();
+    let valid = secrets.iter().filter(|held| held.until.is_none_or(|until| now < until));
+    let signatures: Vec<String> = valid.filter_map(|held| held.secret.sign(message, &timestamp, body)).collect();
+    [("webhook-id", message.to_owned()), ("webhook-timestamp", timestamp), ("webhook-signature", signatures.join(" "))]
+        .map(|(name, value)| (name.to_owned(), value))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One subject's run through one version of a sequence, and the states it can be in.
 //!
 //! ```text
-//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task | backlog)
+//! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task | backlog | answer)
 //!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
 //! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
 //!       OPTED_OUT, BOUNCED, FAILED
@@ -11,10 +11,12 @@
 //! one transaction, so nobody ever sees it between the two.
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
+mod answer;
 mod catching_up;
 mod memory;
 mod state;
 
+pub use answer::{Answered, MAX_VARS, answered, overdue};
 pub use catching_up::resume_from_backlog;
 pub use memory::{AwaitedTask, CHAIN_HOURS, Chain, MOST_IN_CHAIN, Memory, task_settled};
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, TaskEnd, WaitReason};
@@ -66,7 +68,7 @@ pub struct Enrollment {
     /// While it is paused: when the next step was due, and what was waited for.
     #[serde(default)]
     pub held: Option<Held>,
-    /// While it waits for what becomes of an e-mail, paused or not: the visit that planned it.
+    /// While it waits for what becomes of an e-mail or of a call, paused or not: the visit that planned it.
     #[serde(default)]
     pub awaits: Option<u32>,
     /// Values given at the start, for conditions and templates (`enrollment.vars.<key>`).
@@ -128,7 +130,7 @@ impl Enrollment {
         timed == self.due_at.is_some()
             && self.state.is_live() == self.ended_at.is_none()
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
-            && (self.waits_for() == Some(WaitReason::Email)) == self.awaits.is_some()
+            && matches!(self.waits_for(), Some(WaitReason::Email | WaitReason::Answer)) == self.awaits.is_some()
             && (self.waits_for() == Some(WaitReason::Task)) == self.memory.task.is_some()
     }
 
@@ -520,6 +522,8 @@ pub fn resume(mut enrollment: Enrollment, now: DateTime<Utc>) -> Result<Decision
     let (state, due_at) = match held.waiting {
         Some(WaitReason::Email) => (EnrollmentState::Waiting(WaitReason::Email), held.due_at.max(now + EMAIL_OVERDUE)),
         Some(reason) if held.due_at > now => (EnrollmentState::Waiting(reason), held.due_at),
+        // A call that is overdue goes its own way: the step that made it is not taken twice.
+        Some(WaitReason::Answer) => (EnrollmentState::Waiting(WaitReason::Answer), held.due_at.max(now)),
         _ => {
             enrollment.memory.give_up_task();
             (EnrollmentState::Active, held.due_at.max(now))

@@ -20,6 +20,16 @@ pub(crate) fn with_texts(extra: &[&'static str]) -> Shape {
     Shape::Record(variables)
 }
 
+/// The same with what a call was answered: its status, and the JSON of its body.
+pub(crate) fn with_answer() -> &'static Shape {
+    static WITH_ANSWER: LazyLock<Shape> = LazyLock::new(|| {
+        let mut variables = variables();
+        variables.extend([("answer", Shape::Any), ("status", Shape::Number)]);
+        Shape::Record(variables)
+    });
+    &WITH_ANSWER
+}
+
 fn variables() -> Vec<(&'static str, Shape)> {
     let texts = || Shape::List(Box::new(Shape::Text));
     let record = |fields: &[(&'static str, Shape)]| Shape::Record(fields.to_vec());

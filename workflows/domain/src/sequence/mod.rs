@@ -10,6 +10,7 @@
 //! step. It sends nothing: an effect is described here and carried out by the application in the same transaction.
 
 pub mod backlog;
+pub mod calling;
 pub mod definition;
 pub mod diff;
 pub mod enrollment;

@@ -1,7 +1,10 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
+use super::calling::Request;
 use super::definition::{Definition, SubjectKind};
-use super::enrollment::{Enrollment, EnrollmentState, Memory, TaskEnd, email_settled, task_settled};
+use super::enrollment::{
+    Answered, Enrollment, EnrollmentState, Memory, TaskEnd, answered, email_settled, task_settled,
+};
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
 use super::steps::{Effect, Record};
@@ -59,9 +62,9 @@ pub fn sample() -> Value {
     })
 }
 
-/// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, and what
-/// a step changes is seen by the steps after it. A task that is waited for is done when it is due, unless the wait is over
-/// before.
+/// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, calls
+/// succeed, and what a step changes is seen by the steps after it. A task that is waited for is done when it is due, unless
+/// the wait is over before. What a call keeps is `answers.<step>` of the data, else null.
 pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime<Utc>) -> Vec<Line> {
     let mut data = data.clone();
     let lead = (definition.header.subject == SubjectKind::Lead).then(|| LeadId(Uuid::nil()));
@@ -120,6 +123,17 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
             }
             let (step, visit) = effect.origin();
             lines.push(line(step.to_owned(), visit, describe(effect), Some(effect.clone())));
+            if let Effect::Call(call) = effect {
+                let keep = match &call.request {
+                    Request::Http { keep: Some(keep), .. } => {
+                        Some((keep.name.clone(), data["answers"][&call.step].clone()))
+                    }
+                    _ => None,
+                };
+                if let Some(settled) = answered(enrollment.clone(), definition, visit, Answered::Success(keep), now) {
+                    enrollment = settled.next;
+                }
+            }
             // Here every e-mail arrives at once.
             if let Some(settled) = email_settled(enrollment.clone(), visit, now) {
                 enrollment = settled.next;
@@ -170,6 +184,12 @@ fn describe(effect: &Effect) -> String {
         },
         Effect::StartSequence(start) => format!("start the sequence {}", start.sequence),
         Effect::StopSequence(stop) => format!("end the runs through the sequence {}", stop.sequence),
+        Effect::Call(call) => match &call.request {
+            Request::Message { title, text, .. } => {
+                format!("tell {} \"{}\"", call.channel, title.as_deref().unwrap_or(text))
+            }
+            Request::Http { method, .. } => format!("call {} by {method}", call.channel),
+        },
     }
 }
 
@@ -221,7 +241,8 @@ fn apply(effect: &Effect, data: &mut Value) -> bool {
         | Effect::CreateTask(_)
         | Effect::Propose(_)
         | Effect::StartSequence(_)
-        | Effect::StopSequence(_) => {}
+        | Effect::StopSequence(_)
+        | Effect::Call(_) => {}
     }
     false
 }

@@ -7,7 +7,8 @@
 use super::backlog::{self, CatchUp, Turn, Way};
 use super::definition::Definition;
 use super::enrollment::{
-    AwaitedTask, Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, pause,
+    AwaitedTask, Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close,
+    overdue, pause,
 };
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
@@ -30,6 +31,8 @@ const PASSING_RETRY: TimeDelta = TimeDelta::minutes(1);
 /// When an enrolment looks for itself what became of its e-mail, since nobody told it: later than an e-mail is settled that
 /// nothing holds up, which is tried for five days and then at most a day longer.
 pub(super) const EMAIL_OVERDUE: TimeDelta = TimeDelta::days(7);
+/// How long after the last try of a call an enrolment goes on although nobody told it how that ended.
+const CALL_OVERDUE: TimeDelta = TimeDelta::days(1);
 
 /// Everything about the subject of an enrolment at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +56,8 @@ pub struct Context<'a> {
 pub struct Advance {
     /// The enrolment.
     pub enrollment: Enrollment,
-    /// At most one effect; the enrolment goes on in a next advance: after an e-mail, or a task that it waits for, once that
-    /// is settled.
+    /// At most one effect; the enrolment goes on in a next advance: after an e-mail, a call, or a task that it waits for, once
+    /// that is settled.
     pub effect: Option<Effect>,
 }
 
@@ -82,6 +85,9 @@ pub fn advance(
     };
     if let Some(state) = over {
         return Ok(on_grounds(close(enrollment.clone(), state, now), definition, context, state).map(alone));
+    }
+    if enrollment.state == EnrollmentState::Waiting(WaitReason::Answer) {
+        return Ok(overdue(enrollment.clone(), definition, now).map(alone));
     }
     take_steps(enrollment.clone(), definition, context, now)
 }
@@ -265,6 +271,8 @@ fn take_steps(
             Next::Exit => {
                 return Ok(ended(enrollment, from, EnrollmentState::Exited(ExitReason::Rule), taken, now));
             }
+            // Where it goes from here is known once the call was answered.
+            Next::Act(effect) if matches!(**effect, Effect::Call(_)) => step.id.clone(),
             Next::GoOn | Next::Wait(..) | Next::Act(_) => match definition.following(position) {
                 Some(id) => id.to_owned(),
                 None => {
@@ -295,6 +303,11 @@ fn take_steps(
                     if let Some(step) = &wait.timed_out {
                         enrollment.step.clone_from(step);
                     }
+                }
+                if let Effect::Call(call) = &*effect {
+                    enrollment.state = EnrollmentState::Waiting(WaitReason::Answer);
+                    enrollment.due_at = Some(call.give_up_at + CALL_OVERDUE);
+                    enrollment.awaits = Some(visit);
                 }
                 return Ok(done(enrollment, from, taken, Some(*effect)));
             }

@@ -1,14 +1,14 @@
 //! Reading and checking a definition. Every problem is found in one go, and each names the place, the rule and the line.
 
 use super::definition::{Definition, Header, Step, is_name};
-use super::environment::{environment, with_texts};
+use super::environment::{environment, with_answer, with_texts};
 use super::snippets::{self, Snippets};
 use super::steps::send_email::UNSUBSCRIBE_URL;
 use super::steps::{self, StepKind};
 use super::template::{self, Form};
 use super::tree::Tree;
 use crate::codes;
-use crate::expression::typing::{self, Purpose};
+use crate::expression::typing::{self, Purpose, Shape};
 use crate::expression::{self, Broken, Expression};
 use crate::nearest::nearest;
 use serde::Serialize;
@@ -545,15 +545,20 @@ impl Check<'_, '_> {
 
     /// Checks a CEL expression that gives true or false.
     pub fn condition(&mut self, field: &str, source: &str) {
-        self.check_expression(field, source, Purpose::Condition);
+        self.check_expression(field, source, Purpose::Condition, environment());
     }
 
     /// Checks a CEL expression that gives any value.
     pub fn expression(&mut self, field: &str, source: &str) {
-        self.check_expression(field, source, Purpose::Value);
+        self.check_expression(field, source, Purpose::Value, environment());
     }
 
-    fn check_expression(&mut self, field: &str, source: &str, purpose: Purpose) {
+    /// Checks a CEL expression that gives any value and may read `answer` and `status` beside the usual variables.
+    pub fn answer(&mut self, field: &str, source: &str) {
+        self.check_expression(field, source, Purpose::Value, with_answer());
+    }
+
+    fn check_expression(&mut self, field: &str, source: &str, purpose: Purpose, known: &Shape) {
         let path = join(&self.path, field);
         if let Err(refusal) = Expression::parse(source) {
             let at = refusal.place().map_or(0, |(line, column)| byte_at(source, line, column));
@@ -569,7 +574,7 @@ impl Check<'_, '_> {
             self.problems.add_inside(path, source, at, Rule::ExpressionSyntax, message);
             return;
         }
-        for fault in typing::faults(source, environment(), purpose) {
+        for fault in typing::faults(source, known, purpose) {
             let rule = if fault.unknown { Rule::ExpressionUndefined } else { Rule::ExpressionMismatch };
             self.problems.add_inside(path.clone(), source, fault.at, rule, fault.message);
         }

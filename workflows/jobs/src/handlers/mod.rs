@@ -9,6 +9,7 @@ mod end_suspension;
 mod expire_change_request;
 mod expire_claim;
 mod handoff;
+mod make_call;
 mod poll_inbox;
 mod prune;
 mod resume_enrollments;
@@ -56,6 +57,7 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::MigrateEnrollments { migration, revision } => {
             settle(app, call, SequenceMigrationPart { migration, revision }).await
         }
+        Job::MakeCall { call: made, round } => make_call::run(app, call, made, round).await,
         Job::PollInbox {} => poll_inbox::run(app, call).await,
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,

@@ -22,7 +22,8 @@ pub(super) async fn run(app: &App, call: &Call) -> Result<Disposition, AppError>
         let events = app.store.prune_events(now - KEPT, AT_ONCE).await?;
         let outbound = app.store.prune_outbound(now - KEPT, AT_ONCE).await?;
         let received = app.store.prune_received(now - KEPT, AT_ONCE).await?;
-        if [answers, jobs, paces, inbound, events, outbound, received].iter().all(|deleted| *deleted < AT_ONCE) {
+        let calls = app.store.prune_outbound_calls(now - KEPT, AT_ONCE).await?;
+        if [answers, jobs, paces, inbound, events, outbound, received, calls].iter().all(|deleted| *deleted < AT_ONCE) {
             return Ok(Disposition::Obsolete);
         }
     }

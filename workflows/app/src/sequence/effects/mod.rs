@@ -7,6 +7,7 @@
 mod handover;
 mod listing;
 mod messages;
+mod outside;
 mod records;
 mod refusal;
 mod runs;
@@ -26,6 +27,7 @@ use tandem_domain::decision::Decision;
 use tandem_domain::email::Email;
 use tandem_domain::id::{LeadId, TeamId};
 use tandem_domain::lead::Lead;
+use tandem_domain::outbound::OutboundCall;
 use tandem_domain::sequence::window::Hours;
 use tandem_domain::sequence::{Effect, Enrollment, SequenceVersion};
 use tandem_domain::target_list;
@@ -50,6 +52,8 @@ pub struct Made {
     pub proposal: Option<target_list::Outcome>,
     /// Other enrolments that began or ended.
     pub runs: Vec<Enrollment>,
+    /// The call of another system that was planned.
+    pub call: Option<OutboundCall>,
 }
 
 impl Save for Made {
@@ -61,7 +65,8 @@ impl Save for Made {
         self.email.save(tx).await?;
         self.items.save(tx).await?;
         self.proposal.save(tx).await?;
-        self.runs.save(tx).await
+        self.runs.save(tx).await?;
+        self.call.save(tx).await
     }
 }
 
@@ -151,6 +156,7 @@ pub(super) async fn act(acting: &Acting<'_>, effect: &Effect) -> Result<Acted> {
         Effect::HandToSdr(planned) => acting.hand_to_sdr(planned).await,
         Effect::StartSequence(planned) => acting.start_sequence(planned).await,
         Effect::StopSequence(planned) => acting.stop_sequence(planned).await,
+        Effect::Call(planned) => acting.call_out(planned).await,
     }
 }
 

@@ -21,6 +21,8 @@ codes! {
         Task = "TASK",
         /// Its turn among those that fell due while the sequence was paused.
         Backlog = "BACKLOG",
+        /// How the call of another system ended that was just planned.
+        Answer = "ANSWER",
     }
 }
 

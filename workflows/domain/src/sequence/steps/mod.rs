@@ -2,6 +2,7 @@
 //!
 //! A kind is a module with a `Config` (its settings, as written in the definition) that implements [`Kind`].
 
+use super::calling::{On, PlannedCall, Request};
 use super::definition::Step;
 use super::enrollment::{Enrollment, FinishReason, WaitReason};
 use super::names::Named;
@@ -68,6 +69,8 @@ kinds! {
     StopSequence = stop_sequence,
     CheckGoal = check_goal,
     Split = split,
+    Notify = notify,
+    CallWebhook = call_webhook,
 }
 
 use consent::PlannedConsent;
@@ -119,6 +122,11 @@ pub trait Kind {
     /// What the settings name that lives outside the definition: whoever publishes it looks whether it is there.
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
+    }
+
+    /// The ways that follow once it is known how the step's call ended; none for a step that calls nobody.
+    fn on(&self) -> Option<&On> {
+        None
     }
 }
 
@@ -243,6 +251,8 @@ pub enum Effect {
     StartSequence(start_sequence::PlannedStart),
     /// Runs through another sequence to end.
     StopSequence(stop_sequence::PlannedStop),
+    /// A call of another system to plan.
+    Call(PlannedCall),
 }
 
 impl Effect {
@@ -274,6 +284,8 @@ impl Effect {
             Self::HandToSdr(_) => "hand_to_sdr",
             Self::StartSequence(_) => "start_sequence",
             Self::StopSequence(_) => "stop_sequence",
+            Self::Call(PlannedCall { request: Request::Message { .. }, .. }) => "notify",
+            Self::Call(PlannedCall { request: Request::Http { .. }, .. }) => "call_webhook",
         }
     }
 
@@ -283,6 +295,7 @@ impl Effect {
             Self::SendEmail(email) => (&email.step, email.visit),
             Self::CreateTask(task) => (&task.step, task.visit),
             Self::SetField(field) => (&field.step, field.visit),
+            Self::Call(call) => (&call.step, call.visit),
             Self::Tag(PlannedTags { origin, .. })
             | Self::Consent(PlannedConsent { origin, .. })
             | Self::Propose(PlannedProposal { origin, .. })
@@ -387,5 +400,10 @@ impl StepKind {
     /// See [`Kind::names`].
     pub fn names(&self) -> Vec<Named<'_>> {
         self.kind().names()
+    }
+
+    /// See [`Kind::on`].
+    pub fn on(&self) -> Option<&On> {
+        self.kind().on()
     }
 }
