@@ -594,6 +594,28 @@ fn an_effect_of_a_version_long_gone_is_not_repeated_when_a_later_version_brings_
 }
 
 #[test]
+fn what_a_run_of_before_may_have_taken_is_neither_repeated_nor_counted_as_done() {
+    let fork = json!({"id": "b1", "kind": "branch", "when": "contact.custom.coin == true", "then": "m1", "else": "w1"});
+    let mut life = Life::begin(&version(1, &[fork, mail("m1"), wait("w1", 2), mail("m2"), end()]), false);
+    life.fire();
+    life.run.trail.taken = None;
+    let second = version(2, &[wait("w1", 2), mail("m2"), end()]);
+    let decision = moved(&life, &second, &[]).unwrap();
+    life.version = second;
+    life.took(decision);
+    assert_eq!((life.run.trail.taken.clone(), life.run.trail.perhaps.len()), (Some(BTreeSet::new()), 1));
+    let back = version(3, &[wait("w1", 2), mail("m2"), mail("m1"), end()]);
+    assert_eq!(moved(&life, &back, &[]).unwrap_err(), "SEQUENCE_MIGRATION_REPEATS");
+    // Where it may come, and was perhaps not taken, it is not led past.
+    let again = MapEntry { repeat: true, ..to("m2", "m2") };
+    let decision = moved(&life, &back, &[again]).unwrap();
+    life.version = back;
+    life.took(decision);
+    let last = version(4, &[mail("m1"), wait("w1", 2), mail("m2"), end()]);
+    assert_eq!(moved(&life, &last, &[]).unwrap_err(), "SEQUENCE_MIGRATION_SKIPS");
+}
+
+#[test]
 fn an_email_on_its_way_is_waited_for_and_then_the_run_goes_on_at_the_mapped_step() {
     let mut life = Life::begin(&version(1, &[mail("m1"), mail("m2"), end()]), true);
     life.fire();

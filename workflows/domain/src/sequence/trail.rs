@@ -12,6 +12,9 @@ pub struct Trail {
     /// this was kept: of such a run only the way that it can have come is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<BTreeSet<String>>,
+    /// For a run that began before this was kept and was moved since: further steps of which it may have taken an effect.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub perhaps: BTreeSet<String>,
     /// How it catches up with what fell due while its sequence was paused; none where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up: Option<CatchUp>,
@@ -20,12 +23,12 @@ pub struct Trail {
 impl Trail {
     /// That of a run that begins.
     pub fn new() -> Self {
-        Self { taken: Some(BTreeSet::new()), catch_up: None }
+        Self { taken: Some(BTreeSet::new()), ..Self::default() }
     }
 
     /// Whether nothing is known; such a trail is left out of what is stored.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.taken.is_none() && self.catch_up.is_none()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.taken.is_none() && self.perhaps.is_empty() && self.catch_up.is_none()
     }
 
     /// Remembers that an effect of the step was taken.
@@ -34,6 +37,7 @@ impl Trail {
             && !taken.contains(step)
         {
             taken.insert(step.to_owned());
+            self.perhaps.remove(step);
         }
     }
 }

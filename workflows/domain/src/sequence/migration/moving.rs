@@ -147,7 +147,9 @@ impl<'a> Route<'a> {
 
     fn behind_run(&self, run: &Enrollment) -> Behind {
         match &run.trail.taken {
-            Some(taken) => Behind { perhaps: taken.clone(), surely: taken.clone() },
+            Some(taken) => {
+                Behind { perhaps: taken.union(&run.trail.perhaps).cloned().collect(), surely: taken.clone() }
+            }
             None => self.behind(&run.step),
         }
     }
@@ -167,17 +169,20 @@ pub fn migrate(
     };
     let behind = route.behind_run(&run);
     route.forbidden(&run.step, route.losses(&run.step, &to, &behind))?;
-    // Under the name that the newer version has for it, too.
-    let mut taken = behind.perhaps;
-    let renamed: Vec<String> = taken.iter().filter_map(|step| route.same(step).map(str::to_owned)).collect();
-    taken.extend(renamed);
+    // Under the names that the newer version has for them, too.
+    let named = |steps: BTreeSet<String>| -> BTreeSet<String> {
+        let anew: Vec<String> = steps.iter().filter_map(|step| route.same(step).map(str::to_owned)).collect();
+        steps.into_iter().chain(anew).collect()
+    };
+    let (perhaps, taken) = (named(behind.perhaps), named(behind.surely));
+    let perhaps = perhaps.difference(&taken).cloned().collect();
     let (from_rule, from_step) = (run.rule.clone(), run.step.clone());
     let newer = route.newer;
     let moved = Enrollment {
         version: newer.id,
         rule: format!("{}@{}", newer.definition.header.key, newer.number),
         step: to,
-        trail: Trail { taken: Some(taken), catch_up: run.trail.catch_up },
+        trail: Trail { taken: Some(taken), perhaps, catch_up: run.trail.catch_up },
         ..run
     };
     let fact = moved
