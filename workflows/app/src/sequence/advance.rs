@@ -3,6 +3,7 @@
 use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
 use crate::email::plan_email;
+use crate::insight::experiments::{winners, winners_ahead};
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use tandem_domain::contact::{self, Contact, ContactPatch};
 use tandem_domain::custom_field::{self, Entity};
 use tandem_domain::decision::{Decision, Fact, Job};
 use tandem_domain::email::{Draft, Email, Mailbox};
-use tandem_domain::experiment;
 use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::enrollment::{self, Refusal};
@@ -21,7 +21,7 @@ use tandem_domain::sequence::steps::create_task::PlannedTask;
 use tandem_domain::sequence::steps::send_email::{Address, PlannedEmail};
 use tandem_domain::sequence::steps::set_field::PlannedField;
 use tandem_domain::sequence::window::Hours;
-use tandem_domain::sequence::{Definition, Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
+use tandem_domain::sequence::{Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
 use tandem_domain::work_item::{NewTask, WorkItem, make_task};
 use tandem_store::Tx;
 use uuid::Uuid;
@@ -51,8 +51,7 @@ async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
     tx.get_ahead::<Sequence>(paused.map(|sequence| sequence.id.into())).await?;
     let versions: Vec<SequenceVersion> =
         tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.version.into())).await?;
-    let split = versions.iter().filter(|version| experiment::splits(&version.definition));
-    tx.experiments_ahead(split.map(|version| version.sequence)).await?;
+    winners_ahead(tx, &versions).await?;
     let contacts: Vec<Contact> = tx.get_ahead(enrollments.iter().map(|enrollment| enrollment.contact.into())).await?;
     let leads = enrollments.iter().filter_map(|enrollment| enrollment.lead).map(Uuid::from);
     let leads: Vec<Lead> = tx.get_ahead(leads).await?;
@@ -126,16 +125,6 @@ impl Command for EnrollmentAdvance {
             Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead)))),
         }
     }
-}
-
-/// The definition with the variants that were promoted; none where it is as it was published.
-async fn winners(tx: &Tx, run: &Enrollment, version: &SequenceVersion) -> Result<Option<Definition>> {
-    if !experiment::splits(&version.definition) {
-        return Ok(None);
-    }
-    let data = run.data();
-    let keeps = |step: &str| data["variants"].get(step).is_some();
-    Ok(experiment::with_winners(&version.definition, &tx.experiments_of(run.sequence).await?, keeps))
 }
 
 fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {
