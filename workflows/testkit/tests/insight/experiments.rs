@@ -14,7 +14,7 @@ use tandem_domain::id::SequenceId;
 use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sequence::enrollment::Enrollment;
 use tandem_domain::sequence::steps::NAMES;
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::on_both_databases;
 
 on_both_databases! {
     async fn an_experiment_counts_each_subject_once_in_its_days_and_is_decided_by_a_person(world: World) {

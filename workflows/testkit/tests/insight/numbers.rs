@@ -13,7 +13,7 @@ use tandem_domain::decision::Fact;
 use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sequence::enrollment::{ExitReason, FinishReason};
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::on_both_databases;
 
 on_both_databases! {
     async fn the_numbers_of_a_version_and_its_steps_are_counted_from_what_is_on_record(world: World) {

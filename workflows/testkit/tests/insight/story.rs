@@ -16,7 +16,7 @@ use tandem_domain::sequence::story::BeatKind;
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_store::Page;
 use tandem_store::work_item::WorkItemFilter;
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::on_both_databases;
 
 on_both_databases! {
     async fn a_story_tells_every_decision_with_what_decided_it(world: World) {
