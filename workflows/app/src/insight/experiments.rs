@@ -8,7 +8,7 @@ use serde::Serialize;
 use tandem_domain::decision::Decision;
 use tandem_domain::experiment::{self, Assessment, Design, Experiment, Proposal, Variant, assess};
 use tandem_domain::id::{ExperimentId, SequenceId};
-use tandem_domain::sequence::Sequence;
+use tandem_domain::sequence::{Definition, Enrollment, Sequence, SequenceVersion};
 use tandem_store::Tx;
 
 async fn locked(tx: &Tx, id: SequenceId) -> Result<Sequence> {
@@ -124,6 +124,23 @@ impl Command for ExperimentDecide {
         let assessment = assess(&experiment, &tx.experiment_tallies(&experiment, now).await?);
         Ok(experiment::decide(experiment, self.winner.clone(), &self.why, &assessment, by, now)?)
     }
+}
+
+/// Reads what [`winners`] of runs of these versions will ask for, in one statement; in none where nothing splits.
+pub(crate) async fn winners_ahead(tx: &Tx, versions: &[SequenceVersion]) -> Result<()> {
+    let split = versions.iter().filter(|version| experiment::splits(&version.definition));
+    Ok(tx.experiments_ahead(split.map(|version| version.sequence)).await?)
+}
+
+/// The definition that a run goes by, with the variants that were promoted; none where it is as it was published.
+pub(crate) async fn winners(tx: &Tx, run: &Enrollment, version: &SequenceVersion) -> Result<Option<Definition>> {
+    if !experiment::splits(&version.definition) {
+        return Ok(None);
+    }
+    // A variant that the run has stays.
+    let data = run.data();
+    let keeps = |step: &str| data["variants"].get(step).is_some();
+    Ok(experiment::with_winners(&version.definition, &tx.experiments_of(run.sequence).await?, keeps))
 }
 
 impl App {

@@ -3,6 +3,7 @@
 use super::effects::{Acting, Made, act};
 use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
+use crate::insight::experiments::{winners, winners_ahead};
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -12,7 +13,6 @@ use tandem_domain::account::Account;
 use tandem_domain::contact::Contact;
 use tandem_domain::decision::{Decision, Job};
 use tandem_domain::email::Outlook;
-use tandem_domain::experiment;
 use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::backlog::Turns;
@@ -48,8 +48,7 @@ async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
     tx.get_ahead::<Sequence>(paused.map(|sequence| sequence.id.into())).await?;
     let versions: Vec<SequenceVersion> =
         tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.version.into())).await?;
-    let split = versions.iter().filter(|version| experiment::splits(&version.definition));
-    tx.experiments_ahead(split.map(|version| version.sequence)).await?;
+    winners_ahead(tx, &versions).await?;
     let contacts: Vec<Contact> = tx.get_ahead(enrollments.iter().map(|enrollment| enrollment.contact.into())).await?;
     let leads = enrollments.iter().filter_map(|enrollment| enrollment.lead).map(Uuid::from);
     let leads: Vec<Lead> = tx.get_ahead(leads).await?;
@@ -167,16 +166,6 @@ async fn still_on_its_way(tx: &Tx, enrollment: &Enrollment, now: DateTime<Utc>) 
     let Some(visit) = enrollment.awaits.filter(|_| due) else { return Ok(None) };
     let email = tx.email_planned_by(enrollment.id, visit).await?.filter(|email| email.outlook() == Outlook::Wait);
     Ok(email.map(|email| email.settled_by()).filter(|by| *by > now))
-}
-
-/// The definition with the variants that were promoted; none where it is as it was published.
-async fn winners(tx: &Tx, run: &Enrollment, version: &SequenceVersion) -> Result<Option<Definition>> {
-    if !experiment::splits(&version.definition) {
-        return Ok(None);
-    }
-    let data = run.data();
-    let keeps = |step: &str| data["variants"].get(step).is_some();
-    Ok(experiment::with_winners(&version.definition, &tx.experiments_of(run.sequence).await?, keeps))
 }
 
 fn over((enrollment, (lead, items)): LetGo) -> Advanced {
