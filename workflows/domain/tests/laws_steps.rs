@@ -1,6 +1,6 @@
 //! The laws of the steps that stay inside Tandem: what is wrong with one is named with its place, what is remembered keeps
 //! the law of due times, old definitions keep their hash, and a simulation takes the same way as a run.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -98,7 +98,7 @@ fn problems(kind: &str, settings: &str) -> Vec<(String, Rule, String)> {
             assert_eq!(problem.line, Some(5), "{problem}");
             let column = problem.column.unwrap();
             assert!((5..=source.lines().nth(4).unwrap().len()).contains(&column), "{problem}");
-            let fix = [";", "write ", "expected one of"].iter().any(|fix| problem.message.contains(fix));
+            let fix = [";", "write ", ", expected "].iter().any(|fix| problem.message.contains(fix));
             assert!(fix, "no fix: {problem}");
             (
                 problem.path.trim_start_matches("steps[0]").trim_start_matches('.').to_owned(),
