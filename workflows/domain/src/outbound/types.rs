@@ -22,6 +22,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "enrollment.advanced",
     "enrollment.email_settled",
     "enrollment.ended",
+    "enrollment.event_heard",
     "enrollment.pause_extended",
     "enrollment.paused",
     "enrollment.resumed",

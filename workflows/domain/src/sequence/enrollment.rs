@@ -3,7 +3,7 @@
 //! ```text
 //! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task)
 //!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
-//! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
+//! ends: FINISHED(goal | completed | replied | meeting_booked | opportunity_opened), EXITED(rule | list_removed | superseded | manual),
 //!       OPTED_OUT, BOUNCED, FAILED
 //! ```
 //!
@@ -15,9 +15,11 @@ mod state;
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
 
 use super::definition::SubjectKind;
+use super::hearing::Hearing;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
 use super::stepper::Context;
 use super::steps::Failure;
+use super::trigger::Event;
 use crate::decision::{Decision, Fact, Job};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
@@ -63,6 +65,9 @@ pub struct Enrollment {
     /// While it waits for what becomes of an e-mail, paused or not: the visit that planned it.
     #[serde(default)]
     pub awaits: Option<u32>,
+    /// What it knows of what it waits for.
+    #[serde(default, skip_serializing_if = "Hearing::is_empty")]
+    pub hearing: Hearing,
     /// Values given at the start, for conditions and templates (`enrollment.vars.<key>`).
     pub vars: Map<String, Value>,
     /// When it was made.
@@ -104,6 +109,7 @@ impl Enrollment {
             "visit": self.visit,
             "started_at": self.started_at.to_rfc3339(),
             "vars": self.vars,
+            "event": self.hearing.event.as_ref().map(Event::data),
         })
     }
 
@@ -115,6 +121,7 @@ impl Enrollment {
             && self.state.is_live() == self.ended_at.is_none()
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
             && (self.waits_for() == Some(WaitReason::Email)) == self.awaits.is_some()
+            && (self.state.is_live() || self.hearing.awaited.is_none())
     }
 
     /// What it waits for; also while it is paused.
@@ -339,6 +346,7 @@ pub fn enroll(
         due_at: Some(now),
         held: None,
         awaits: None,
+        hearing: Hearing::default(),
         vars,
         started_at: now,
         ended_at: None,
@@ -361,6 +369,8 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.due_at = None;
     enrollment.held = None;
     enrollment.awaits = None;
+    enrollment.hearing.awaited = None;
+    enrollment.hearing.noted.clear();
     enrollment.ended_at = Some(now);
     Decision::new(enrollment, fact)
 }

@@ -4,6 +4,7 @@
 use crate::contact::ConsentState;
 use crate::expression::typing::Shape;
 use crate::lead::Stage;
+use crate::sequence::trigger;
 use std::sync::LazyLock;
 
 /// The variables and their fields.
@@ -16,6 +17,21 @@ pub fn environment() -> &'static Shape {
 pub(crate) fn with_texts(extra: &[&'static str]) -> Shape {
     let mut variables = variables();
     variables.extend(extra.iter().map(|name| (*name, Shape::Text)));
+    Shape::Record(variables)
+}
+
+/// The same with the event that a step waits for.
+pub(crate) fn with_event() -> Shape {
+    let mut variables = variables();
+    variables.push(("event", trigger::event::shape()));
+    Shape::Record(variables)
+}
+
+/// What triggers may read: the same with variables of their kind, and without the run, which is not there yet.
+pub(crate) fn for_triggers(extra: Vec<(&'static str, Shape)>) -> Shape {
+    let mut variables = variables();
+    variables.retain(|(name, _)| *name != "enrollment");
+    variables.extend(extra);
     Shape::Record(variables)
 }
 
@@ -65,6 +81,7 @@ fn variables() -> Vec<(&'static str, Shape)> {
         ("visit", Shape::Number),
         ("started_at", Shape::Text),
         ("vars", Shape::Map),
+        ("event", trigger::event::shape()),
     ]);
     vec![
         ("contact", contact),

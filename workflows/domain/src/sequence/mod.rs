@@ -12,6 +12,7 @@
 pub mod definition;
 pub mod enrollment;
 pub mod environment;
+pub mod hearing;
 pub mod publishing;
 pub mod simulation;
 pub mod span;
@@ -19,6 +20,7 @@ pub mod stepper;
 pub mod steps;
 pub mod template;
 mod tree;
+pub mod trigger;
 pub mod validate;
 pub mod window;
 

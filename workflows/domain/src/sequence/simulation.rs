@@ -2,6 +2,7 @@
 
 use super::definition::{Definition, SubjectKind};
 use super::enrollment::{Enrollment, EnrollmentState, email_settled};
+use super::hearing::Hearing;
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
 use super::steps::Effect;
@@ -75,6 +76,7 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         due_at: Some(start),
         held: None,
         awaits: None,
+        hearing: Hearing::default(),
         vars: Map::new(),
         started_at: start,
         ended_at: None,

@@ -8,6 +8,7 @@ use super::definition::Definition;
 use super::enrollment::{
     Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close, pause,
 };
+use super::hearing;
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
 use crate::decision::Decision;
@@ -122,7 +123,7 @@ fn again(
 }
 
 /// Whether the run is over whatever its next step is. What the person wants comes first.
-fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<EnrollmentState>, Failure> {
+pub(super) fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<EnrollmentState>, Failure> {
     let holds = |condition: &Option<String>| match condition {
         Some(condition) => Ok::<_, Failure>(Expression::parse(condition)?.holds(context.data)?),
         None => Ok(false),
@@ -184,6 +185,7 @@ fn take_steps(
             Next::Exit => {
                 return Ok(ended(enrollment, from, EnrollmentState::Exited(ExitReason::Rule), taken, now));
             }
+            Next::Await(_) => step.id.clone(),
             Next::GoOn | Next::Wait(..) | Next::Act(_) => match definition.following(position) {
                 Some(id) => id.to_owned(),
                 None => {
@@ -195,7 +197,14 @@ fn take_steps(
         let visit = enrollment.visit;
         enrollment.step = following;
         enrollment.visit += 1;
+        if !matches!(next, Next::Await(_)) {
+            enrollment.hearing.awaited = None;
+        }
         match next {
+            Next::Await(until) => {
+                hearing::wait(&mut enrollment, until, now);
+                return Ok(done(enrollment, from, taken, None));
+            }
             Next::Wait(reason, until) => {
                 enrollment.state = EnrollmentState::Waiting(reason);
                 enrollment.due_at = Some(until);
@@ -264,6 +273,7 @@ mod tests {
             due_at: Some(now),
             held: None,
             awaits: None,
+            hearing: hearing::Hearing::default(),
             vars: serde_json::Map::new(),
             started_at: now,
             ended_at: None,

@@ -5,8 +5,9 @@ use super::environment::{environment, with_texts};
 use super::steps::{self, StepKind};
 use super::template::{self, Form};
 use super::tree::Tree;
+use super::trigger::{self, Trigger, TriggerKind};
 use crate::codes;
-use crate::expression::typing::{self, Purpose};
+use crate::expression::typing::{self, Purpose, Shape};
 use crate::expression::{self, Broken, Expression};
 use crate::nearest::nearest;
 use serde::Serialize;
@@ -50,6 +51,8 @@ codes! {
         ExpressionUndefined = "EXPRESSION_UNDEFINED",
         /// The values of a condition do not go together.
         ExpressionMismatch = "EXPRESSION_MISMATCH",
+        /// Two triggers say the same.
+        TriggerDuplicate = "SEQUENCE_TRIGGER_DUPLICATE",
     }
 }
 
@@ -107,6 +110,7 @@ pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
     if let Some(definition) = &definition {
         check_header(&definition.header, &mut problems);
         check_steps(&definition.steps, &mut problems);
+        check_stops(definition, &mut problems);
         // The ways between steps say something only once all steps could be read.
         if problems.found.iter().all(|problem| !matches!(problem.rule, Rule::Shape)) {
             check_ways(definition, &mut problems);
@@ -266,7 +270,9 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
         return None;
     };
     let listed = document.remove("steps");
+    let triggers = decode_triggers(document.remove("triggers"), problems);
     let header: Option<Header> = part(Value::Object(document), "", problems);
+    let header = header.map(|header| Header { triggers, ..header });
     let items = match listed {
         Some(Value::Array(items)) if !items.is_empty() => items,
         _ => {
@@ -298,6 +304,54 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
             None
         }
     }
+}
+
+/// The triggers that can be read.
+fn decode_triggers(listed: Option<Value>, problems: &mut Problems<'_>) -> Vec<Trigger> {
+    let items = match listed {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(_) => {
+            let message =
+                "a list of triggers is expected; write `triggers:` and under it `- {kind: event, event: [FORM]}`";
+            problems.add("triggers".to_owned(), Rule::Shape, message);
+            return Vec::new();
+        }
+    };
+    if items.len() > trigger::MAX_TRIGGERS {
+        let message = format!("a sequence has at most {} triggers; join some of them", trigger::MAX_TRIGGERS);
+        problems.add("triggers".to_owned(), Rule::TooLarge, message);
+        return Vec::new();
+    }
+    let each = items.into_iter().enumerate();
+    each.filter_map(|(at, item)| decode_trigger(item, &format!("triggers[{at}]"), problems)).collect()
+}
+
+fn decode_trigger(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<Trigger> {
+    let Value::Object(mut item) = item else {
+        problems.add(path.to_owned(), Rule::Shape, "a trigger is a map; write `kind: ...` and its settings");
+        return None;
+    };
+    let Some(Value::String(kind)) = item.remove("kind") else {
+        let kinds = trigger::NAMES.join(", ");
+        problems.add(path.to_owned(), Rule::Shape, format!("a trigger has a kind; write `kind:` and one of {kinds}"));
+        return None;
+    };
+    let when = item.remove("when").and_then(|when| part::<String>(when, &join(path, "when"), problems));
+    let vars = item.remove("vars").and_then(|vars| part(vars, &join(path, "vars"), problems)).unwrap_or_default();
+    let kind = match TriggerKind::decode(&kind, Value::Object(item)) {
+        Some(Ok(kind)) => kind,
+        Some(Err((inner, message))) => {
+            problems.add_shape(join(path, &inner), Rule::Shape, shape_message(&message));
+            return None;
+        }
+        None => {
+            let hint = typing::suggestion(&kind, trigger::NAMES);
+            problems.add(join(path, "kind"), Rule::Shape, format!("`{kind}` is not a kind of trigger{hint}"));
+            return None;
+        }
+    };
+    Some(Trigger { when, vars, kind })
 }
 
 fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<Step> {
@@ -370,6 +424,30 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
             Rule::Shape,
             "a window without a weekday never opens; name one, or leave it out",
         );
+    }
+    check_triggers(&header.triggers, problems);
+}
+
+fn check_triggers(triggers: &[Trigger], problems: &mut Problems<'_>) {
+    let mut seen = BTreeSet::new();
+    for (at, trigger) in triggers.iter().enumerate() {
+        let path = format!("triggers[{at}]");
+        trigger.check(&mut Check { path: path.clone(), problems });
+        if !seen.insert(trigger.key()) {
+            problems.add(path, Rule::TriggerDuplicate, "another trigger says the same; take one of the two away");
+        }
+    }
+}
+
+/// What a step waits for must not end the run before the step hears of it.
+fn check_stops(definition: &Definition, problems: &mut Problems<'_>) {
+    for (at, step) in definition.steps.iter().enumerate() {
+        let StepKind::WaitFor(wait) = &step.kind else { continue };
+        if definition.header.stop_on_meeting && wait.event.contains(&crate::interaction::InteractionKind::Meeting) {
+            let message =
+                "a meeting ends the run before this step hears of it; write `stop_on_meeting: false` in the header";
+            problems.add(format!("steps[{at}].event"), Rule::Shape, message);
+        }
     }
 }
 
@@ -496,15 +574,25 @@ impl Check<'_, '_> {
 
     /// Checks a CEL expression that gives true or false.
     pub fn condition(&mut self, field: &str, source: &str) {
-        self.check_expression(field, source, Purpose::Condition);
+        self.check_expression(field, source, environment(), Purpose::Condition);
     }
 
     /// Checks a CEL expression that gives any value.
     pub fn expression(&mut self, field: &str, source: &str) {
-        self.check_expression(field, source, Purpose::Value);
+        self.check_expression(field, source, environment(), Purpose::Value);
     }
 
-    fn check_expression(&mut self, field: &str, source: &str, purpose: Purpose) {
+    /// Checks a CEL expression that gives true or false and reads these variables.
+    pub fn condition_in(&mut self, field: &str, source: &str, variables: &Shape) {
+        self.check_expression(field, source, variables, Purpose::Condition);
+    }
+
+    /// Checks a CEL expression that gives any value and reads these variables.
+    pub fn expression_in(&mut self, field: &str, source: &str, variables: &Shape) {
+        self.check_expression(field, source, variables, Purpose::Value);
+    }
+
+    fn check_expression(&mut self, field: &str, source: &str, variables: &Shape, purpose: Purpose) {
         let path = join(&self.path, field);
         if let Err(refusal) = Expression::parse(source) {
             let at = refusal.place().map_or(0, |(line, column)| byte_at(source, line, column));
@@ -520,7 +608,7 @@ impl Check<'_, '_> {
             self.problems.add_inside(path, source, at, Rule::ExpressionSyntax, message);
             return;
         }
-        for fault in typing::faults(source, environment(), purpose) {
+        for fault in typing::faults(source, variables, purpose) {
             let rule = if fault.unknown { Rule::ExpressionUndefined } else { Rule::ExpressionMismatch };
             self.problems.add_inside(path.clone(), source, fault.at, rule, fault.message);
         }

@@ -58,6 +58,7 @@ kinds! {
     CreateTask = create_task,
     SetField = set_field,
     End = end,
+    WaitFor = wait_for,
 }
 
 /// What every kind of step can do.
@@ -123,6 +124,8 @@ pub enum Next {
     GoTo(String),
     /// The following step, not before a moment.
     Wait(WaitReason, DateTime<Utc>),
+    /// The same step again once what it waits for has come, at the latest at a moment.
+    Await(DateTime<Utc>),
     /// Something must happen; then the following step.
     Act(Box<Effect>),
     /// The end, as finished.
