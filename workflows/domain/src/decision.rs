@@ -74,6 +74,7 @@ subjects! {
     crate::id::VisitorId => "Visitor",
     crate::id::InteractionId => "Interaction",
     crate::id::ReceivedEmailId => "ReceivedEmail",
+    crate::id::TriggerSkipId => "TriggerSkip",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.

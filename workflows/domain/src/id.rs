@@ -102,4 +102,6 @@ ids! {
     InteractionId,
     /// An e-mail that arrived.
     ReceivedEmailId,
+    /// The last time that a trigger passed somebody over.
+    TriggerSkipId,
 }

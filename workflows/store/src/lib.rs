@@ -30,6 +30,7 @@ pub mod sequence;
 mod stored;
 pub mod suppression;
 pub mod target_list;
+pub mod trigger;
 mod tx;
 pub mod views;
 pub mod vocabulary;

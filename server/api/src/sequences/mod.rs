@@ -3,9 +3,11 @@
 pub mod mutation;
 pub mod query;
 pub mod subscription;
+pub mod triggers;
 pub mod types;
 
 pub use mutation::SequenceMutation;
 pub use query::SequenceQuery;
 pub use subscription::SequenceSubscription;
+pub use triggers::{TriggerQuery, TriggerSkipNode};
 pub use types::{EnrollmentNode, SequenceNode, SequenceVersionNode};

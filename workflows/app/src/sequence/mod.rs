@@ -8,6 +8,7 @@ mod advance;
 mod enrolling;
 mod publishing;
 mod subject;
+mod triggering;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
 pub use enrolling::{
@@ -19,3 +20,4 @@ pub use publishing::{
     Applied, SequenceArchive, SequenceDraft, SequencePause, SequencePublish, SequenceResume, sequence_simulate,
     sequence_validate,
 };
+pub use triggering::TriggerStart;

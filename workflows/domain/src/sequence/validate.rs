@@ -5,7 +5,6 @@ use super::environment::{environment, with_texts};
 use super::steps::{self, StepKind};
 use super::template::{self, Form};
 use super::tree::Tree;
-use super::trigger::{self, Trigger, TriggerKind};
 use crate::codes;
 use crate::expression::typing::{self, Purpose, Shape};
 use crate::expression::{self, Broken, Expression};
@@ -14,6 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+mod triggers;
+
+use triggers::{check_stops, check_triggers, decode_triggers};
 
 /// The largest source, in bytes.
 pub const MAX_SOURCE: usize = 256 * 1024;
@@ -306,54 +309,6 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
     }
 }
 
-/// The triggers that can be read.
-fn decode_triggers(listed: Option<Value>, problems: &mut Problems<'_>) -> Vec<Trigger> {
-    let items = match listed {
-        None | Some(Value::Null) => return Vec::new(),
-        Some(Value::Array(items)) => items,
-        Some(_) => {
-            let message =
-                "a list of triggers is expected; write `triggers:` and under it `- {kind: event, event: [FORM]}`";
-            problems.add("triggers".to_owned(), Rule::Shape, message);
-            return Vec::new();
-        }
-    };
-    if items.len() > trigger::MAX_TRIGGERS {
-        let message = format!("a sequence has at most {} triggers; join some of them", trigger::MAX_TRIGGERS);
-        problems.add("triggers".to_owned(), Rule::TooLarge, message);
-        return Vec::new();
-    }
-    let each = items.into_iter().enumerate();
-    each.filter_map(|(at, item)| decode_trigger(item, &format!("triggers[{at}]"), problems)).collect()
-}
-
-fn decode_trigger(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<Trigger> {
-    let Value::Object(mut item) = item else {
-        problems.add(path.to_owned(), Rule::Shape, "a trigger is a map; write `kind: ...` and its settings");
-        return None;
-    };
-    let Some(Value::String(kind)) = item.remove("kind") else {
-        let kinds = trigger::NAMES.join(", ");
-        problems.add(path.to_owned(), Rule::Shape, format!("a trigger has a kind; write `kind:` and one of {kinds}"));
-        return None;
-    };
-    let when = item.remove("when").and_then(|when| part::<String>(when, &join(path, "when"), problems));
-    let vars = item.remove("vars").and_then(|vars| part(vars, &join(path, "vars"), problems)).unwrap_or_default();
-    let kind = match TriggerKind::decode(&kind, Value::Object(item)) {
-        Some(Ok(kind)) => kind,
-        Some(Err((inner, message))) => {
-            problems.add_shape(join(path, &inner), Rule::Shape, shape_message(&message));
-            return None;
-        }
-        None => {
-            let hint = typing::suggestion(&kind, trigger::NAMES);
-            problems.add(join(path, "kind"), Rule::Shape, format!("`{kind}` is not a kind of trigger{hint}"));
-            return None;
-        }
-    };
-    Some(Trigger { when, vars, kind })
-}
-
 fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<Step> {
     let Value::Object(mut item) = item else {
         problems.add(path.to_owned(), Rule::Shape, "a step is a map with id and kind");
@@ -426,29 +381,6 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
         );
     }
     check_triggers(&header.triggers, problems);
-}
-
-fn check_triggers(triggers: &[Trigger], problems: &mut Problems<'_>) {
-    let mut seen = BTreeSet::new();
-    for (at, trigger) in triggers.iter().enumerate() {
-        let path = format!("triggers[{at}]");
-        trigger.check(&mut Check { path: path.clone(), problems });
-        if !seen.insert(trigger.key()) {
-            problems.add(path, Rule::TriggerDuplicate, "another trigger says the same; take one of the two away");
-        }
-    }
-}
-
-/// What a step waits for must not end the run before the step hears of it.
-fn check_stops(definition: &Definition, problems: &mut Problems<'_>) {
-    for (at, step) in definition.steps.iter().enumerate() {
-        let StepKind::WaitFor(wait) = &step.kind else { continue };
-        if definition.header.stop_on_meeting && wait.event.contains(&crate::interaction::InteractionKind::Meeting) {
-            let message =
-                "a meeting ends the run before this step hears of it; write `stop_on_meeting: false` in the header";
-            problems.add(format!("steps[{at}].event"), Rule::Shape, message);
-        }
-    }
 }
 
 fn check_steps(steps: &[Step], problems: &mut Problems<'_>) {

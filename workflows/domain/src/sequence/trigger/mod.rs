@@ -15,9 +15,11 @@ pub mod cron_fields;
 pub mod event;
 pub mod kinds;
 pub mod matching;
+mod skip;
 
 pub use event::Event;
 pub use matching::{Meant, Who, completed, is_news, meant};
+pub use skip::{Refusal as PassedOver, Skip};
 
 use super::definition::is_name;
 use super::environment::for_triggers;
@@ -65,7 +67,12 @@ pub enum Cause {
     /// Its schedule: everybody is looked at.
     Tick {},
     /// The sequence began or went on to listen: who is inside a segment is noted, and starts only where the trigger says so.
-    Baseline {},
+    Baseline {
+        /// When it did, in milliseconds. Of who was changed since, an entry tells.
+        before: i64,
+        /// Whether it went on after a pause: then nobody starts.
+        resumed: bool,
+    },
     /// Dates are looked ahead for: which moments of a stretch of time fall due for whom.
     Dates {
         /// From this moment on, in milliseconds.
