@@ -35,9 +35,9 @@ async fn publish(world: &World, source: &str) -> Sequence {
 fn waiting(key: &str, header: &str, wait: &str) -> String {
     format!(
         "key: {key}\nname: {key}\nsubject: contact\n{header}steps:\n  - {{id: first, kind: wait, duration: 1d}}\n  \
-         - {{id: wait, kind: wait_for, timeout: 5d, on_timeout: no, {wait}}}\n  \
-         - {{id: which, kind: branch, when: \"enrollment.event == null || enrollment.event.name != 'x'\", then: yes, else: no}}\n  \
-         - {{id: yes, kind: end, outcome: goal}}\n  - {{id: no, kind: end}}\n"
+         - {{id: wait, kind: wait_for, timeout: 5d, on_timeout: late, {wait}}}\n  \
+         - {{id: which, kind: branch, when: \"enrollment.event == null || enrollment.event.name != 'x'\", then: good, else: late}}\n  \
+         - {{id: good, kind: end, outcome: goal}}\n  - {{id: late, kind: end}}\n"
     )
 }
 
@@ -184,7 +184,7 @@ on_both_databases! {
         did(&world, sam.id, InteractionKind::Form, "Newsletter").await;
         world.pass(TimeDelta::days(5)).await;
         let over = now(&world, &run).await;
-        assert_eq!((over.state, over.step.as_str()), (EnrollmentState::Finished(FinishReason::Completed), "no"));
+        assert_eq!((over.state, over.step.as_str()), (EnrollmentState::Finished(FinishReason::Completed), "late"));
     }
 
     async fn an_event_since_the_run_began_is_remembered_for_the_step(world: World) {

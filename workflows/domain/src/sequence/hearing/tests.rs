@@ -20,8 +20,8 @@ fn at(text: &str) -> DateTime<Utc> {
 fn definition(header: &str, wait: &str) -> Definition {
     let source = format!(
         "key: t\nname: T\nsubject: contact\n{header}steps:\n  - {{id: wait, kind: wait_for, {wait}}}\n  \
-         - {{id: came, kind: branch, when: enrollment.event != null, then: yes, else: no}}\n  \
-         - {{id: yes, kind: end, outcome: goal}}\n  - {{id: no, kind: end}}\n"
+         - {{id: came, kind: branch, when: enrollment.event != null, then: good, else: late}}\n  \
+         - {{id: good, kind: end, outcome: goal}}\n  - {{id: late, kind: end}}\n"
     );
     read(&source).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
@@ -123,7 +123,7 @@ fn a_run_waits_until_the_event_comes_and_sees_it() {
 
 #[test]
 fn a_time_out_goes_its_own_way_and_leaves_no_event() {
-    let definition = definition("", "event: [FORM], timeout: 3d, on_timeout: no");
+    let definition = definition("", "event: [FORM], timeout: 3d, on_timeout: late");
     let over = advanced(&waiting(&definition), &definition, at(START) + TimeDelta::days(3));
     assert_eq!(over.state, EnrollmentState::Finished(FinishReason::Completed));
     assert_eq!(over.hearing.event, None);
@@ -144,8 +144,8 @@ fn a_condition_that_holds_already_is_not_waited_for_and_one_that_begins_to_hold_
 fn an_event_since_the_beginning_of_the_run_is_noted_for_its_step() {
     let source = "key: t\nname: T\nsubject: contact\nsteps:\n  - {id: pause, kind: wait, duration: 1d}\n  \
                   - {id: wait, kind: wait_for, event: [FORM], since: enrollment, timeout: 3d}\n  \
-                  - {id: came, kind: branch, when: enrollment.event != null, then: yes, else: no}\n  \
-                  - {id: yes, kind: end, outcome: goal}\n  - {id: no, kind: end}\n";
+                  - {id: came, kind: branch, when: enrollment.event != null, then: good, else: late}\n  \
+                  - {id: good, kind: end, outcome: goal}\n  - {id: late, kind: end}\n";
     let definition = read(source).unwrap();
     let pausing = advanced(&run("pause"), &definition, at(START));
     let form = Heard::Event(event(InteractionKind::Form, "Pricing"));

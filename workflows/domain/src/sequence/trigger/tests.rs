@@ -175,6 +175,17 @@ fn what_is_wrong_with_a_trigger_has_its_place() {
 }
 
 #[test]
+fn what_the_pages_show_can_be_published() {
+    for page in ["triggers.md", "sequences.md"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/concepts").join(page);
+        let text = std::fs::read_to_string(path).unwrap();
+        let yaml = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let definition = read(yaml).unwrap_or_else(|problems| panic!("{page}: {problems:?}"));
+        assert!(!definition.header.triggers.is_empty(), "{page}");
+    }
+}
+
+#[test]
 fn a_definition_without_triggers_keeps_its_hash() {
     let definition = read("{key: t, name: T, subject: contact, steps: [{id: done, kind: end}]}").unwrap();
     let stored = json!(definition);
