@@ -19,6 +19,7 @@ mod m0015_inbound;
 mod m0016_ingest;
 mod m0017_outbound;
 mod m0018_received_email;
+mod m0019_triggers;
 mod m0020_versions;
 mod m0023_reach;
 mod m0024_insight;
@@ -48,9 +49,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_ingest::Migration),
             Box::new(m0017_outbound::Migration),
             Box::new(m0018_received_email::Migration),
+            Box::new(m0019_triggers::Migration),
             Box::new(m0020_versions::Migration),
-            Box::new(m0024_insight::Migration),
             Box::new(m0023_reach::Migration),
+            Box::new(m0024_insight::Migration),
         ]
     }
 }

@@ -331,6 +331,8 @@ user_error_codes! {
     ExpressionSyntax = "EXPRESSION_SYNTAX",
     /// The values of an expression do not go together.
     ExpressionMismatch = "EXPRESSION_MISMATCH",
+    /// Two triggers of a sequence say the same.
+    SequenceTriggerDuplicate = "SEQUENCE_TRIGGER_DUPLICATE",
     /// An expression reads a variable, a field or a function that does not exist.
     ExpressionUndefined = "EXPRESSION_UNDEFINED",
     /// An expression has no value for these data.

@@ -56,6 +56,7 @@ pub struct Query(
     leads::LeadQuery,
     queue::QueueQuery,
     sequences::SequenceQuery,
+    sequences::TriggerQuery,
     reports::ReportsQuery,
     accounts::AccountQuery,
     taxonomy::TaxonomyQuery,

@@ -17,7 +17,7 @@ use crate::leads::LeadNode;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::outbound::{OutboundDeliveryNode, OutboundWebhookNode};
 use crate::queue::WorkItemNode;
-use crate::sequences::{EnrollmentNode, SequenceMigrationNode, SequenceNode, SequenceVersionNode};
+use crate::sequences::{EnrollmentNode, SequenceMigrationNode, SequenceNode, SequenceVersionNode, TriggerSkipNode};
 use crate::taxonomy::TaxonomyTermNode;
 use crate::webhooks::{InboundDeliveryNode, InboundWebhookNode};
 use async_graphql::futures_util::future::try_join_all;
@@ -59,6 +59,8 @@ pub enum Node {
     SequenceVersion(SequenceVersionNode),
     /// One subject's run through one version of a sequence.
     Enrollment(EnrollmentNode),
+    /// The last time that a trigger meant a person and no run began.
+    TriggerSkip(TriggerSkipNode),
     /// A company.
     Account(AccountNode),
     /// A person at a company.
@@ -159,6 +161,7 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "Sequence" => ctx.load(id).await?.map(|sequence| Node::Sequence(SequenceNode(sequence))),
         "SequenceVersion" => ctx.load(id).await?.map(|version| Node::SequenceVersion(SequenceVersionNode(version))),
         "Enrollment" => ctx.load(id).await?.map(|enrollment| Node::Enrollment(EnrollmentNode(enrollment))),
+        "TriggerSkip" => ctx.load(id).await?.map(|skip| Node::TriggerSkip(TriggerSkipNode(skip))),
         "Account" => ctx.load(id).await?.map(|account| Node::Account(AccountNode(account))),
         "Contact" => ctx.load(id).await?.map(|contact| Node::Contact(ContactNode(contact))),
         "CustomField" => ctx.load(id).await?.map(|field| Node::CustomField(CustomFieldNode(field))),

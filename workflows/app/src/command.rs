@@ -80,6 +80,11 @@ impl Call {
         Self { actor, ..self.clone() }
     }
 
+    /// The same as the answer to another request.
+    pub fn in_answer_to(&self, request_id: String) -> Self {
+        Self { request_id, ..self.clone() }
+    }
+
     /// The same for work beside the job, which stays as it is.
     pub fn without_job(&self) -> Self {
         Self { job: None, ..self.clone() }
@@ -89,6 +94,11 @@ impl Call {
     pub fn at(mut self, happened_at: DateTime<Utc>) -> Self {
         self.happened_at = Some(happened_at);
         self
+    }
+
+    /// When the job that is finished with this fell due.
+    pub const fn due(&self) -> Option<DateTime<Utc>> {
+        self.not_before
     }
 
     /// When it happens.

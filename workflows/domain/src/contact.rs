@@ -419,14 +419,24 @@ fn changed(before: &Contact, after: Contact, now: DateTime<Utc>) -> Option<Decis
     Some(Decision::new(Contact { updated_at: now, ..after }, fact))
 }
 
-/// The names of the fields that differ.
+/// Under which name a contact has its custom fields.
+const CUSTOM: &str = "custom";
+
+/// The names of the fields that differ; custom fields also by key, as `custom.<key>`.
 fn differences(before: &Contact, after: &Contact) -> Vec<String> {
     let fields = |contact: &Contact| match serde_json::to_value(contact) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
     let (before, after) = (fields(before), fields(after));
-    after.into_iter().filter(|(key, value)| before.get(key) != Some(value)).map(|(key, _)| key).collect()
+    let custom =
+        |fields: &Map<String, Value>| fields.get(CUSTOM).and_then(Value::as_object).cloned().unwrap_or_default();
+    let (custom_before, custom_after) = (custom(&before), custom(&after));
+    let keys: BTreeSet<&String> = custom_before.keys().chain(custom_after.keys()).collect();
+    let keys = keys.into_iter().filter(|key| custom_before.get(*key) != custom_after.get(*key));
+    let custom: Vec<String> = keys.map(|key| format!("{CUSTOM}.{key}")).collect();
+    let whole = after.into_iter().filter(|(key, value)| before.get(key) != Some(value)).map(|(key, _)| key);
+    whole.chain(custom).collect()
 }
 
 /// Adds and removes tags. Nothing where nothing differs.

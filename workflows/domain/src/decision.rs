@@ -78,6 +78,7 @@ subjects! {
     crate::id::ExperimentId => "Experiment",
     crate::id::OutboundChannelId => "OutboundChannel",
     crate::id::OutboundCallId => "OutboundCall",
+    crate::id::TriggerSkipId => "TriggerSkip",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -311,6 +312,28 @@ pub enum Job {
     SweepLeads {},
     /// Forget what nobody can ask for any more.
     Prune {},
+    /// Start the runs of those whom a trigger means, part by part.
+    StartByTrigger {
+        /// The sequence.
+        sequence: crate::id::SequenceId,
+        /// The version that has the trigger.
+        version: crate::id::SequenceVersionId,
+        /// The trigger's key.
+        trigger: String,
+        /// What set it off.
+        cause: crate::sequence::trigger::Cause,
+        /// Behind whom this part begins.
+        after: Option<Uuid>,
+    },
+    /// Let runs hear of a stretch of the ledger, part by part.
+    HearFacts {
+        /// Behind this place.
+        from: i64,
+        /// Up to this place.
+        to: i64,
+        /// Behind which run this part begins.
+        after: Option<EnrollmentId>,
+    },
 }
 
 impl Job {
@@ -340,6 +363,8 @@ impl Job {
             Self::PollInbox {} => "poll_inbox",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
+            Self::StartByTrigger { .. } => "start_by_trigger",
+            Self::HearFacts { .. } => "hear_facts",
         }
     }
 }
@@ -383,6 +408,8 @@ impl Job {
             // A later event of a person finds what an earlier one said.
             Self::ApplyEvents { source, .. } => Some(format!("events:{source}")),
             Self::ReplayWebhook { webhook, .. } => Some(format!("webhook:{webhook}")),
+            // What a trigger remembers is read and written by one at a time, and looks begun earlier end earlier.
+            Self::StartByTrigger { sequence, trigger, .. } => Some(format!("trigger:{sequence}:{trigger}")),
             // Two at once would read the same part.
             Self::PollInbox {} => Some("inbox".to_owned()),
             _ => None,

@@ -116,4 +116,6 @@ ids! {
     OutboundChannelId,
     /// What a step sends to such an address.
     OutboundCallId,
+    /// The last time that a trigger passed somebody over.
+    TriggerSkipId,
 }

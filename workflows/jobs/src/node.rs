@@ -2,8 +2,8 @@
 //!
 //! The claimer leases jobs while there is room. The keeper renews every lease in hand, so that a long job is not taken
 //! for a dead one. The closer deletes finished jobs, many at a time. The herald hears of what other processes wrote. The
-//! turner turns schedules and reports the node. The relay tells webhooks of what happened. Each goes on after a failure of
-//! the database: what it missed is found by the next round.
+//! turner turns schedules and reports the node. The relays tell webhooks and sequences of what happened. Each goes on after
+//! a failure of the database: what it missed is found by the next round.
 
 use crate::backend::{self, Batch, Work};
 use crate::runner::Runner;
@@ -52,6 +52,7 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
         tokio::spawn(keep(runner.clone())),
         tokio::spawn(async move { store.hear_of_others().await }),
         tokio::spawn(relay(runner.app.clone())),
+        tokio::spawn(tell_sequences(runner.app.clone())),
     ];
     let closer = tokio::spawn(close(runner.clone(), finished));
     let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
@@ -91,6 +92,24 @@ async fn relay(app: App) {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => tracing::error!(%error, "webhooks could not be told; they are told by the next look"),
+        }
+        tokio::select! {
+            () = grown => tokio::time::sleep(RELAY_PACE).await,
+            () = tokio::time::sleep(RELAY_NET) => {}
+        }
+    }
+}
+
+/// Tells sequences of what happens, for as long as it runs: the same way, at a pace of its own.
+async fn tell_sequences(app: App) {
+    loop {
+        let grown = app.store.ledger_grown().notified();
+        tokio::pin!(grown);
+        grown.as_mut().enable();
+        match app.relay_to_sequences().await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::error!(%error, "sequences could not be told; they are told by the next look"),
         }
         tokio::select! {
             () = grown => tokio::time::sleep(RELAY_PACE).await,

@@ -145,13 +145,19 @@ impl Runner {
         }
     }
 
-    /// Tells webhooks of what happened. Whether there was anything to tell.
+    /// Tells webhooks and sequences of what happened. Whether there was anything to tell.
     async fn relay(&self) -> Result<bool, StoreError> {
-        match self.app.relay_events().await {
-            Ok(looked) => Ok(looked > 0),
-            Err(AppError::Store(error)) => Err(error),
-            Err(_no_refusal) => Ok(false),
+        let webhooks = self.app.relay_events().await;
+        let sequences = self.app.relay_to_sequences().await;
+        let mut looked = 0;
+        for told in [webhooks, sequences] {
+            match told {
+                Ok(more) => looked += more,
+                Err(AppError::Store(error)) => return Err(error),
+                Err(_no_refusal) => {}
+            }
         }
+        Ok(looked > 0)
     }
 
     /// Runs one attempt. The outcome is in the table, but for what is left; a failure is in the log.

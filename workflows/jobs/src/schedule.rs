@@ -81,11 +81,13 @@ pub fn turn(schedule: &Schedule, now: DateTime<Utc>) -> Due {
     }
     let kind = serde_json::from_str::<serde_json::Value>(&schedule.payload).ok();
     let kind = kind.as_ref().and_then(|payload| payload["kind"].as_str()).unwrap_or("unknown").to_owned();
-    let queue =
-        serde_json::from_str::<tandem_domain::decision::Job>(&schedule.payload).map_or("default", |job| job.queue());
+    let known = serde_json::from_str::<tandem_domain::decision::Job>(&schedule.payload).ok();
+    let queue = known.as_ref().map_or("default", |job| job.queue());
+    let ordering_key = known.as_ref().and_then(tandem_domain::decision::Job::ordering_key);
     let job = |tick: DateTime<Utc>| {
         let request_id = format!("schedule:{}", schedule.name);
-        NewJob { request_id, ..NewJob::new(queue, kind.as_str(), schedule.payload.as_str(), tick) }
+        let job = NewJob::new(queue, kind.as_str(), schedule.payload.as_str(), tick);
+        NewJob { request_id, ordering_key: ordering_key.clone(), ..job }
     };
     Due { jobs: ticks.into_iter().map(|tick| (tick, job(tick))).collect(), next_at }
 }

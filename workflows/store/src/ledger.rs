@@ -198,6 +198,12 @@ pub struct Verified {
 }
 
 impl crate::Tx {
+    /// The place of the last entry that is committed, leaving alone what is still to be written: what this transaction records
+    /// comes behind it.
+    pub async fn ledger_place(&self) -> Result<i64> {
+        Ok(head(self.inner(), false).await?.0)
+    }
+
     /// The place of the last entry, which may be behind what is being written beside this transaction.
     pub async fn ledger_seq(&self) -> Result<i64> {
         Ok(head(self.connection().await?, false).await?.0)
@@ -250,6 +256,18 @@ impl Store {
             .all(self.reader())
             .await?;
         Ok(rows.into_iter().map(Link::from).collect())
+    }
+
+    /// The entries of these kinds behind one place and up to another, in the order of the chain.
+    pub async fn ledger_between(&self, from: i64, to: i64, kinds: &[&str]) -> Result<Vec<Entry>> {
+        let rows = row::Entity::find()
+            .filter(row::Column::Seq.gt(from))
+            .filter(row::Column::Seq.lte(to))
+            .filter(row::Column::Kind.is_in(kinds.iter().copied()))
+            .order_by_asc(row::Column::Seq)
+            .all(self.reader())
+            .await?;
+        Ok(rows.into_iter().map(|row| Link::from(row).entry).collect())
     }
 
     /// The place and hash of the last entry.

@@ -34,6 +34,7 @@ pub mod sequence_migration;
 mod stored;
 pub mod suppression;
 pub mod target_list;
+pub mod trigger;
 mod tx;
 pub mod views;
 pub mod vocabulary;

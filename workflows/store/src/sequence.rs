@@ -18,6 +18,8 @@ pub mod version_row {
         sequence_id: Uuid = version.sequence.into(),
         number: i32 = i32::try_from(version.number).unwrap_or(i32::MAX),
         hash: String = version.hash.clone(),
+        triggers: i32 = i32::try_from(version.definition.header.triggers.len()).unwrap_or(i32::MAX),
+        hears: i32 = tandem_domain::sequence::hearing::listens(&version.definition),
     });
 }
 

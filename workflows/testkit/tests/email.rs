@@ -486,6 +486,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         due_at: None,
         held: None,
         awaits: None,
+        hearing: Default::default(),
         vars: serde_json::Map::new(),
         started_at: at,
         ended_at: None,

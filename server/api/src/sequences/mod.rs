@@ -4,6 +4,7 @@ pub mod migrations;
 pub mod mutation;
 pub mod query;
 pub mod subscription;
+pub mod triggers;
 pub mod types;
 pub mod versions;
 
@@ -11,5 +12,6 @@ pub use migrations::{SequenceMigrationMutation, SequenceVersionQuery};
 pub use mutation::SequenceMutation;
 pub use query::SequenceQuery;
 pub use subscription::SequenceSubscription;
+pub use triggers::{TriggerQuery, TriggerSkipNode};
 pub use types::{EnrollmentNode, SequenceNode, SequenceVersionNode};
 pub use versions::SequenceMigrationNode;

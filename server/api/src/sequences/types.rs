@@ -1,5 +1,6 @@
 //! Types of sequences and enrolments.
 
+use super::triggers::SequenceTrigger;
 use super::versions::{SequenceMigrationNode, SequenceResumption};
 use crate::access::UserNode;
 use crate::accounts::{AccountNode, ContactNode};
@@ -49,7 +50,7 @@ pub enum EnrollmentState {
     Waiting,
     /// It goes on when somebody resumes it; the reason is MANUAL, SEQUENCE, OUT_OF_OFFICE or OPS.
     Paused,
-    /// It came to its end; the reason is GOAL, COMPLETED, REPLIED or MEETING_BOOKED.
+    /// It came to its end; the reason is GOAL, COMPLETED, REPLIED, MEETING_BOOKED or OPPORTUNITY_OPENED.
     Finished,
     /// It was left early; the reason is RULE, LIST_REMOVED, SUPERSEDED or MANUAL.
     Exited,
@@ -94,6 +95,8 @@ pub enum EnrollmentFinishReason {
     Replied,
     /// A meeting was booked.
     MeetingBooked,
+    /// An opportunity was opened at the company.
+    OpportunityOpened,
 }
 
 /// Why an enrolment was left early.
@@ -284,6 +287,10 @@ impl SequenceVersionNode {
         };
         definition.steps.iter().enumerate().map(step).collect()
     }
+    /// What starts it by itself, in the order of the definition.
+    async fn triggers(&self) -> Vec<SequenceTrigger> {
+        self.0.definition.header.triggers.iter().map(Into::into).collect()
+    }
     /// Who published it; null for the installation itself.
     async fn published_by(&self, ctx: &Context<'_>) -> Option<Result<UserNode, ApiError>> {
         let user = ctx.load(self.0.published_by?).await.map_err(ApiError::from).transpose()?;
@@ -417,6 +424,11 @@ impl EnrollmentNode {
     async fn started_by(&self, ctx: &Context<'_>) -> Option<Result<EnrollmentNode, ApiError>> {
         let enrollment = ctx.load(self.0.memory.chain?.by).await.map_err(ApiError::from).transpose()?;
         Some(enrollment.map(EnrollmentNode))
+    }
+    /// What the last step that waited for an event heard: a map with `id kind name url seconds occurred_at properties`; null
+    /// after a time-out.
+    async fn event(&self) -> Option<Json<Value>> {
+        self.0.hearing.event.as_ref().map(|event| Json(event.data()))
     }
     /// When it was made.
     async fn started_at(&self) -> DateTime<Utc> {

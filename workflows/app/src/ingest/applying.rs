@@ -16,6 +16,7 @@ use tandem_domain::identity::Identity;
 use tandem_domain::ingest::event::{self, Deed};
 use tandem_domain::ingest::{Crowd, EventKind, EventSource, Fault, IngestedEvent, Keys, State, Trust};
 use tandem_domain::interaction::Interaction;
+use tandem_domain::sequence::trigger;
 use tandem_store::Tx;
 use tandem_store::ingest::Applied;
 
@@ -182,7 +183,8 @@ impl Command for EventsApply {
             .with("source", self.source)
             .with("events", applied.settled.len())
             .with("refused", refused)
-            .with("interactions", applied.interactions.len());
+            .with("interactions", applied.interactions.len())
+            .with("heard", of_people(&applied.interactions));
         let (identified, merged) = (changes.identified.clone(), changes.merged.clone());
         applied.changes = changes;
         let mut decision = Decision::new(applied, fact);
@@ -199,6 +201,12 @@ impl Command for EventsApply {
         }
         Ok(decision)
     }
+}
+
+/// The interactions that somebody known did, so that sequences may hear of them.
+fn of_people(interactions: &[Interaction]) -> Vec<InteractionId> {
+    let counts = |interaction: &&Interaction| trigger::Event::of(interaction).is_some();
+    interactions.iter().filter(counts).map(|interaction| interaction.id).collect()
 }
 
 impl App {

@@ -3,6 +3,7 @@
 use super::effects::{Acting, Made, act};
 use super::enrolling::{LetGo, let_go};
 use super::subject::Subject;
+use super::triggering::made_by_run;
 use crate::insight::experiments::{winners, winners_ahead};
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
@@ -40,7 +41,7 @@ impl Batch<'_> {
     }
 }
 
-async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
+pub(super) async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
     let enrollments: Vec<Enrollment> = tx.get_ahead(enrollments).await?;
     let sequences: Vec<Sequence> =
         tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.sequence.into())).await?;
@@ -102,6 +103,20 @@ impl Command for EnrollmentAdvance {
     type Output = Advanced;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Advanced>> {
+        let mut decision = self.take_steps(tx, call, env).await?;
+        if let Some(awaited) = &mut decision.next.0.hearing.awaited
+            && awaited.since.is_none()
+            && !awaited.met
+        {
+            // What the record has by now came before the step, and is not waited for.
+            awaited.since = Some(tx.ledger_place().await?);
+        }
+        Ok(made_by_run(decision, |(enrollment, ..)| enrollment))
+    }
+}
+
+impl EnrollmentAdvance {
+    async fn take_steps(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Advanced>> {
         let now = call.now(env);
         let before: Enrollment = tx
             .get(self.enrollment)

@@ -131,7 +131,9 @@ impl Command for EnrollmentCreate {
         };
         let previous = tx.newest_enrollment(sequence.id, owner, &key).await?;
         let context = subject.context(&data, sequence.state);
-        let started = enrollment::enroll(candidate, &sequence, &version, previous.as_ref(), &context, now)?;
+        let mut started = enrollment::enroll(candidate, &sequence, &version, previous.as_ref(), &context, now)?;
+        // What the record has by now came before the run, which it began with it where a trigger started it.
+        started.next.hearing.since = Some(tx.ledger_place().await?);
         let started = match away_until(tx, contact, context.zone, now).await? {
             Some(until) => left_alone(started, until, now),
             None => started,

@@ -15,6 +15,7 @@ mod preview;
 mod publishing;
 mod subject;
 mod tasks;
+mod triggering;
 mod versions;
 
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
@@ -35,4 +36,5 @@ pub use publishing::{
 };
 pub(crate) use subject::Subject;
 pub(crate) use tasks::{run_of_task, task_closed};
+pub use triggering::TriggerStart;
 pub use versions::{Compared, Replaced, SequenceMigrate, SequenceReplace};

@@ -43,6 +43,11 @@ impl Subject {
         Ok(Self { contact, account, lead, standing })
     }
 
+    /// The same as it was a moment ago, for conditions alone: whether the person may be written to is not looked up.
+    pub(super) fn glimpsed(contact: Contact, account: Option<Account>, lead: Option<Lead>) -> Self {
+        Self { contact, account, lead, standing: Standing::Unknown }
+    }
+
     /// The variables.
     pub(crate) fn data(&self, env: &Env, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
         let contact = &self.contact;
@@ -91,8 +96,7 @@ impl Subject {
         })
     }
 
-    /// What the domain's rules take. Nobody hears of answers and meetings by itself yet: somebody records them with
-    /// `enrollmentFinish`.
+    /// What the domain's rules take. Of answers and meetings a run hears as they come, and not here.
     pub(super) fn context<'a>(&self, data: &'a Value, sequence: SequenceState) -> Context<'a> {
         let zone = self.contact.time_zone.unwrap_or(Tz::UTC);
         Context { data, zone, standing: self.standing, replied: false, meeting_booked: false, sequence }

@@ -23,6 +23,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "enrollment.answered",
     "enrollment.email_settled",
     "enrollment.ended",
+    "enrollment.event_heard",
     "enrollment.migrated",
     "enrollment.pause_extended",
     "enrollment.paused",

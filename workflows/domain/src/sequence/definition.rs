@@ -19,6 +19,7 @@
 use super::enrollment::TaskEnd;
 use super::span::Span;
 use super::steps::StepKind;
+use super::trigger::Trigger;
 use super::window::SendWindow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,6 +90,23 @@ pub struct Header {
     /// Which answers of the person end it with REPLIED. By default any.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stop_on_reply: StopOnReply,
+    /// Whether a meeting with the person ends it with MEETING_BOOKED. By default it does.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub stop_on_meeting: bool,
+    /// Whether an opportunity that is opened at the company ends it with OPPORTUNITY_OPENED. By default it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stop_on_opportunity: bool,
+    /// What starts it by itself; without any, people and webhooks do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 /// Left out where it says nothing, so that the definitions of before have the same hash.
@@ -120,6 +138,11 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// The trigger of that key.
+    pub fn trigger(&self, key: &str) -> Option<&Trigger> {
+        self.header.triggers.iter().find(|trigger| trigger.key() == key)
+    }
+
     /// The step of that id, with its position.
     pub fn step(&self, id: &str) -> Option<(usize, &Step)> {
         self.steps.iter().enumerate().find(|(_, step)| step.id == id)

@@ -3,7 +3,7 @@
 //! ```text
 //! PENDING -> ACTIVE <-> WAITING(time | event | email | window | cap | task | backlog | answer)
 //!            ACTIVE | WAITING <-> PAUSED(manual | sequence | out_of_office | ops)
-//! ends: FINISHED(goal | completed | replied | meeting_booked), EXITED(rule | list_removed | superseded | manual),
+//! ends: FINISHED(goal | completed | replied | meeting_booked | opportunity_opened), EXITED(rule | list_removed | superseded | manual),
 //!       OPTED_OUT, BOUNCED, FAILED
 //! ```
 //!
@@ -22,10 +22,12 @@ pub use memory::{AwaitedTask, CHAIN_HOURS, Chain, MOST_IN_CHAIN, Memory, task_se
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, TaskEnd, WaitReason};
 
 use super::definition::SubjectKind;
+use super::hearing::Hearing;
 use super::publishing::{Sequence, SequenceState, SequenceVersion};
 use super::stepper::{Context, EMAIL_OVERDUE};
 use super::steps::Failure;
 use super::trail::Trail;
+use super::trigger::Event;
 use crate::decision::{Decision, Fact, Job};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
@@ -71,6 +73,9 @@ pub struct Enrollment {
     /// While it waits for what becomes of an e-mail or of a call, paused or not: the visit that planned it.
     #[serde(default)]
     pub awaits: Option<u32>,
+    /// What it knows of what it waits for.
+    #[serde(default, skip_serializing_if = "Hearing::is_empty")]
+    pub hearing: Hearing,
     /// Values given at the start, for conditions and templates (`enrollment.vars.<key>`).
     pub vars: Map<String, Value>,
     /// When it was made.
@@ -120,6 +125,7 @@ impl Enrollment {
             "vars": self.vars,
             "variants": self.memory.variants,
             "last_task_outcome": self.memory.last_task_outcome,
+            "event": self.hearing.event.as_ref().map(Event::data),
         })
     }
 
@@ -132,6 +138,7 @@ impl Enrollment {
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
             && matches!(self.waits_for(), Some(WaitReason::Email | WaitReason::Answer)) == self.awaits.is_some()
             && (self.waits_for() == Some(WaitReason::Task)) == self.memory.task.is_some()
+            && (self.state.is_live() || self.hearing.awaited.is_none())
     }
 
     /// What it waits for; also while it is paused.
@@ -378,6 +385,7 @@ pub fn enroll(
         due_at: Some(now),
         held: None,
         awaits: None,
+        hearing: Hearing::default(),
         vars,
         started_at: now,
         ended_at: None,
@@ -404,6 +412,8 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.awaits = None;
     enrollment.trail.catch_up = None;
     enrollment.memory.task = None;
+    enrollment.hearing.awaited = None;
+    enrollment.hearing.noted.clear();
     enrollment.ended_at = Some(now);
     Decision::new(enrollment, fact)
 }

@@ -5,6 +5,7 @@ use crate::contact::ConsentState;
 use crate::expression::typing::Shape;
 use crate::lead::Stage;
 use crate::sequence::enrollment::TaskEnd;
+use crate::sequence::trigger;
 use std::sync::LazyLock;
 
 /// The variables and their fields.
@@ -28,6 +29,21 @@ pub(crate) fn with_answer() -> &'static Shape {
         Shape::Record(variables)
     });
     &WITH_ANSWER
+}
+
+/// The same with the event that a step waits for.
+pub(crate) fn with_event() -> Shape {
+    let mut variables = variables();
+    variables.push(("event", trigger::event::shape()));
+    Shape::Record(variables)
+}
+
+/// What triggers may read: the same with variables of their kind, and without the run, which is not there yet.
+pub(crate) fn for_triggers(extra: Vec<(&'static str, Shape)>) -> Shape {
+    let mut variables = variables();
+    variables.retain(|(name, _)| *name != "enrollment");
+    variables.extend(extra);
+    Shape::Record(variables)
 }
 
 fn variables() -> Vec<(&'static str, Shape)> {
@@ -78,6 +94,7 @@ fn variables() -> Vec<(&'static str, Shape)> {
         ("vars", Shape::Map),
         ("variants", Shape::Map),
         ("last_task_outcome", Shape::Code(TaskEnd::ALL.iter().map(|end| end.as_str()).collect())),
+        ("event", trigger::event::shape()),
     ]);
     vec![
         ("contact", contact),

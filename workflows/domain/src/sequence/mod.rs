@@ -15,6 +15,7 @@ pub mod definition;
 pub mod diff;
 pub mod enrollment;
 pub mod environment;
+pub mod hearing;
 pub mod lint;
 pub mod migration;
 pub mod names;
@@ -29,6 +30,7 @@ pub mod story;
 pub mod template;
 pub mod trail;
 mod tree;
+pub mod trigger;
 pub mod validate;
 pub mod window;
 

@@ -5,6 +5,7 @@ use super::definition::{Definition, SubjectKind};
 use super::enrollment::{
     Answered, Enrollment, EnrollmentState, Memory, TaskEnd, answered, email_settled, task_settled,
 };
+use super::hearing::Hearing;
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
 use super::steps::{Effect, Record};
@@ -84,6 +85,7 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         due_at: Some(start),
         held: None,
         awaits: None,
+        hearing: Hearing::default(),
         vars: Map::new(),
         started_at: start,
         ended_at: None,

@@ -10,6 +10,7 @@ use super::enrollment::{
     AwaitedTask, Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close,
     overdue, pause,
 };
+use super::hearing;
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
 use crate::decision::Decision;
@@ -163,7 +164,7 @@ pub(crate) fn on_grounds(
 }
 
 /// Whether the run is over whatever its next step is. What the person wants comes first.
-fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<EnrollmentState>, Failure> {
+pub(super) fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<EnrollmentState>, Failure> {
     let holds = |condition: &Option<String>| match condition {
         Some(condition) => Ok::<_, Failure>(Expression::parse(condition)?.holds(context.data)?),
         None => Ok(false),
@@ -273,6 +274,7 @@ fn take_steps(
             }
             // Where it goes from here is known once the call was answered.
             Next::Act(effect) if matches!(**effect, Effect::Call(_)) => step.id.clone(),
+            Next::Await(_) => step.id.clone(),
             Next::GoOn | Next::Wait(..) | Next::Act(_) => match definition.following(position) {
                 Some(id) => id.to_owned(),
                 None => {
@@ -284,7 +286,14 @@ fn take_steps(
         let visit = enrollment.visit;
         enrollment.step = following;
         enrollment.visit += 1;
+        if !matches!(next, Next::Await(_)) {
+            enrollment.hearing.awaited = None;
+        }
         match next {
+            Next::Await(until) => {
+                hearing::wait(&mut enrollment, until, now);
+                return Ok(done(enrollment, from, taken, None));
+            }
             Next::Wait(reason, until) => {
                 enrollment.state = EnrollmentState::Waiting(reason);
                 enrollment.due_at = Some(until);
@@ -381,6 +390,7 @@ mod tests {
             due_at: Some(now),
             held: None,
             awaits: None,
+            hearing: hearing::Hearing::default(),
             vars: serde_json::Map::new(),
             started_at: now,
             ended_at: None,

@@ -16,6 +16,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod triggers;
+
+use triggers::{check_stops, check_triggers, decode_triggers};
+
 /// The largest source, in bytes.
 pub const MAX_SOURCE: usize = 256 * 1024;
 /// The most steps.
@@ -52,6 +56,8 @@ codes! {
         ExpressionUndefined = "EXPRESSION_UNDEFINED",
         /// The values of a condition do not go together.
         ExpressionMismatch = "EXPRESSION_MISMATCH",
+        /// Two triggers say the same.
+        TriggerDuplicate = "SEQUENCE_TRIGGER_DUPLICATE",
         /// The definition names something that does not exist outside of it.
         ReferenceUnknown = "SEQUENCE_REFERENCE_UNKNOWN",
         /// Advice: a template reads what not everybody has, without a word for the others.
@@ -138,6 +144,7 @@ pub(super) fn look(
     if let Some(definition) = &definition {
         check_header(&definition.header, &mut problems);
         check_steps(&definition.steps, Some(&definition.header.snippets), &mut problems);
+        check_stops(definition, &mut problems);
         // The ways between steps say something only once all steps could be read.
         if problems.found.iter().all(|problem| !matches!(problem.rule, Rule::Shape)) {
             check_ways(definition, &mut problems);
@@ -303,7 +310,9 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
         return None;
     };
     let listed = document.remove("steps");
+    let triggers = decode_triggers(document.remove("triggers"), problems);
     let header: Option<Header> = part(Value::Object(document), "", problems);
+    let header = header.map(|header| Header { triggers, ..header });
     let items = match listed {
         Some(Value::Array(items)) if !items.is_empty() => items,
         _ => {
@@ -418,6 +427,7 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
             "a window without a weekday never opens; name one, or leave it out",
         );
     }
+    check_triggers(&header.triggers, problems);
 }
 
 fn check_steps(steps: &[Step], snippets: Option<&Snippets>, problems: &mut Problems<'_>) {
@@ -545,20 +555,30 @@ impl Check<'_, '_> {
 
     /// Checks a CEL expression that gives true or false.
     pub fn condition(&mut self, field: &str, source: &str) {
-        self.check_expression(field, source, Purpose::Condition, environment());
+        self.check_expression(field, source, environment(), Purpose::Condition);
     }
 
     /// Checks a CEL expression that gives any value.
     pub fn expression(&mut self, field: &str, source: &str) {
-        self.check_expression(field, source, Purpose::Value, environment());
+        self.check_expression(field, source, environment(), Purpose::Value);
+    }
+
+    /// Checks a CEL expression that gives true or false and reads these variables.
+    pub fn condition_in(&mut self, field: &str, source: &str, variables: &Shape) {
+        self.check_expression(field, source, variables, Purpose::Condition);
+    }
+
+    /// Checks a CEL expression that gives any value and reads these variables.
+    pub fn expression_in(&mut self, field: &str, source: &str, variables: &Shape) {
+        self.check_expression(field, source, variables, Purpose::Value);
     }
 
     /// Checks a CEL expression that gives any value and may read `answer` and `status` beside the usual variables.
     pub fn answer(&mut self, field: &str, source: &str) {
-        self.check_expression(field, source, Purpose::Value, with_answer());
+        self.check_expression(field, source, with_answer(), Purpose::Value);
     }
 
-    fn check_expression(&mut self, field: &str, source: &str, purpose: Purpose, known: &Shape) {
+    fn check_expression(&mut self, field: &str, source: &str, variables: &Shape, purpose: Purpose) {
         let path = join(&self.path, field);
         if let Err(refusal) = Expression::parse(source) {
             let at = refusal.place().map_or(0, |(line, column)| byte_at(source, line, column));
@@ -574,7 +594,7 @@ impl Check<'_, '_> {
             self.problems.add_inside(path, source, at, Rule::ExpressionSyntax, message);
             return;
         }
-        for fault in typing::faults(source, known, purpose) {
+        for fault in typing::faults(source, variables, purpose) {
             let rule = if fault.unknown { Rule::ExpressionUndefined } else { Rule::ExpressionMismatch };
             self.problems.add_inside(path.clone(), source, fault.at, rule, fault.message);
         }

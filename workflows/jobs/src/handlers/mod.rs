@@ -9,11 +9,13 @@ mod end_suspension;
 mod expire_change_request;
 mod expire_claim;
 mod handoff;
+mod hear_facts;
 mod make_call;
 mod poll_inbox;
 mod prune;
 mod resume_enrollments;
 mod run_inbound_delivery;
+mod start_by_trigger;
 mod sweep_leads;
 mod wake_lead;
 mod wake_work_item;
@@ -21,6 +23,7 @@ mod wake_work_item;
 pub use deliver_email::TURN_PATIENCE;
 
 use crate::Disposition;
+use tandem_app::sequence::TriggerStart;
 use tandem_app::{
     App, AppError, Batch, Call, Command, EnrollmentAdvance, EnrollmentWake, HandoffCheckSla, HandoffExpireOffer,
     HandoffMatch, OutboundWebhookReplayPart, SequenceMigrationPart, SequenceWake,
@@ -61,6 +64,10 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::PollInbox {} => poll_inbox::run(app, call).await,
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,
+        Job::StartByTrigger { sequence, version, trigger, cause, after } => {
+            start_by_trigger::run(app, call, TriggerStart { sequence, version, trigger, cause, after }).await
+        }
+        Job::HearFacts { from, to, after } => hear_facts::run(app, call, (from, to), after).await,
     }
 }
 

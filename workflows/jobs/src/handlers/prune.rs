@@ -7,8 +7,8 @@ use tandem_app::{App, AppError, Call};
 /// How many rows one statement deletes at most: a lock that is held briefly.
 const AT_ONCE: u64 = 5_000;
 
-/// Answers to repeated requests are kept for a day; archived jobs, and what went through webhooks or
-/// came as events or e-mails, for ninety.
+/// Answers to repeated requests are kept for a day; archived jobs, what went through webhooks or came as events or e-mails,
+/// and whom triggers passed over, for ninety.
 const KEPT: TimeDelta = TimeDelta::days(90);
 
 /// Deletes part by part until nothing is left to delete.
@@ -23,7 +23,10 @@ pub(super) async fn run(app: &App, call: &Call) -> Result<Disposition, AppError>
         let outbound = app.store.prune_outbound(now - KEPT, AT_ONCE).await?;
         let received = app.store.prune_received(now - KEPT, AT_ONCE).await?;
         let calls = app.store.prune_outbound_calls(now - KEPT, AT_ONCE).await?;
-        if [answers, jobs, paces, inbound, events, outbound, received, calls].iter().all(|deleted| *deleted < AT_ONCE) {
+        let skips = app.store.prune_trigger_skips(now - KEPT, AT_ONCE).await?;
+        let memory = app.store.prune_trigger_memory(AT_ONCE).await?;
+        let all = [answers, jobs, paces, inbound, events, outbound, received, calls, skips, memory];
+        if all.iter().all(|deleted| *deleted < AT_ONCE) {
             return Ok(Disposition::Obsolete);
         }
     }

@@ -25,6 +25,7 @@ pub use insert::{NewJob, OnDuplicate, Unique};
 pub use nodes::Node;
 pub use queues::{Limits, Queue, Ready};
 pub use schedule::{Due, Schedule};
+pub(crate) use schedule::{keep, keep_only};
 pub use views::{Depth, JobFilter, JobState, Waiting};
 
 pub(crate) use insert::{add, planned};

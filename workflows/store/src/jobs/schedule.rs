@@ -61,25 +61,43 @@ pub(super) async fn switch(
     Ok(())
 }
 
+/// Makes a schedule what it should be; see [`Store::keep_schedule`].
+pub(crate) async fn keep(connection: &impl ConnectionTrait, schedule: &Schedule) -> Result<()> {
+    let sql = "INSERT INTO job_schedule (name, cron, zone, payload, missed, paused, next_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET cron = $2, zone = $3, payload = $4, \
+               missed = $5, next_at = CASE WHEN job_schedule.cron = $2 AND job_schedule.zone = $3 \
+               THEN job_schedule.next_at ELSE $7 END";
+    let values = [
+        schedule.name.as_str().into(),
+        schedule.cron.as_str().into(),
+        schedule.zone.as_str().into(),
+        schedule.payload.as_str().into(),
+        schedule.missed.as_str().into(),
+        schedule.paused.into(),
+        ms(schedule.next_at).into(),
+    ];
+    connection.execute_raw(statement(connection.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+/// Takes away the schedules whose names begin with `prefix`, apart from these.
+pub(crate) async fn keep_only(connection: &impl ConnectionTrait, prefix: &str, names: &[&str]) -> Result<()> {
+    let marks: String = (0..names.len()).map(|at| format!(", ${}", at + 3)).collect();
+    // The second is there so that the list is never empty.
+    let sql = format!(
+        "DELETE FROM job_schedule WHERE substr(name, 1, {}) = $1 AND name NOT IN ($2{marks})",
+        prefix.chars().count()
+    );
+    let values = [prefix.into(), String::new().into()].into_iter().chain(names.iter().map(|name| (*name).into()));
+    connection.execute_raw(statement(connection.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
 impl Store {
     /// Makes a schedule what it should be: a new one begins at its next tick, one whose times changed too; the switch of
     /// one that is there stays as an operator set it.
     pub async fn keep_schedule(&self, schedule: &Schedule) -> Result<()> {
-        let sql = "INSERT INTO job_schedule (name, cron, zone, payload, missed, paused, next_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET cron = $2, zone = $3, payload = $4, \
-                   missed = $5, next_at = CASE WHEN job_schedule.cron = $2 AND job_schedule.zone = $3 \
-                   THEN job_schedule.next_at ELSE $7 END";
-        let values = [
-            schedule.name.as_str().into(),
-            schedule.cron.as_str().into(),
-            schedule.zone.as_str().into(),
-            schedule.payload.as_str().into(),
-            schedule.missed.as_str().into(),
-            schedule.paused.into(),
-            ms(schedule.next_at).into(),
-        ];
-        self.writer().execute_raw(statement(self.writer().get_database_backend(), sql, values)).await?;
-        Ok(())
+        keep(self.writer(), schedule).await
     }
 
     /// Every schedule, by name.

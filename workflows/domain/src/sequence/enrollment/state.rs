@@ -9,7 +9,7 @@ codes! {
     pub enum WaitReason("wait reason") {
         /// A moment that the definition names.
         Time = "TIME",
-        /// Something that must become known, such as the consent; looked at again at the due time.
+        /// Something that must become known, such as the consent, or that the person must do; looked at again at the due time.
         Event = "EVENT",
         /// What became of the e-mail that was just planned.
         Email = "EMAIL",
@@ -51,6 +51,8 @@ codes! {
         Replied = "REPLIED",
         /// A meeting was booked.
         MeetingBooked = "MEETING_BOOKED",
+        /// An opportunity was opened at the company.
+        OpportunityOpened = "OPPORTUNITY_OPENED",
     }
 }
 
@@ -186,7 +188,9 @@ impl EnrollmentState {
     pub const fn needs_no_tasks(self) -> bool {
         match self {
             Self::Exited(_) | Self::OptedOut | Self::Bounced => true,
-            Self::Finished(reason) => matches!(reason, FinishReason::Replied | FinishReason::MeetingBooked),
+            Self::Finished(reason) => {
+                matches!(reason, FinishReason::Replied | FinishReason::MeetingBooked | FinishReason::OpportunityOpened)
+            }
             Self::Pending | Self::Active | Self::Waiting(_) | Self::Paused(_) | Self::Failed => false,
         }
     }

@@ -71,6 +71,7 @@ kinds! {
     Split = split,
     Notify = notify,
     CallWebhook = call_webhook,
+    WaitFor = wait_for,
 }
 
 use consent::PlannedConsent;
@@ -214,6 +215,8 @@ pub enum Next {
     GoTo(String),
     /// The following step, not before a moment.
     Wait(WaitReason, DateTime<Utc>),
+    /// The same step again once what it waits for has come, at the latest at a moment.
+    Await(DateTime<Utc>),
     /// Something must happen; then the following step.
     Act(Box<Effect>),
     /// The end, as finished.
