@@ -74,6 +74,9 @@ fn started() -> Enrollment {
         started_at: at(0),
         ended_at: None,
         failure: None,
+        trail: Default::default(),
+        memory: Default::default(),
+        hearing: Default::default(),
     }
 }
 
