@@ -74,6 +74,8 @@ subjects! {
     crate::id::VisitorId => "Visitor",
     crate::id::InteractionId => "Interaction",
     crate::id::ReceivedEmailId => "ReceivedEmail",
+    crate::id::ContactPolicyId => "ContactPolicy",
+    crate::id::SendingMailboxId => "SendingMailbox",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -283,6 +285,13 @@ pub enum Job {
     SweepLeads {},
     /// Forget what nobody can ask for any more.
     Prune {},
+    /// Give the next e-mails that wait for a mailbox their moments, and plan itself again while there are more.
+    SpreadMailbox {
+        /// The mailbox.
+        mailbox: crate::id::SendingMailboxId,
+        /// The round it was planned for.
+        round: u32,
+    },
 }
 
 impl Job {
@@ -309,6 +318,7 @@ impl Job {
             Self::PollInbox {} => "poll_inbox",
             Self::SweepLeads {} => "sweep_leads",
             Self::Prune {} => "prune",
+            Self::SpreadMailbox { .. } => "spread_mailbox",
         }
     }
 }

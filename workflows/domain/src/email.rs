@@ -14,14 +14,16 @@
 //! that died or lost its lease: nobody can tell whether it went out, so it becomes UNKNOWN.
 
 mod delivery;
+mod holding;
 mod refusal;
 
 pub use delivery::Delivery;
+pub use holding::{HoldReason, Room, give_slot};
 pub use refusal::Refusal;
 
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
-use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
+use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId, SendingMailboxId};
 use crate::received::{DeliveryReport, ReportedAs};
 use crate::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason};
 use crate::sequence::window::Hours;
@@ -156,6 +158,21 @@ pub struct Email {
     pub begun_at: Option<DateTime<Utc>>,
     /// When it came to its present end.
     pub settled_at: Option<DateTime<Utc>>,
+    /// Whether the person waits for it: no hours, caps or mailbox hold it back, and it counts for none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transactional: bool,
+    /// The mailbox that it goes out from, where it is one of a pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<SendingMailboxId>,
+    /// While it waits to be begun: when it is expected to go out; none while that depends on somebody's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_at: Option<DateTime<Utc>>,
+    /// The moment that its mailbox gave it, until it is begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_at: Option<DateTime<Utc>>,
+    /// Since when it waits in the line of its mailbox; it then has no job of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<DateTime<Utc>>,
 }
 
 /// What to send to whom.
@@ -185,6 +202,10 @@ pub struct Draft {
     pub html: Option<String>,
     /// The hours in which it may go out; none for always.
     pub hours: Option<Hours>,
+    /// Whether the person waits for it, so that nothing but consent and suppression holds it back.
+    pub transactional: bool,
+    /// The mailbox that it goes out from, where it is one of a pool.
+    pub mailbox: Option<SendingMailboxId>,
 }
 
 /// What is known, at this moment and in this transaction, about the person and the reason for writing.
@@ -325,6 +346,8 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         text,
         html,
         hours,
+        transactional,
+        mailbox,
     } = draft;
     let sender = suppression::normalise(suppression::SuppressionKind::Email, &from.address)
         .map_err(|_| Refusal::NotAnAddress { field: "from" })?;
@@ -353,16 +376,21 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         planned_at: now,
         begun_at: None,
         settled_at: None,
+        transactional,
+        mailbox,
+        expected_at: Some(now),
+        slot_at: None,
+        queued_at: None,
     };
     let fact = email.fact("email.planned").with("enrollment", email.enrollment).with("message_id", &email.message_id);
     Ok(deliver(Decision::new(email, fact), now))
 }
 
-/// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait for an hour while
-/// that is not known or its enrolment is paused: look at the state of the result.
+/// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait: for an hour while
+/// that is not known or its enrolment is paused, else until there is `room` for it. Look at the state of the result.
 ///
 /// After it, the state is SENDING and the one who began must send and then [`settle`].
-pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+pub fn begin(email: Email, known: Known, room: &Room<'_>, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
     if !matches!(email.state, EmailState::Planned | EmailState::Deferred) {
         return Err(Refusal::NotWaiting { state: email.state });
     }
@@ -374,12 +402,18 @@ pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<
         (_, Gate::Held) => return Ok(hold_for_pause(email, known.held_until, now)),
         _ => {}
     }
-    // It was planned within its hours; whatever held it up since, it does not go out at night.
-    if let Some(opens) = email.hours.as_ref().and_then(|hours| hours.opens(now)) {
-        let fact = email.fact("email.held").with("again_at", opens);
-        return Ok(deliver(Decision::new(email, fact), opens));
+    if let Some(reason) = room.lacks(&email, now) {
+        return Ok(holding::hold_for_room(email, reason, now));
     }
-    let begun = Email { attempts: email.attempts.saturating_add(1), begun_at: Some(now), settled_at: None, ..email };
+    let begun = Email {
+        attempts: email.attempts.saturating_add(1),
+        begun_at: Some(now),
+        settled_at: None,
+        expected_at: None,
+        slot_at: None,
+        queued_at: None,
+        ..email
+    };
     Ok(begun.turn(EmailState::Sending, "email.begun"))
 }
 
@@ -397,7 +431,7 @@ fn hold(email: Email, now: DateTime<Utc>) -> Decision<Email> {
     }
     let again = now + TimeDelta::hours(1);
     let fact = email.fact("email.held").with("again_at", again);
-    deliver(Decision::new(email, fact), again)
+    deliver(Decision::new(Email { expected_at: None, slot_at: None, ..email }, fact), again)
 }
 
 /// How often it is looked whether somebody has ended a pause that ends by itself, and one that does not.
@@ -411,7 +445,7 @@ fn hold_for_pause(email: Email, until: Option<DateTime<Utc>>, now: DateTime<Utc>
         None => now + PAUSE_LOOKS.1,
     };
     let fact = email.fact("email.held").with("again_at", again);
-    deliver(Decision::new(Email { planned_at: now, ..email }, fact), again)
+    deliver(Decision::new(Email { planned_at: now, expected_at: None, slot_at: None, ..email }, fact), again)
 }
 
 /// Plans the delivery. Limits per key of its queue are per domain of the recipient: what a mail provider counts.
@@ -470,7 +504,8 @@ pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc
         Delivery::Unreached { error } if late => refuse(with(email, Some(error)), Obstacle::Expired, now),
         Delivery::Deferred { response: error, .. } | Delivery::Unreached { error } => {
             let due = now + back_off(attempt, matches!(delivery, Delivery::Unreached { .. }));
-            let decision = with(email, Some(error)).turn(EmailState::Deferred, "email.deferred");
+            let email = Email { expected_at: Some(due), ..with(email, Some(error)) };
+            let decision = email.turn(EmailState::Deferred, "email.deferred");
             deliver(explain(decision, "again_at", due), due)
         }
         Delivery::Unknown { error } => return Ok(lose_sight(with(email, Some(error)), now)),
@@ -539,7 +574,7 @@ pub fn resolve(email: Email, resolution: Resolution, now: DateTime<Utc>) -> Resu
         Resolution::Sent => Email { settled_at: Some(now), ..email }.turn(EmailState::Sent, "email.resolved"),
         Resolution::Resend => {
             // The five days begin again: the person asked for it now.
-            let again = Email { settled_at: None, planned_at: now, ..email };
+            let again = Email { settled_at: None, planned_at: now, expected_at: Some(now), ..email };
             deliver(again.turn(EmailState::Planned, "email.resolved"), now)
         }
     };

@@ -102,4 +102,8 @@ ids! {
     InteractionId,
     /// An e-mail that arrived.
     ReceivedEmailId,
+    /// The rules on how often people may be written to.
+    ContactPolicyId,
+    /// A mailbox that e-mails are sent from.
+    SendingMailboxId,
 }

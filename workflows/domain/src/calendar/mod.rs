@@ -1,6 +1,7 @@
 //! Working calendars: when a person or a team is at work, in the time zone where they are, with holidays and make-up
 //! working days; and business time measured on them. Owns the definition and its rules; `span.rs` does the counting.
 
+mod days;
 mod span;
 
 use crate::codes;
@@ -165,6 +166,9 @@ pub struct WorkingCalendar {
     /// Counts the definitions from 1; a change of the definition makes the next.
     pub version: u32,
 }
+
+/// Working calendars by their keys.
+pub type Calendars = BTreeMap<String, WorkingCalendar>;
 
 /// Why a calendar is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

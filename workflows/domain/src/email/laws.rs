@@ -26,6 +26,8 @@ fn draft(n: u128, to: &str) -> Draft {
         text: "Hello.".into(),
         html: None,
         hours: None,
+        transactional: false,
+        mailbox: None,
     }
 }
 
@@ -43,7 +45,7 @@ fn planned() -> Email {
 }
 
 fn sending() -> Email {
-    begin(planned(), clear(), at(1)).unwrap().next
+    begin(planned(), clear(), &Room::default(), at(1)).unwrap().next
 }
 
 fn outcome(which: u8) -> Delivery {
@@ -90,7 +92,7 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
     for (known, obstacle, outlook) in cases {
         let refused = plan(draft(1, "a@example.com"), known, at(0)).unwrap_err();
         assert_eq!(refused, Refusal::MayNotWrite { obstacle });
-        let decision = begin(planned(), known, at(1)).unwrap();
+        let decision = begin(planned(), known, &Room::default(), at(1)).unwrap();
         assert_eq!((decision.next.state, decision.next.obstacle), (EmailState::Refused, Some(obstacle)));
         assert_eq!(decision.next.outlook(), outlook);
         assert_eq!(decision.facts[0].reason.as_deref(), Some(obstacle.as_str()));
@@ -100,15 +102,15 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
 #[test]
 fn an_email_of_a_paused_enrolment_waits_for_as_long_and_then_has_its_five_days() {
     let paused = Known { enrollment: Gate::Held, ..clear() };
-    let held = begin(planned(), paused, at(1)).unwrap();
+    let held = begin(planned(), paused, &Room::default(), at(1)).unwrap();
     assert_eq!((held.next.state, held.next.attempts), (EmailState::Planned, 0));
     assert_eq!(held.jobs[0].due, at(61));
     let soon = Known { held_until: Some(at(31)), ..paused };
-    assert_eq!(begin(planned(), soon, at(1)).unwrap().jobs[0].due, at(31));
+    assert_eq!(begin(planned(), soon, &Room::default(), at(1)).unwrap().jobs[0].due, at(31));
     let month = 30 * 1440;
-    let late = begin(held.next, paused, at(month)).unwrap().next;
+    let late = begin(held.next, paused, &Room::default(), at(month)).unwrap().next;
     assert_eq!(late.state, EmailState::Planned);
-    let begun = begin(late, clear(), at(month + 1)).unwrap().next;
+    let begun = begin(late, clear(), &Room::default(), at(month + 1)).unwrap().next;
     let deferred = Delivery::Deferred { code: 451, response: "later".to_owned() };
     assert_eq!(settle(begun, 1, &deferred, at(month + 2)).unwrap().next.state, EmailState::Deferred);
 }
@@ -118,14 +120,14 @@ fn nothing_is_planned_or_begun_until_consent_is_known() {
     let unknown = Known { standing: Standing::Unknown, ..clear() };
     let refused = plan(draft(1, "a@example.com"), unknown, at(0)).unwrap_err();
     assert_eq!(refused, Refusal::MayNotWrite { obstacle: Obstacle::ConsentUnknown });
-    let held = begin(planned(), unknown, at(1)).unwrap();
+    let held = begin(planned(), unknown, &Room::default(), at(1)).unwrap();
     assert_eq!((held.next.state, held.next.attempts, held.jobs[0].due), (EmailState::Planned, 0, at(61)));
-    assert_eq!(begin(held.next.clone(), clear(), at(61)).unwrap().next.state, EmailState::Sending);
-    let late = begin(held.next.clone(), unknown, at(5 * 1440)).unwrap().next;
+    assert_eq!(begin(held.next.clone(), clear(), &Room::default(), at(61)).unwrap().next.state, EmailState::Sending);
+    let late = begin(held.next.clone(), unknown, &Room::default(), at(5 * 1440)).unwrap().next;
     assert_eq!((late.state, late.obstacle), (EmailState::Refused, Some(Obstacle::ConsentUnknown)));
     assert_eq!(late.outlook(), Outlook::GoOn);
     let elsewhere = Known { contact_current: false, ..unknown };
-    assert_eq!(begin(held.next, elsewhere, at(61)).unwrap().next.obstacle, Some(Obstacle::ContactGone));
+    assert_eq!(begin(held.next, elsewhere, &Room::default(), at(61)).unwrap().next.obstacle, Some(Obstacle::ContactGone));
 }
 
 #[test]
@@ -151,7 +153,7 @@ fn state_by_command_is_allowed_or_refused_by_name() {
     for state in EmailState::ALL.iter().copied() {
         let email = Email { state, attempts: 1, ..planned() };
         let waiting = matches!(state, EmailState::Planned | EmailState::Deferred);
-        assert_eq!(begin(email.clone(), clear(), at(1)).is_ok(), waiting, "begin {state}");
+        assert_eq!(begin(email.clone(), clear(), &Room::default(), at(1)).is_ok(), waiting, "begin {state}");
         let open = matches!(state, EmailState::Sending | EmailState::Unknown);
         assert_eq!(settle(email.clone(), 1, &outcome(0), at(1)).is_ok(), open, "settle {state}");
         assert!(settle(email.clone(), 2, &outcome(0), at(1)).is_err(), "settle of another attempt {state}");
@@ -273,7 +275,7 @@ proptest! {
                 }
                 Act::Begin(n) => {
                     if let Some(email) = emails.get(&n).cloned()
-                        && let Ok(decision) = begin(email.clone(), under(&suppressions, &email.to.address), now) {
+                        && let Ok(decision) = begin(email.clone(), under(&suppressions, &email.to.address), &Room::default(), now) {
                         if decision.next.state == EmailState::Sending {
                             let to = &decision.next.to.address;
                             prop_assert!(!suppressions.iter().any(|s| s.covers(to)), "begun to {to}");
@@ -309,7 +311,7 @@ proptest! {
         for (minute, which) in outcomes.into_iter().enumerate() {
             let now = at(i64::try_from(minute).unwrap());
             let before = email.state;
-            match begin(email.clone(), clear(), now) {
+            match begin(email.clone(), clear(), &Room::default(), now) {
                 Ok(decision) => {
                     prop_assert!(matches!(before, EmailState::Planned | EmailState::Deferred));
                     let attempt = decision.next.attempts;

@@ -10,8 +10,10 @@
 //! A running enrolment stays on its version; moving it to another one (MIGRATING) does not exist yet.
 //! Law: a live enrolment that is not paused has a due time, every other has none.
 
+mod exclusive;
 mod state;
 
+pub use exclusive::{Exclusive, compete, supersede};
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason};
 
 use super::definition::SubjectKind;
@@ -72,6 +74,9 @@ pub struct Enrollment {
     /// Why it failed.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// The group of sequences of which the person runs through one at a time, where its version names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<Exclusive>,
 }
 
 /// What a paused enrolment goes back to.
@@ -218,6 +223,21 @@ pub enum Refusal {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The person runs through another sequence of the group.
+    #[error(
+        "the person is in {rule} (enrolment {enrollment}, priority {priority}), and in one sequence of the group {group} \
+         at a time; end that enrolment first, or give this sequence a higher priority"
+    )]
+    Excluded {
+        /// The group.
+        group: String,
+        /// The enrolment in it.
+        enrollment: EnrollmentId,
+        /// Its sequence and version.
+        rule: String,
+        /// Its priority.
+        priority: u8,
+    },
     /// The timer was planned for another visit.
     #[error("visit {given} is over; the enrolment is at visit {visit}")]
     Stale {
@@ -245,6 +265,7 @@ impl Refusal {
             Self::NotPaused { .. } => "ENROLLMENT_NOT_PAUSED",
             Self::PauseOver { .. } => "ENROLLMENT_PAUSE_OVER",
             Self::NotDue { .. } => "ENROLLMENT_NOT_DUE",
+            Self::Excluded { .. } => "ENROLLMENT_EXCLUDED",
             Self::Stale { .. } => "ENROLLMENT_STALE",
         }
     }
@@ -255,9 +276,11 @@ impl Refusal {
             Self::SequenceNotActive { .. } => Some("sequence"),
             Self::LeadMissing => Some("lead"),
             Self::PauseOver { .. } => Some("until"),
-            Self::MayNotWrite { .. } | Self::EntryNotMet { .. } | Self::Exists { .. } | Self::TooSoon { .. } => {
-                Some("contact")
-            }
+            Self::MayNotWrite { .. }
+            | Self::EntryNotMet { .. }
+            | Self::Exists { .. }
+            | Self::Excluded { .. }
+            | Self::TooSoon { .. } => Some("contact"),
             _ => None,
         }
     }
@@ -343,6 +366,7 @@ pub fn enroll(
         started_at: now,
         ended_at: None,
         failure: None,
+        exclusive: Exclusive::of(header),
     };
     let fact = enrollment.fact("enrollment.started").with("sequence", sequence.id);
     Ok(enrollment.timed(fact))

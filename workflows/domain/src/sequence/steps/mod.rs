@@ -2,7 +2,7 @@
 //!
 //! A kind is a module with a `Config` (its settings, as written in the definition) that implements [`Kind`].
 
-use super::definition::Step;
+use super::definition::{Header, Step};
 use super::enrollment::{Enrollment, FinishReason, WaitReason};
 use super::stepper::Context;
 use super::validate::Check;
@@ -87,6 +87,21 @@ pub trait Kind {
     fn ends(&self) -> bool {
         false
     }
+
+    /// The key of the working calendar that the settings name.
+    fn calendar(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the step counts on a working calendar: its own, or that of the sequence.
+    fn needs_calendar(&self) -> bool {
+        false
+    }
+
+    /// The key of the pool of mailboxes that the settings name.
+    fn mailbox_pool(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// What a step sees when it runs.
@@ -96,6 +111,8 @@ pub struct Run<'a> {
     pub enrollment: &'a Enrollment,
     /// The step.
     pub step: &'a Step,
+    /// What the definition says before its steps.
+    pub header: &'a Header,
     /// Everything about the subject.
     pub context: &'a Context<'a>,
     /// The moment.
@@ -123,6 +140,8 @@ pub enum Next {
     GoTo(String),
     /// The following step, not before a moment.
     Wait(WaitReason, DateTime<Utc>),
+    /// Nothing happened: this step again, at a moment and under a new visit.
+    Later(WaitReason, DateTime<Utc>),
     /// Something must happen; then the following step.
     Act(Box<Effect>),
     /// The end, as finished.
@@ -226,5 +245,20 @@ impl StepKind {
     /// See [`Kind::ends`].
     pub fn ends(&self) -> bool {
         self.kind().ends()
+    }
+
+    /// See [`Kind::calendar`].
+    pub fn calendar(&self) -> Option<&str> {
+        self.kind().calendar()
+    }
+
+    /// See [`Kind::needs_calendar`].
+    pub fn needs_calendar(&self) -> bool {
+        self.kind().needs_calendar()
+    }
+
+    /// See [`Kind::mailbox_pool`].
+    pub fn mailbox_pool(&self) -> Option<&str> {
+        self.kind().mailbox_pool()
     }
 }
