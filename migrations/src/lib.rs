@@ -19,6 +19,7 @@ mod m0015_inbound;
 mod m0016_ingest;
 mod m0017_outbound;
 mod m0018_received_email;
+mod m0021_contact_policy;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_ingest::Migration),
             Box::new(m0017_outbound::Migration),
             Box::new(m0018_received_email::Migration),
+            Box::new(m0021_contact_policy::Migration),
         ]
     }
 }

@@ -30,6 +30,7 @@ mod payload;
 pub mod queue;
 pub mod reports;
 mod scalars;
+pub mod sending;
 pub mod sequences;
 pub mod taxonomy;
 pub mod webhooks;
@@ -63,6 +64,7 @@ pub struct Query(
     webhooks::InboundQuery,
     outbound::OutboundQuery,
     events::EventQuery,
+    sending::SendingQuery,
 );
 
 /// Changes: each is one command.
@@ -86,6 +88,7 @@ pub struct Mutation(
     outbound::OutboundMutation,
     events::EventMutation,
     interactions::InteractionMutation,
+    sending::SendingMutation,
 );
 
 /// What happens, as it happens.

@@ -15,6 +15,7 @@ use crate::leads::LeadNode;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::outbound::{OutboundDeliveryNode, OutboundWebhookNode};
 use crate::queue::WorkItemNode;
+use crate::sending::{ContactPolicyNode, SendingMailboxNode};
 use crate::sequences::{EnrollmentNode, SequenceNode, SequenceVersionNode};
 use crate::taxonomy::TaxonomyTermNode;
 use crate::webhooks::{InboundDeliveryNode, InboundWebhookNode};
@@ -93,6 +94,10 @@ pub enum Node {
     IngestedEvent(IngestedEventNode),
     /// What somebody did.
     Interaction(InteractionNode),
+    /// How often people may be written to.
+    ContactPolicy(ContactPolicyNode),
+    /// A mailbox that e-mails are sent from.
+    SendingMailbox(SendingMailboxNode),
 }
 
 /// Finds things by their global ids.
@@ -178,6 +183,8 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "IngestedEvent" if ctx.actor().may_operate().is_ok() => {
             ctx.load(id).await?.map(|event| Node::IngestedEvent(IngestedEventNode(event)))
         }
+        "ContactPolicy" => ctx.load(id).await?.map(|policy| Node::ContactPolicy(ContactPolicyNode(policy))),
+        "SendingMailbox" => ctx.load(id).await?.map(|mailbox| Node::SendingMailbox(SendingMailboxNode(mailbox))),
         "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
         _ => None,
     })

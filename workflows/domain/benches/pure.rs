@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
+use tandem_domain::calendar::Calendars;
 use tandem_domain::decision::Fact;
 use tandem_domain::expression::Expression;
 use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
@@ -53,6 +54,8 @@ fn stamp() -> Stamp {
         trace: None,
     }
 }
+
+static NO_CALENDARS: Calendars = Calendars::new();
 
 fn pure(criterion: &mut Criterion) {
     let data = data();

@@ -2,7 +2,7 @@
 
 use crate::page::{Page, PageOf};
 use crate::stored::stored;
-use crate::{Result, Store, ms};
+use crate::{Result, Store, Tx, ms};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::BTreeMap;
 use tandem_domain::email::{Email, EmailState};
@@ -17,7 +17,17 @@ stored!(Email, "Email", "email", |email| {
     lead_id: Option<Uuid> = email.lead.map(Into::into),
     state: String = email.state.to_string(),
     planned_at: i64 = ms(email.planned_at),
-});
+    account_id: Option<Uuid> = email.account.map(Into::into),
+    mailbox_id: Option<Uuid> = email.mailbox.map(Into::into),
+    counted_at: Option<i64> = email.counts_at().map(ms),
+    queued_at: Option<i64> = email.queued_at.map(ms),
+}, save_parts = counted);
+
+/// Whoever plans another e-mail to the same person or account in this transaction asks the database again.
+async fn counted(email: &Email, tx: &Tx) -> Result<()> {
+    tx.ahead().forget_counted(email.contact.into(), email.account.map(Into::into));
+    Ok(())
+}
 
 /// Which e-mails to read. Every condition given must hold.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +40,17 @@ pub struct EmailFilter {
     pub lead: Option<LeadId>,
     /// Planned by this enrolment.
     pub enrollment: Option<EnrollmentId>,
+}
+
+impl Tx {
+    /// The e-mail that an enrolment planned at a visit, locked.
+    pub async fn email_of_visit(&self, enrollment: EnrollmentId, visit: u32) -> Result<Option<Email>> {
+        let visit = i32::try_from(visit).unwrap_or(i32::MAX);
+        let query = row::Entity::find()
+            .filter(row::Column::EnrollmentId.eq(Uuid::from(enrollment)))
+            .filter(row::Column::Visit.eq(visit));
+        Ok(self.select(query).await?.pop())
+    }
 }
 
 impl Store {

@@ -37,6 +37,7 @@ pub mod enrollment_row {
         reason: Option<String> = enrollment.state.reason().map(str::to_owned),
         live: bool = enrollment.state.is_live(),
         due_at: Option<i64> = enrollment.due_at.map(crate::ms),
+        exclusive_group: Option<String> = enrollment.exclusive.as_ref().map(|place| place.group.clone()),
     });
 }
 
@@ -110,6 +111,15 @@ impl Tx {
             .filter(enrollment::Column::Live.eq(true))
             .order_by_asc(enrollment::Column::Id);
         self.select(query).await
+    }
+
+    /// The live enrolments of a person in a group of sequences, only to be read. There is at most one.
+    pub async fn live_enrollments_in_group(&self, contact: ContactId, group: &str) -> Result<Vec<Enrollment>> {
+        let query = enrollment::Entity::find()
+            .filter(enrollment::Column::ContactId.eq(Uuid::from(contact)))
+            .filter(enrollment::Column::ExclusiveGroup.eq(group))
+            .filter(enrollment::Column::Live.eq(true));
+        self.read(query).await
     }
 }
 

@@ -440,6 +440,8 @@ steps:
             text: "Hello.".into(),
             html: None,
             hours: None,
+            transactional: false,
+            mailbox: None,
         };
         world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap();
         let twice = world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap_err();
@@ -463,7 +465,7 @@ async fn an_email_that_is_begun_beside_a_withdrawal_waits_for_it() {
     world.until_waiting(2).await;
     last.rollback().await.unwrap();
     withdrawing.await.unwrap();
-    let (begun, _) = beginning.await.unwrap();
+    let (begun, ..) = beginning.await.unwrap();
     assert_eq!((begun.state, begun.obstacle), (EmailState::Refused, Some(Obstacle::ConsentWithdrawn)));
 }
 
@@ -490,6 +492,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         started_at: at,
         ended_at: None,
         failure: None,
+        exclusive: None,
     };
     let address = world.app.store.find::<Contact>(contact).await.unwrap().unwrap().email.unwrap();
     let draft = tandem_domain::email::Draft {
@@ -505,6 +508,8 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         text: "Hello.".into(),
         html: None,
         hours: None,
+        transactional: false,
+        mailbox: None,
     };
     let (id, email) = (enrollment.id, draft.id);
     world.app.run(&world.system(), Given(enrollment)).await.unwrap();

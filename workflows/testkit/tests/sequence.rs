@@ -232,7 +232,7 @@ on_both_databases! {
         let mut done = Vec::new();
         for racer in racers.collect::<Vec<_>>() {
             match racer.await.unwrap() {
-                Ok((enrollment, _)) => done.push(enrollment),
+                Ok(enrolled) => done.push(enrolled.0),
                 Err(error) => assert!(["ENROLLMENT_EXISTS", "DUPLICATE"].contains(&error.code()), "{error}"),
             }
         }
@@ -383,7 +383,7 @@ steps:
     async fn people_pause_resume_finish_and_exit(world: World) {
         let (sequence, contact) = nurture(&world).await;
         let (_, sdr) = world.user("ann", Role::Sdr, Some(Side::Marketing)).await;
-        let (enrollment, _) = world.app.run(&sdr, of(sequence.id, contact.id)).await.unwrap();
+        let enrollment = world.app.run(&sdr, of(sequence.id, contact.id)).await.unwrap().0;
         let pause = EnrollmentPause { enrollment: enrollment.id, reason: PauseReason::OutOfOffice, until: None };
         world.app.run(&sdr, pause).await.unwrap();
         assert_eq!(world.pass(TimeDelta::days(9)).await, 1, "the timer that was planned does nothing");

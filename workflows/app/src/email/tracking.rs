@@ -164,6 +164,11 @@ mod tests {
             planned_at: at,
             begun_at: None,
             settled_at: None,
+            transactional: false,
+            mailbox: None,
+            expected_at: None,
+            slot_at: None,
+            queued_at: None,
         }
     }
 

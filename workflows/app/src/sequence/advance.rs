@@ -1,7 +1,8 @@
 //! A step falls due: the decision, and its effect, in one transaction.
 
 use super::enrolling::{LetGo, let_go};
-use super::subject::Subject;
+use super::subject::{Subject, Surroundings};
+use crate::contact_policy::capped_for_plan;
 use crate::email::plan_email;
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
@@ -14,12 +15,12 @@ use tandem_domain::email::{Draft, Email, Mailbox};
 use tandem_domain::id::{EmailId, EnrollmentId, SequenceId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::enrollment::{self, Refusal};
-use tandem_domain::sequence::stepper::{Advance, advance};
+use tandem_domain::sequence::stepper::{Advance, advance, wait_on};
 use tandem_domain::sequence::steps::Failure;
 use tandem_domain::sequence::steps::create_task::PlannedTask;
 use tandem_domain::sequence::steps::send_email::{Address, PlannedEmail};
 use tandem_domain::sequence::steps::set_field::PlannedField;
-use tandem_domain::sequence::window::Hours;
+use tandem_domain::sequence::window::{Hours, SendWindow};
 use tandem_domain::sequence::{Effect, Enrollment, Sequence, SequenceState, SequenceVersion, SubjectKind};
 use tandem_domain::work_item::{NewTask, WorkItem, make_task};
 use tandem_store::Tx;
@@ -37,12 +38,13 @@ impl Batch<'_> {
     ///
     /// Locks are taken in the order in which [`EnrollmentAdvance`] takes them alone.
     pub async fn enrollments_ahead(&mut self, enrollments: impl IntoIterator<Item = EnrollmentId>) -> Result<()> {
-        let read = read_ahead(self.tx(), enrollments.into_iter().map(Uuid::from).collect()).await;
+        let now = self.env().now();
+        let read = read_ahead(self.tx(), enrollments.into_iter().map(Uuid::from).collect(), now).await;
         self.note(read)
     }
 }
 
-async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
+async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>, now: DateTime<Utc>) -> Result<()> {
     let enrollments: Vec<Enrollment> = tx.get_ahead(enrollments).await?;
     let sequences: Vec<Sequence> =
         tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.sequence.into())).await?;
@@ -56,6 +58,11 @@ async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
     let accounts = accounts.chain(contacts.iter().filter_map(|contact| contact.account));
     tx.peek_ahead::<Account>(accounts.map(Uuid::from)).await?;
     tx.suppressions_ahead(contacts.iter().filter_map(|contact| contact.email.as_deref())).await?;
+    if let Some(policy) = tx.contact_policy().await? {
+        let people = enrollments.iter().map(|enrollment| enrollment.contact);
+        let accounts = enrollments.iter().filter_map(|enrollment| enrollment.account);
+        tx.counted_ahead(&policy, people, accounts, now).await?;
+    }
     Ok(())
 }
 
@@ -94,14 +101,28 @@ impl Command for EnrollmentAdvance {
             .ok_or(AppError::NotFound { what: "SequenceVersion", id: before.version.into() })?;
         let subject = Subject::load(tx, before.contact, before.lead).await?;
         let data = subject.data(env, Some(&before), now);
-        let context = subject.context(&data, sequence.state);
-        let decision = advance(&before, &version.definition, &context, now)?;
+        let surroundings = Surroundings::load(tx, &version.definition).await?;
+        let mut context = subject.context(&data, sequence.state, &surroundings);
+        if let Some(waits) = waits_on(tx, &before, now).await? {
+            return Ok(waits.map(|enrollment| (enrollment, None, Vec::new(), None, None)));
+        }
+        let mut decision = advance(&before, &version.definition, &context, now)?;
+        if decision.next.effect.as_ref().is_some_and(Effect::keeps_hours) {
+            // An e-mail is next: only now is it counted how often the person was written to.
+            context.capped = capped_for_plan(tx, before.contact, before.account, now).await?;
+            if context.capped.is_some() {
+                decision = advance(&before, &version.definition, &context, now)?;
+            }
+        }
         let failed = |error: AppError| match error {
             // The effect cannot be had, and never will be: better a run that says so than a job that comes back.
             AppError::Refused { code, message, .. } => Ok(Failure::new(code, message)),
             other => Err(other),
         };
-        let window = version.definition.header.send_window.clone().map(|window| Hours { window, zone: context.zone });
+        let header = &version.definition.header;
+        let calendar = header.window_calendar().map(str::to_owned);
+        let window = header.send_window.clone().map(|window| SendWindow { calendar, ..window });
+        let window = window.map(|window| Hours { window, zone: context.zone });
         let Subject { contact, lead, .. } = subject;
         let acted = match act(tx, env, &decision.next, (&contact, lead.as_ref()), window.as_ref(), now).await {
             Ok(acted) => acted,
@@ -121,6 +142,13 @@ impl Command for EnrollmentAdvance {
             Acted::Lead(lead) => Ok(decision.and(lead).map(|(e, lead)| (e, None, Vec::new(), None, Some(lead)))),
         }
     }
+}
+
+/// An enrolment whose time to go on without word of its e-mail has come, while the e-mail still waits for room: it waits on.
+async fn waits_on(tx: &Tx, before: &Enrollment, now: DateTime<Utc>) -> Result<Option<Decision<Enrollment>>> {
+    let Some(visit) = before.awaits.filter(|_| before.due_at.is_some_and(|due| due <= now)) else { return Ok(None) };
+    let email = tx.email_of_visit(before.id, visit).await?;
+    Ok(email.and_then(|email| email.is_held(now)).and_then(|until| wait_on(before.clone(), until, now)))
 }
 
 fn over((enrollment, (lead, tasks)): LetGo) -> Advanced {
@@ -174,6 +202,8 @@ fn draft(planned: &PlannedEmail, hours: Option<Hours>, contact: &Contact, env: &
         text: planned.text.clone(),
         html: planned.html.clone(),
         hours,
+        transactional: planned.transactional,
+        mailbox: planned.mailbox,
     }
 }
 

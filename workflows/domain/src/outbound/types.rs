@@ -20,6 +20,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "email.resolved",
     "email.sent",
     "enrollment.advanced",
+    "enrollment.email_awaited",
     "enrollment.email_settled",
     "enrollment.ended",
     "enrollment.pause_extended",

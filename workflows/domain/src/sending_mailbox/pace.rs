@@ -35,7 +35,7 @@ pub struct MailboxPace {
     pub day: Option<NaiveDate>,
     /// How many e-mails were begun on that day, each try for itself.
     pub sent: u32,
-    /// When the interval after the last e-mail is over.
+    /// When the interval after the last e-mail, or the last moment given, is over.
     pub free_at: DateTime<Utc>,
     /// Counts the rounds that were planned.
     pub round: u32,
@@ -229,6 +229,8 @@ pub fn hand_out(
             slots.push((email, at));
             at += interval(mailbox);
         }
+        // Whoever comes meanwhile goes after those who have their moments.
+        next.free_at = at.max(pace.free_at);
         if slots.len() < line.len() {
             let exhausted = u32::try_from(slots.len()).unwrap_or(u32::MAX) >= left;
             next.next_round(if exhausted { today.ends } else { at.min(today.ends).max(now) });

@@ -21,7 +21,7 @@ pub use deliver_email::TURN_PATIENCE;
 use crate::Disposition;
 use tandem_app::{
     App, AppError, Batch, Call, Command, EnrollmentAdvance, EnrollmentWake, HandoffCheckSla, HandoffExpireOffer,
-    HandoffMatch, OutboundWebhookReplayPart, ReceivedEmailApply,
+    HandoffMatch, MailboxSpread, OutboundWebhookReplayPart, ReceivedEmailApply,
 };
 use tandem_domain::decision::Job;
 
@@ -52,6 +52,7 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
         Job::PollInbox {} => poll_inbox::run(app, call).await,
         Job::SweepLeads {} => sweep_leads::run(app, call).await,
         Job::Prune {} => prune::run(app, call).await,
+        Job::SpreadMailbox { mailbox, round } => settle(app, call, MailboxSpread { mailbox, round }).await,
     }
 }
 
