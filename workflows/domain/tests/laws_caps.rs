@@ -82,7 +82,7 @@ fn mailbox(n: u128, daily_cap: u32, interval: u32) -> SendingMailbox {
     SendingMailbox {
         id: SendingMailboxId(id(n)),
         address: format!("m{n}@example.com"),
-        name: None,
+        name: Some("Team".to_owned()),
         reply_to: None,
         pool: "outreach".to_owned(),
         zone: Tz::UTC,
@@ -503,7 +503,7 @@ fn waits_in_business_time_count_on_the_calendar_of_the_moment() {
 
 #[test]
 fn what_does_not_go_together_is_a_problem_with_its_place() {
-    let step = |step: &str| format!("{{key: k, name: N, subject: contact, steps: [{step}, {{id: done, kind: end}}]}}");
+    let step = |step: &str| format!("{{key: k, name: Any, subject: contact, steps: [{step}, {{id: done, kind: end}}]}}");
     let email = "{id: a, kind: send_email, pool: p, from: {address: a@example.com}, template: {subject: S, text: T}}";
     for (source, path) in [
         (step("{id: a, kind: wait, business_days: 2}"), "steps[0]"),
@@ -523,7 +523,7 @@ fn what_does_not_go_together_is_a_problem_with_its_place() {
 
 #[test]
 fn definitions_without_any_of_it_keep_their_form() {
-    let source = "{key: k, name: N, subject: contact, send_window: {from: '09:00', to: '17:00'}, steps: [\
+    let source = "{key: k, name: Any, subject: contact, send_window: {from: '09:00', to: '17:00'}, steps: [\
                   {id: a, kind: send_email, template: {subject: S, text: T}}, {id: b, kind: wait, duration: 1d}, {id: z, kind: end}]}";
     let stored = serde_json::to_string(&validate::read(source).unwrap()).unwrap();
     for word in ["calendar", "exclusive", "priority", "pool", "business"] {

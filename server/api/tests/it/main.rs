@@ -12,4 +12,5 @@ mod lists;
 mod loading;
 mod queue;
 mod schema;
+mod sending;
 mod sequences;
