@@ -152,7 +152,9 @@ pub enum Refusal {
     #[error("a policy has at most {MOST_CAPS} caps; leave some out")]
     TooManyCaps,
     /// A cap that allows nothing, or more than it is there for.
-    #[error("a cap allows 1 to {MOST_EMAILS} e-mails, not {given}; to write to nobody, suppress them or pause the sequences")]
+    #[error(
+        "a cap allows 1 to {MOST_EMAILS} e-mails, not {given}; to write to nobody, suppress them or pause the sequences"
+    )]
     Most {
         /// What was given.
         given: u32,

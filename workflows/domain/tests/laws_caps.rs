@@ -71,7 +71,10 @@ fn counted(emails: &[Email], of: &Email, begun_alone: bool) -> Counted {
         moments.sort_unstable_by(|a, b| b.cmp(a));
         moments
     };
-    Counted { person: moments(&|email| email.contact == of.contact), account: moments(&|email| email.account == of.account) }
+    Counted {
+        person: moments(&|email| email.contact == of.contact),
+        account: moments(&|email| email.account == of.account),
+    }
 }
 
 fn zone(n: usize) -> Tz {
@@ -416,18 +419,15 @@ fn in_group(n: u128, priority: u8, now: DateTime<Utc>) -> Enrollment {
     let source = LETTERS.replace("PRIORITY", &priority.to_string());
     let by = By { sequence: SequenceId(id(1_000 + n)), version: SequenceVersionId(id(2_000 + n)), user: None };
     let (sequence, version) = publishing::publish(None, &source, by, now).unwrap().next;
-    let candidate = Candidate { id: EnrollmentId(id(n)), contact: ContactId(id(2)), lead: None, account: None, vars: Map::new() };
+    let candidate =
+        Candidate { id: EnrollmentId(id(n)), contact: ContactId(id(2)), lead: None, account: None, vars: Map::new() };
     let data = sample();
     let calendars = Calendars::new();
     let context = context(&data, &calendars, &[]);
     enrollment::enroll(candidate, &sequence, &version, None, &context, now).unwrap().next
 }
 
-fn context<'a>(
-    data: &'a serde_json::Value,
-    calendars: &'a Calendars,
-    mailboxes: &'a [SendingMailbox],
-) -> Context<'a> {
+fn context<'a>(data: &'a serde_json::Value, calendars: &'a Calendars, mailboxes: &'a [SendingMailbox]) -> Context<'a> {
     Context {
         data,
         zone: Tz::Asia__Shanghai,
@@ -494,7 +494,8 @@ fn the_sender_is_the_mailbox_of_the_pool_and_without_an_active_one_the_step_wait
 fn waits_in_business_time_count_on_the_calendar_of_the_moment() {
     // Friday at 16:00 in Shanghai.
     let lines = simulate(&letters(), &sample(), Tz::Asia__Shanghai, at("2026-03-06T08:00:00Z"), &shipped());
-    let moments: Vec<String> = lines.iter().map(|line| format!("{} {}", line.at.format("%a %H:%M"), line.step)).collect();
+    let moments: Vec<String> =
+        lines.iter().map(|line| format!("{} {}", line.at.format("%a %H:%M"), line.step)).collect();
     assert_eq!(moments[..2], ["Fri 08:00 hello", "Fri 08:00 days"], "{lines:#?}");
     assert!(lines.iter().any(|line| line.step == "hours" && line.at == at("2026-03-10T08:00:00Z")), "{lines:#?}");
     let unknown = simulate(&letters(), &sample(), Tz::UTC, at("2026-03-06T08:00:00Z"), &Calendars::new());
@@ -503,7 +504,8 @@ fn waits_in_business_time_count_on_the_calendar_of_the_moment() {
 
 #[test]
 fn what_does_not_go_together_is_a_problem_with_its_place() {
-    let step = |step: &str| format!("{{key: k, name: Any, subject: contact, steps: [{step}, {{id: done, kind: end}}]}}");
+    let step =
+        |step: &str| format!("{{key: k, name: Any, subject: contact, steps: [{step}, {{id: done, kind: end}}]}}");
     let email = "{id: a, kind: send_email, pool: p, from: {address: a@example.com}, template: {subject: S, text: T}}";
     for (source, path) in [
         (step("{id: a, kind: wait, business_days: 2}"), "steps[0]"),
@@ -513,7 +515,10 @@ fn what_does_not_go_together_is_a_problem_with_its_place() {
         (step("{id: a, kind: wait, business_time: 4h, calendar: 'No key'}"), "steps[0].calendar"),
         (step(email), "steps[0].from"),
         (step("{id: a, kind: wait, duration: 1d}").replace("subject:", "priority: 60, subject:"), "priority"),
-        (step("{id: a, kind: wait, duration: 1d}").replace("subject:", "exclusive: g, priority: 101, subject:"), "priority"),
+        (
+            step("{id: a, kind: wait, duration: 1d}").replace("subject:", "exclusive: g, priority: 101, subject:"),
+            "priority",
+        ),
         (step("{id: a, kind: wait, duration: 1d}").replace("subject:", "exclusive: 'G!', subject:"), "exclusive"),
     ] {
         let problems = validate::read(&source).unwrap_err();
@@ -546,7 +551,12 @@ fn sequences_take_turns_in_the_line_of_a_mailbox() {
     let mut gone = Vec::new();
     let mut moment = now;
     for _ in 0..6 {
-        let first: Vec<InLine> = line.iter().copied().take(2).chain(line.iter().copied().filter(|one| one.since >= now + TimeDelta::seconds(50)).take(2)).collect();
+        let first: Vec<InLine> = line
+            .iter()
+            .copied()
+            .take(2)
+            .chain(line.iter().copied().filter(|one| one.since >= now + TimeDelta::seconds(50)).take(2))
+            .collect();
         let given = hand_out(&mailbox, &pace, pace.round, &first, moment).unwrap().next;
         let [(email, slot)] = given.slots[..] else { unreachable!("one a minute") };
         assert_eq!(slot, moment);

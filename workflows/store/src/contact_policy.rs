@@ -90,7 +90,8 @@ impl Tx {
             let company = account.map(|account| held(&ahead.counted.accounts, account.into()));
             (held(&ahead.counted.people, contact.into()), company)
         };
-        let missing = (person.is_none().then_some(contact), company.as_ref().is_some_and(Option::is_none).then_some(account));
+        let missing =
+            (person.is_none().then_some(contact), company.as_ref().is_some_and(Option::is_none).then_some(account));
         self.counted_ahead(policy, missing.0, missing.1.flatten(), now).await?;
         let ahead = self.ahead();
         let people = held(&ahead.counted.people, contact.into()).unwrap_or_default();
@@ -102,7 +103,12 @@ impl Tx {
     /// The e-mails that count for whoever begins this one: those that were begun. Until this transaction ends nobody begins
     /// another one for the person, whose row the caller has locked, nor for the account, whose turn is taken here where the
     /// policy caps accounts: two nodes cannot both see the last free place.
-    pub async fn counted_for_begin(&self, policy: &ContactPolicy, email: &Email, now: DateTime<Utc>) -> Result<Counted> {
+    pub async fn counted_for_begin(
+        &self,
+        policy: &ContactPolicy,
+        email: &Email,
+        now: DateTime<Utc>,
+    ) -> Result<Counted> {
         let mut counted = Counted::default();
         if let Some(reach) = policy.reach(CapScope::Person) {
             let id = Uuid::from(email.contact);

@@ -26,12 +26,12 @@ use tandem_domain::sequence::Enrollment;
 use tandem_domain::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason, WaitReason};
 use tandem_domain::work_item::ItemState;
 use tandem_jobs::{Disposition, Handler, Handlers};
+use tandem_store::Page;
 use tandem_store::email::EmailFilter;
 use tandem_store::jobs::Now;
 use tandem_store::ledger::Link;
 use tandem_store::sequence::EnrollmentFilter;
 use tandem_store::work_item::WorkItemFilter;
-use tandem_store::Page;
 use tandem_testkit::{World, on_both_databases};
 
 const PERSON: CapScope = CapScope::Person;

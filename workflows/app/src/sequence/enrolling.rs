@@ -182,7 +182,9 @@ impl Command for EnrollmentCreate {
             None => started.map(|enrollment| Enrolled(enrollment, None, None)),
         };
         Ok(match nurtured {
-            Some(nurtured) => started.and(nurtured).map(|(Enrolled(run, _, ended), lead)| Enrolled(run, Some(lead), ended)),
+            Some(nurtured) => {
+                started.and(nurtured).map(|(Enrolled(run, _, ended), lead)| Enrolled(run, Some(lead), ended))
+            }
             None => started,
         })
     }

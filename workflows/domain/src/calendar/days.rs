@@ -68,8 +68,7 @@ mod tests {
         let mut china = china();
         china.holidays = vec![super::super::Holiday { date: "2026-03-09".parse().unwrap(), name: "H".into() }];
         let hours = vec!["09:00-12:00".parse().unwrap()];
-        china.make_up =
-            vec![super::super::MakeUpDay { date: "2026-03-07".parse().unwrap(), name: "M".into(), hours }];
+        china.make_up = vec![super::super::MakeUpDay { date: "2026-03-07".parse().unwrap(), name: "M".into(), hours }];
         let friday = at("2026-03-06T07:00:00Z");
         assert_eq!(china.add_business_days(friday, 1), Some(at("2026-03-07T07:00:00Z")));
         assert_eq!(china.add_business_days(friday, 2), Some(at("2026-03-10T07:00:00Z")));

@@ -127,7 +127,10 @@ fn nothing_is_planned_or_begun_until_consent_is_known() {
     assert_eq!((late.state, late.obstacle), (EmailState::Refused, Some(Obstacle::ConsentUnknown)));
     assert_eq!(late.outlook(), Outlook::GoOn);
     let elsewhere = Known { contact_current: false, ..unknown };
-    assert_eq!(begin(held.next, elsewhere, &Room::default(), at(61)).unwrap().next.obstacle, Some(Obstacle::ContactGone));
+    assert_eq!(
+        begin(held.next, elsewhere, &Room::default(), at(61)).unwrap().next.obstacle,
+        Some(Obstacle::ContactGone)
+    );
 }
 
 #[test]

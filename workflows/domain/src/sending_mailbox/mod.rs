@@ -370,11 +370,8 @@ mod tests {
 
     #[test]
     fn a_day_has_the_hours_that_it_has_there() {
-        let mailbox = save(
-            None,
-            SendingMailboxId(uuid::Uuid::nil()),
-            MailboxDraft { zone: Tz::Europe__Berlin, ..draft() },
-        );
+        let mailbox =
+            save(None, SendingMailboxId(uuid::Uuid::nil()), MailboxDraft { zone: Tz::Europe__Berlin, ..draft() });
         let mailbox = mailbox.unwrap().next;
         let day = mailbox.day("2026-03-28T23:30:00Z".parse().unwrap());
         assert_eq!(day.date.to_string(), "2026-03-29");

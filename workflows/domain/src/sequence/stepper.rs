@@ -95,7 +95,11 @@ pub fn advance(
 
 /// Waits on for an e-mail that is itself held back, by caps, hours or its mailbox, when the enrolment would go on without
 /// it: what comes after an e-mail comes after it. None where the enrolment does not wait for an e-mail, or it is not due.
-pub fn wait_on(mut enrollment: Enrollment, held_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Decision<Enrollment>> {
+pub fn wait_on(
+    mut enrollment: Enrollment,
+    held_until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<Decision<Enrollment>> {
     let waits = enrollment.state == EnrollmentState::Waiting(WaitReason::Email);
     if !waits || enrollment.due_at.is_none_or(|due| due > now) {
         return None;
@@ -146,11 +150,7 @@ fn again(
 }
 
 /// Why an e-mail cannot be planned now, and the first moment at which both caps and window allow it.
-fn not_yet(
-    definition: &Definition,
-    context: &Context<'_>,
-    now: DateTime<Utc>,
-) -> Option<(WaitReason, DateTime<Utc>)> {
+fn not_yet(definition: &Definition, context: &Context<'_>, now: DateTime<Utc>) -> Option<(WaitReason, DateTime<Utc>)> {
     let allowed = context.capped.map_or(now, |capped| capped.until.max(now));
     let calendar = definition.header.window_calendar().and_then(|key| context.calendars.get(key));
     let window = definition.header.send_window.as_ref();

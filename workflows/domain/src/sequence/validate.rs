@@ -381,7 +381,8 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
         check.problem("priority", Rule::Shape, "a priority is a whole number from 0 to 100");
     }
     if header.exclusive.is_none() && header.priority != USUAL_PRIORITY {
-        let message = "a priority counts among the sequences of a group; name the group with `exclusive`, or take it away";
+        let message =
+            "a priority counts among the sequences of a group; name the group with `exclusive`, or take it away";
         check.problem("priority", Rule::Shape, message);
     }
     if header.send_window.as_ref().is_some_and(|window| window.weekdays.is_empty()) {
@@ -400,7 +401,8 @@ fn check_calendars(definition: &Definition, problems: &mut Problems<'_>) {
     }
     let without = |step: &&(usize, &Step)| step.1.kind.needs_calendar() && step.1.kind.calendar().is_none();
     for (at, _) in definition.steps.iter().enumerate().filter(|step| without(&step)) {
-        let message = "business time is counted on a working calendar; name one with `calendar`, here or for the sequence";
+        let message =
+            "business time is counted on a working calendar; name one with `calendar`, here or for the sequence";
         problems.add(format!("steps[{at}]"), Rule::Shape, message);
     }
 }

@@ -107,11 +107,20 @@ mod tests {
     fn it_opens_in_the_morning_of_the_next_workday_there() {
         let office = window(&workdays(), "09:00", "17:00");
         // A Friday evening in Berlin.
-        assert_eq!(office.opens(at("2026-01-09T19:00:00Z"), Tz::Europe__Berlin, None), Some(at("2026-01-12T08:00:00Z")));
+        assert_eq!(
+            office.opens(at("2026-01-09T19:00:00Z"), Tz::Europe__Berlin, None),
+            Some(at("2026-01-12T08:00:00Z"))
+        );
         assert_eq!(office.opens(at("2026-01-09T15:59:59Z"), Tz::Europe__Berlin, None), None);
-        assert_eq!(office.opens(at("2026-01-09T16:00:00Z"), Tz::Europe__Berlin, None), Some(at("2026-01-12T08:00:00Z")));
+        assert_eq!(
+            office.opens(at("2026-01-09T16:00:00Z"), Tz::Europe__Berlin, None),
+            Some(at("2026-01-12T08:00:00Z"))
+        );
         // The same moment is Saturday in Shanghai.
-        assert_eq!(office.opens(at("2026-01-09T19:00:00Z"), Tz::Asia__Shanghai, None), Some(at("2026-01-12T01:00:00Z")));
+        assert_eq!(
+            office.opens(at("2026-01-09T19:00:00Z"), Tz::Asia__Shanghai, None),
+            Some(at("2026-01-12T01:00:00Z"))
+        );
     }
 
     #[test]
@@ -129,7 +138,8 @@ mod tests {
         assert_eq!(night.opens(at("2026-01-10T06:00:00Z"), Tz::UTC, None), Some(at("2026-01-16T22:00:00Z")));
         let always = window(&[Day::Mon], "08:00", "08:00");
         assert!(
-            always.is_open(at("2026-01-12T08:00:00Z"), Tz::UTC, None) && always.is_open(at("2026-01-13T07:59:00Z"), Tz::UTC, None)
+            always.is_open(at("2026-01-12T08:00:00Z"), Tz::UTC, None)
+                && always.is_open(at("2026-01-13T07:59:00Z"), Tz::UTC, None)
         );
         assert!(!always.is_open(at("2026-01-13T08:00:00Z"), Tz::UTC, None));
     }

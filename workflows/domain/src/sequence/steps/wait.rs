@@ -109,7 +109,8 @@ impl Config {
             (None, None) => Some(run.now),
         };
         until.ok_or_else(|| {
-            let message = format!("the working calendar `{key}` has no such time in a hundred years; give it more hours");
+            let message =
+                format!("the working calendar `{key}` has no such time in a hundred years; give it more hours");
             Failure::new("SEQUENCE_CALENDAR_EMPTY", message)
         })
     }
@@ -120,7 +121,8 @@ impl Kind for Config {
         let ways =
             [self.duration.is_some(), self.until.is_some(), self.business_days.is_some(), self.business_time.is_some()];
         if ways.into_iter().filter(|way| *way).count() != 1 {
-            let message = "a wait needs one of `duration`, `until`, `business_days` and `business_time`; keep one of them";
+            let message =
+                "a wait needs one of `duration`, `until`, `business_days` and `business_time`; keep one of them";
             check.problem("", Rule::Shape, message);
         }
         if self.business_days.is_some_and(|days| !(1..=MOST_BUSINESS_DAYS).contains(&days)) {
@@ -130,7 +132,8 @@ impl Kind for Config {
         if let Some(calendar) = &self.calendar {
             check.calendar("calendar", calendar);
             if !self.needs_calendar() {
-                let message = "only `business_days` and `business_time` count on a calendar; take it away, or use one of them";
+                let message =
+                    "only `business_days` and `business_time` count on a calendar; take it away, or use one of them";
                 check.problem("calendar", Rule::Shape, message);
             }
         }
