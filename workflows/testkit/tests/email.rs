@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_app::email::port::{Delivery, Mailbox};
+use tandem_app::sequence::Enrolled;
 use tandem_app::{
     App, Call, ContactChange, ContactSetConsent, EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe,
     EnrollmentCreate, LeadReceive, Mail, SequencePublish, SuppressionAdd, SuppressionLift,
@@ -169,13 +170,13 @@ on_both_databases! {
         };
         let slow = claim().await;
         let begin = EmailBegin { email: email.id };
-        let (begun, _) = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap();
+        let (begun, ..) = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap();
         assert_eq!(world.job_kinds().await, ["deliver_email"], "the job goes on after the first beat");
         world.clock.advance(TimeDelta::seconds(60));
         let fast = claim().await;
         let lost = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap_err();
         assert!(matches!(lost, tandem_app::AppError::Store(StoreError::LeaseLost { .. })));
-        let (found, _) = world.app.run(&world.system().for_job(fast, world.now()), begin).await.unwrap();
+        let (found, ..) = world.app.run(&world.system().for_job(fast, world.now()), begin).await.unwrap();
         assert_eq!(found.state, EmailState::Unknown);
         assert!(world.job_kinds().await.is_empty());
         let settle = EmailSettle { email: email.id, attempt: begun.attempts, delivery: Delivery::Accepted { response: "ok".into() } };
@@ -386,7 +387,7 @@ steps:
                 lead: Some(lead.id),
                 vars: serde_json::Map::new(),
             };
-            let (enrollment, owned) = world.app.run(&world.system(), enrol).await.unwrap();
+            let Enrolled(enrollment, owned, _) = world.app.run(&world.system(), enrol).await.unwrap();
             assert_eq!(owned.unwrap().owner, Owner::Sequence(enrollment.id));
             if !unsubscribes {
                 let response = "5.1.1 no such user".into();

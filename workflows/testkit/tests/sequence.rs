@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::contacts::{ContactCreate, ContactSetConsent};
 use tandem_app::custom_fields::CustomFieldDefine;
 use tandem_app::email::port::Delivery;
-use tandem_app::sequence::Applied;
+use tandem_app::sequence::{Applied, Enrolled};
 use tandem_app::{
     AppError, EmailBegin, EmailUnsubscribe, EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish,
     EnrollmentPause, EnrollmentResume, EnrollmentsResume, LeadReceive, SequenceArchive, SequenceDraft, SequencePause,
@@ -499,7 +499,7 @@ steps:
         let received = lead_of(&world, contact.id).await;
         let command =
             EnrollmentCreate { sequence: sequence.id, contact: None, lead: Some(received.id), vars: Map::new() };
-        let (enrollment, owned) = world.app.run(&world.system(), command).await.unwrap();
+        let Enrolled(enrollment, owned, _) = world.app.run(&world.system(), command).await.unwrap();
         let owned = owned.unwrap();
         assert_eq!((owned.stage, owned.owner), (Stage::Nurturing, Owner::Sequence(enrollment.id)));
         world.run_due_jobs().await;
