@@ -640,7 +640,7 @@ proptest! {
         let sent = planned_at(&source, zone, at(START) + TimeDelta::minutes(begin));
         prop_assert_eq!(sent.iter().map(|(step, _)| step.as_str()).collect::<Vec<_>>(), ["first", "second", "confirm"]);
         for (step, moment) in &sent[..2] {
-            prop_assert!(window.is_open(*moment, zone), "{step} {zone} {moment} {window:?}");
+            prop_assert!(window.is_open(*moment, zone, None), "{step} {zone} {moment} {window:?}");
         }
     }
 
