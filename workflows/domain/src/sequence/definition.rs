@@ -104,7 +104,6 @@ const fn usual_priority() -> u8 {
     USUAL_PRIORITY
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 const fn is_usual_priority(priority: &u8) -> bool {
     *priority == USUAL_PRIORITY
 }
