@@ -384,7 +384,7 @@ fn hold_the_law(life: &mut Life, target: &SequenceVersion, map: &[MapEntry]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_moved_run_repeats_no_effect_and_skips_none_whenever_it_is_moved_and_however_often(
