@@ -21,6 +21,7 @@ mod m0017_outbound;
 mod m0018_received_email;
 mod m0019_triggers;
 mod m0020_versions;
+mod m0021_contact_policy;
 mod m0023_reach;
 mod m0024_insight;
 
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_received_email::Migration),
             Box::new(m0019_triggers::Migration),
             Box::new(m0020_versions::Migration),
+            Box::new(m0021_contact_policy::Migration),
             Box::new(m0023_reach::Migration),
             Box::new(m0024_insight::Migration),
         ]

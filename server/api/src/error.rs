@@ -637,6 +637,37 @@ user_error_codes! {
     InteractionTooLarge = "INTERACTION_TOO_LARGE",
     /// The expression would take too long, or too much memory, over these data.
     ExpressionTooCostly = "EXPRESSION_TOO_COSTLY",
+    // how often people are written to, and from where
+    /// A policy has at most 20 caps.
+    ContactPolicyTooManyCaps = "CONTACT_POLICY_TOO_MANY_CAPS",
+    /// A cap allows 1 to 1,000 e-mails.
+    ContactPolicyMostInvalid = "CONTACT_POLICY_MOST_INVALID",
+    /// The window of a cap is 1 to 2,160 hours.
+    ContactPolicyWindowInvalid = "CONTACT_POLICY_WINDOW_INVALID",
+    /// There are two caps over the same window.
+    ContactPolicyCapTwice = "CONTACT_POLICY_CAP_TWICE",
+    /// The address of a mailbox cannot be written from.
+    SendingMailboxNotAnAddress = "SENDING_MAILBOX_NOT_AN_ADDRESS",
+    /// The name of a mailbox is one line of at most 200 characters.
+    SendingMailboxNameInvalid = "SENDING_MAILBOX_NAME_INVALID",
+    /// The key of a pool is 1 to 60 of a-z, 0-9, _ and -.
+    SendingMailboxPoolInvalid = "SENDING_MAILBOX_POOL_INVALID",
+    /// A daily cap is 1 to 100,000 e-mails.
+    SendingMailboxDailyCapInvalid = "SENDING_MAILBOX_DAILY_CAP_INVALID",
+    /// A ramp-up starts with 1 e-mail to the daily cap, and grows.
+    SendingMailboxRampUpInvalid = "SENDING_MAILBOX_RAMP_UP_INVALID",
+    /// The interval of a mailbox is 0 to 3,600 seconds.
+    SendingMailboxIntervalInvalid = "SENDING_MAILBOX_INTERVAL_INVALID",
+    /// The mailbox is in this state already.
+    SendingMailboxAlready = "SENDING_MAILBOX_ALREADY",
+    /// The round of the mailbox is over.
+    SendingMailboxRoundStale = "SENDING_MAILBOX_ROUND_STALE",
+    /// The person is in another sequence of the group.
+    EnrollmentExcluded = "ENROLLMENT_EXCLUDED",
+    /// The sequence names a working calendar that is not there.
+    SequenceCalendarUnknown = "SEQUENCE_CALENDAR_UNKNOWN",
+    /// The sequence names a pool that no mailbox is in.
+    SequencePoolUnknown = "SEQUENCE_POOL_UNKNOWN",
     // the runner
     /// Calling jobs off needs a reason.
     JobsReason = "JOBS_REASON",

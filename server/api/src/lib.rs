@@ -32,6 +32,7 @@ mod payload;
 pub mod queue;
 pub mod reports;
 mod scalars;
+pub mod sending;
 pub mod sequences;
 pub mod taxonomy;
 pub mod webhooks;
@@ -69,6 +70,7 @@ pub struct Query(
     sequences::SequenceVersionQuery,
     insight::InsightQuery,
     channels::ChannelQuery,
+    sending::SendingQuery,
 );
 
 /// Changes: each is one command.
@@ -95,6 +97,7 @@ pub struct Mutation(
     sequences::SequenceMigrationMutation,
     insight::InsightMutation,
     channels::ChannelMutation,
+    sending::SendingMutation,
 );
 
 /// What happens, as it happens.

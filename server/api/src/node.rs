@@ -17,6 +17,7 @@ use crate::leads::LeadNode;
 use crate::lists::{ChangeRequestNode, ListMembershipNode, ListVersionNode, TargetAccountListNode};
 use crate::outbound::{OutboundDeliveryNode, OutboundWebhookNode};
 use crate::queue::WorkItemNode;
+use crate::sending::{ContactPolicyNode, SendingMailboxNode};
 use crate::sequences::{EnrollmentNode, SequenceMigrationNode, SequenceNode, SequenceVersionNode, TriggerSkipNode};
 use crate::taxonomy::TaxonomyTermNode;
 use crate::webhooks::{InboundDeliveryNode, InboundWebhookNode};
@@ -105,6 +106,10 @@ pub enum Node {
     OutboundChannel(OutboundChannelNode),
     /// What a step sends to such an address.
     OutboundCall(OutboundCallNode),
+    /// How often people may be written to.
+    ContactPolicy(ContactPolicyNode),
+    /// A mailbox that e-mails are sent from.
+    SendingMailbox(SendingMailboxNode),
 }
 
 /// Finds things by their global ids.
@@ -195,6 +200,8 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
             ctx.load(id).await?.map(|channel| Node::OutboundChannel(OutboundChannelNode(channel)))
         }
         "OutboundCall" => ctx.load(id).await?.map(|call| Node::OutboundCall(OutboundCallNode(call))),
+        "ContactPolicy" => ctx.load(id).await?.map(|policy| Node::ContactPolicy(ContactPolicyNode(policy))),
+        "SendingMailbox" => ctx.load(id).await?.map(|mailbox| Node::SendingMailbox(SendingMailboxNode(mailbox))),
         "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
         "SequenceMigration" => ctx.load(id).await?.map(|found| Node::SequenceMigration(SequenceMigrationNode(found))),
         "Experiment" => ctx.load(id).await?.map(|found| Node::Experiment(ExperimentNode(found))),

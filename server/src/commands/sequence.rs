@@ -13,6 +13,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use tandem_app::sequence::{Applied, sequence_advice, sequence_simulate, sequence_validate};
 use tandem_app::{AppError, Call};
+use tandem_domain::calendar;
 use tandem_domain::sequence::Problem;
 
 /// What to do with a sequence.
@@ -116,7 +117,7 @@ pub(super) fn validate(file: &Path) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Tries out; it needs neither configuration nor database.
+/// Tries out; it needs neither configuration nor database, and knows the shipped working calendars.
 pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
     let source = read(&options.file)?;
     let data = match &options.data {
@@ -134,7 +135,7 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
             .map_or_else(|| local.and_utc(), |moment| moment.with_timezone(&Utc)),
         None => wiring::now(),
     };
-    let lines = match sequence_simulate(&source, data.as_ref(), options.zone, start) {
+    let lines = match sequence_simulate(&source, data.as_ref(), options.zone, start, &calendar::shipped()) {
         Ok(lines) => lines,
         Err(problems) => return Ok(report(&options.file, &problems)),
     };

@@ -116,7 +116,7 @@ on_both_databases! {
         let (sequence, _) = world.app.run(&ops, SequencePublish { source }).await.unwrap();
         let contact = world.contact("ann@example.com").await.id;
         let create = EnrollmentCreate { sequence: sequence.id, contact: Some(contact), lead: None, vars: serde_json::Map::new() };
-        let (enrollment, _) = world.app.run(&ops, create).await.unwrap();
+        let enrollment = world.app.run(&ops, create).await.unwrap().0;
         let query = "subscription($id: ID!) { enrollmentChanged(id: $id) { state contact { email } } }";
         socket.subscribe("e", query, json!({ "id": global_id(enrollment.id).0 })).await;
         let first = event(&mut socket, "e", "enrollmentChanged").await;

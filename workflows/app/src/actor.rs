@@ -129,6 +129,10 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("accessTokenRevoke", ADMIN),
     // e-mail
     ("emailResolve", &[Role::SalesOps, Role::Admin]),
+    ("contactPolicySave", DEFINERS),
+    ("sendingMailboxSave", DEFINERS),
+    ("sendingMailboxPause", DEFINERS),
+    ("sendingMailboxResume", DEFINERS),
     ("suppressionAdd", EVERYBODY),
     ("suppressionLift", &[Role::SalesOps, Role::Admin]),
     // accounts, contacts, and what they are described by

@@ -250,6 +250,11 @@ impl Batch<'_> {
         self.broken
     }
 
+    /// The ports and rules.
+    pub(crate) const fn env(&self) -> &Env {
+        &self.app.env
+    }
+
     /// The transaction, for reads between commands.
     pub const fn tx(&self) -> &Tx {
         self.inner.tx()

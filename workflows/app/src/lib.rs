@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod actor;
 pub mod book;
 mod command;
+pub mod contact_policy;
 pub mod contacts;
 pub mod custom_fields;
 pub mod dispatch;
@@ -26,6 +27,7 @@ pub mod queue;
 pub mod received;
 pub mod reports;
 mod rules;
+pub mod sending_mailbox;
 pub mod sequence;
 pub mod target_list;
 pub mod taxonomy;
@@ -36,6 +38,7 @@ pub use access::{AccessTokenIssue, AccessTokenRevoke, IssuedToken, TeamCreate, U
 pub use accounts::{AccountChange, AccountCreate, AccountTag, AccountUpsert, AccountUpsertMany};
 pub use actor::Actor;
 pub use command::{App, Batch, Call, Command};
+pub use contact_policy::ContactPolicySave;
 pub use contacts::{
     ContactChange, ContactCreate, ContactRow, ContactSetConsent, ContactTag, ContactUpsert, ContactUpsertMany,
 };
@@ -74,6 +77,7 @@ pub use queue::{
 };
 pub use received::{EmailReceive, ReceivedEmailApply};
 pub use rules::QueueRules;
+pub use sending_mailbox::{MailboxSpread, SendingMailboxPause, SendingMailboxResume, SendingMailboxSave};
 pub use sequence::{
     EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
     EnrollmentWake, EnrollmentsResume, SequenceArchive, SequenceCatchUp, SequenceDraft, SequenceMigrate,

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
+use tandem_domain::calendar::Calendars;
 use tandem_domain::decision::Fact;
 use tandem_domain::expression::Expression;
 use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
@@ -54,6 +55,8 @@ fn stamp() -> Stamp {
     }
 }
 
+static NO_CALENDARS: Calendars = Calendars::new();
+
 fn pure(criterion: &mut Criterion) {
     let data = data();
     let context = Context {
@@ -63,6 +66,9 @@ fn pure(criterion: &mut Criterion) {
         replied: false,
         meeting_booked: false,
         sequence: SequenceState::Active,
+        calendars: &NO_CALENDARS,
+        mailboxes: &[],
+        capped: None,
     };
     let by =
         By { sequence: SequenceId(Uuid::from_u128(1)), version: SequenceVersionId(Uuid::from_u128(2)), user: None };

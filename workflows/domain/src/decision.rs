@@ -79,6 +79,8 @@ subjects! {
     crate::id::OutboundChannelId => "OutboundChannel",
     crate::id::OutboundCallId => "OutboundCall",
     crate::id::TriggerSkipId => "TriggerSkip",
+    crate::id::ContactPolicyId => "ContactPolicy",
+    crate::id::SendingMailboxId => "SendingMailbox",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
@@ -334,6 +336,13 @@ pub enum Job {
         /// Behind which run this part begins.
         after: Option<EnrollmentId>,
     },
+    /// Give the next e-mails that wait for a mailbox their moments, and plan itself again while there are more.
+    SpreadMailbox {
+        /// The mailbox.
+        mailbox: crate::id::SendingMailboxId,
+        /// The round it was planned for.
+        round: u32,
+    },
 }
 
 impl Job {
@@ -365,6 +374,7 @@ impl Job {
             Self::Prune {} => "prune",
             Self::StartByTrigger { .. } => "start_by_trigger",
             Self::HearFacts { .. } => "hear_facts",
+            Self::SpreadMailbox { .. } => "spread_mailbox",
         }
     }
 }

@@ -18,12 +18,12 @@ mod holding;
 mod refusal;
 
 pub use delivery::Delivery;
-pub use holding::{GIVE_UP_AFTER, HeldFor, Patience};
+pub use holding::{GIVE_UP_AFTER, HeldFor, HoldReason, Patience, Room, give_slot};
 pub use refusal::Refusal;
 
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
-use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId};
+use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId, SendingMailboxId};
 use crate::received::{DeliveryReport, ReportedAs};
 use crate::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason};
 use crate::sequence::window::Hours;
@@ -164,6 +164,21 @@ pub struct Email {
     /// From when on its five days count, where that is not when it was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<Patience>,
+    /// Whether the person waits for it: no hours, caps or mailbox hold it back, and it counts for none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transactional: bool,
+    /// The mailbox that it goes out from, where it is one of a pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<SendingMailboxId>,
+    /// While it waits to be begun: when it is expected to go out; none while that depends on somebody's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_at: Option<DateTime<Utc>>,
+    /// The moment that its mailbox gave it, until it is begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_at: Option<DateTime<Utc>>,
+    /// Since when it waits in the line of its mailbox; it then has no job of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<DateTime<Utc>>,
 }
 
 /// What to send to whom.
@@ -193,6 +208,10 @@ pub struct Draft {
     pub html: Option<String>,
     /// The hours in which it may go out; none for always.
     pub hours: Option<Hours>,
+    /// Whether the person waits for it, so that nothing but consent and suppression holds it back.
+    pub transactional: bool,
+    /// The mailbox that it goes out from, where it is one of a pool.
+    pub mailbox: Option<SendingMailboxId>,
 }
 
 /// What is known, at this moment and in this transaction, about the person and the reason for writing.
@@ -333,6 +352,8 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         text,
         html,
         hours,
+        transactional,
+        mailbox,
     } = draft;
     let sender = suppression::normalise(suppression::SuppressionKind::Email, &from.address)
         .map_err(|_| Refusal::NotAnAddress { field: "from" })?;
@@ -363,17 +384,22 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         settled_at: None,
         held_for: None,
         patience: None,
+        transactional,
+        mailbox,
+        expected_at: Some(now),
+        slot_at: None,
+        queued_at: None,
     };
     let fact = email.fact("email.planned").with("enrollment", email.enrollment).with("message_id", &email.message_id);
     Ok(deliver(Decision::new(email, fact), now))
 }
 
 /// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait while that is not known, its
-/// enrolment is paused or its hours are closed: look at the state of the result. A look that finds it waiting for the same
-/// as before records nothing.
+/// enrolment is paused, or there is no `room` for it: look at the state of the result. A look that finds it waiting for the
+/// same as before records nothing.
 ///
 /// After it, the state is SENDING and the one who began must send and then [`settle`].
-pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+pub fn begin(email: Email, known: Known, room: &Room<'_>, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
     if !matches!(email.state, EmailState::Planned | EmailState::Deferred) {
         return Err(Refusal::NotWaiting { state: email.state });
     }
@@ -386,12 +412,19 @@ pub fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<
         (_, Gate::Held) => return Ok(holding::for_pause(email, known.held_until, now)),
         _ => {}
     }
-    // It was planned within its hours; whatever held it up since, it does not go out at night.
-    if let Some(opens) = email.hours.as_ref().and_then(|hours| hours.opens(now)) {
-        return Ok(holding::for_hours(email, opens));
+    if let Some(reason) = room.lacks(&email, now) {
+        return Ok(holding::for_room(email, reason, now));
     }
-    let attempts = email.attempts.saturating_add(1);
-    let begun = Email { attempts, begun_at: Some(now), settled_at: None, held_for: None, ..email };
+    let begun = Email {
+        attempts: email.attempts.saturating_add(1),
+        begun_at: Some(now),
+        settled_at: None,
+        held_for: None,
+        expected_at: None,
+        slot_at: None,
+        queued_at: None,
+        ..email
+    };
     Ok(begun.turn(EmailState::Sending, "email.begun"))
 }
 
@@ -455,7 +488,8 @@ pub fn settle(email: Email, attempt: u32, delivery: &Delivery, now: DateTime<Utc
         Delivery::Unreached { error } if late => refuse(with(email, Some(error)), Obstacle::Expired, now),
         Delivery::Deferred { response: error, .. } | Delivery::Unreached { error } => {
             let due = now + back_off(attempt, matches!(delivery, Delivery::Unreached { .. }));
-            let decision = with(email, Some(error)).turn(EmailState::Deferred, "email.deferred");
+            let email = Email { expected_at: Some(due), ..with(email, Some(error)) };
+            let decision = email.turn(EmailState::Deferred, "email.deferred");
             deliver(explain(decision, "again_at", due), due)
         }
         Delivery::Unknown { error } => return Ok(lose_sight(with(email, Some(error)), now)),
@@ -524,7 +558,7 @@ pub fn resolve(email: Email, resolution: Resolution, now: DateTime<Utc>) -> Resu
         Resolution::Sent => Email { settled_at: Some(now), ..email }.turn(EmailState::Sent, "email.resolved"),
         Resolution::Resend => {
             // The five days begin again: the person asked for it now.
-            let again = Email { settled_at: None, planned_at: now, patience: None, ..email };
+            let again = Email { settled_at: None, planned_at: now, patience: None, expected_at: Some(now), ..email };
             deliver(again.turn(EmailState::Planned, "email.resolved"), now)
         }
     };

@@ -118,4 +118,8 @@ ids! {
     OutboundCallId,
     /// The last time that a trigger passed somebody over.
     TriggerSkipId,
+    /// The rules on how often people may be written to.
+    ContactPolicyId,
+    /// A mailbox that e-mails are sent from.
+    SendingMailboxId,
 }

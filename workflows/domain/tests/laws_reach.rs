@@ -19,6 +19,8 @@ use tandem_domain::sequence::{Definition, Effect, SequenceState, SubjectKind};
 use tandem_domain::standing::Standing;
 use uuid::Uuid;
 
+static NO_CALENDARS: tandem_domain::calendar::Calendars = tandem_domain::calendar::Calendars::new();
+
 const ASK: &str = r#"
 key: ask
 name: Ask
@@ -77,6 +79,7 @@ fn started() -> Enrollment {
         trail: Default::default(),
         memory: Default::default(),
         hearing: Default::default(),
+        exclusive: None,
     }
 }
 
@@ -91,6 +94,9 @@ fn step(enrollment: &Enrollment, now: DateTime<Utc>) -> (Enrollment, Option<Effe
         replied: false,
         meeting_booked: false,
         sequence: SequenceState::Active,
+        calendars: &NO_CALENDARS,
+        mailboxes: &[],
+        capped: None,
     };
     let decision = advance(enrollment, &definition(), &context, now).unwrap();
     assert!(decision.next.enrollment.keeps_the_law(), "{:?}", decision.next.enrollment);
@@ -240,6 +246,9 @@ fn a_link_that_is_none_fails_the_step() {
         replied: false,
         meeting_booked: false,
         sequence: SequenceState::Active,
+        calendars: &NO_CALENDARS,
+        mailboxes: &[],
+        capped: None,
     };
     let failed = advance(&run, &definition, &context, at(0)).unwrap().next.enrollment;
     assert_eq!(failed.failure.unwrap().code, "CALL_LINK_INVALID");
@@ -255,10 +264,10 @@ fn a_simulation_calls_nobody_and_takes_the_answer_that_it_is_given() {
     let ends = |answer: Value| {
         let mut data = sample();
         data["answers"] = json!({ "ask": answer });
-        simulate(&definition, &data, Tz::UTC, at(0)).pop().unwrap().what
+        simulate(&definition, &data, Tz::UTC, at(0), &NO_CALENDARS).pop().unwrap().what
     };
     assert_eq!((ends(json!(3)).as_str(), ends(json!(4)).as_str()), ("end: FINISHED(GOAL)", "end: FINISHED(COMPLETED)"));
-    let lines = simulate(&definition, &sample(), Tz::UTC, at(0));
+    let lines = simulate(&definition, &sample(), Tz::UTC, at(0), &NO_CALENDARS);
     assert_eq!(lines[0].what, "call crm by POST");
 }
 

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use tandem_domain::calendar::Calendars;
 use tandem_domain::decision::{Decision, Job};
 use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
 use tandem_domain::sequence::enrollment::{
@@ -20,6 +21,7 @@ use tandem_domain::sequence::{Definition, Effect};
 use tandem_domain::standing::Standing;
 use uuid::Uuid;
 
+static NO_CALENDARS: Calendars = Calendars::new();
 const START: &str = "2026-01-05T09:00:00Z";
 const TWO_MAILS: &str = "
 key: two_mails
@@ -67,6 +69,9 @@ fn context(data: &Value) -> Context<'_> {
         replied: false,
         meeting_booked: false,
         sequence: SequenceState::Active,
+        calendars: &NO_CALENDARS,
+        mailboxes: &[],
+        capped: None,
     }
 }
 
@@ -459,7 +464,7 @@ fn the_shipped_sequences_are_valid_and_come_to_an_end() {
         let source = std::fs::read_to_string(&path).unwrap();
         let definition = validate::read(&source).unwrap_or_else(|problems| panic!("{path:?}: {problems:#?}"));
         assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(definition.header.key.as_str()));
-        let lines = simulate(&definition, &sample(), Tz::Europe__Berlin, at(START));
+        let lines = simulate(&definition, &sample(), Tz::Europe__Berlin, at(START), &NO_CALENDARS);
         assert_eq!(lines.last().unwrap().what, "end: FINISHED(COMPLETED)", "{path:?}: {lines:#?}");
         assert!(lines.iter().any(|line| line.what.starts_with("send e-mail")), "{path:?}");
         seen += 1;
@@ -472,7 +477,7 @@ fn a_simulation_takes_the_steps_of_a_run() {
     let (_, version) = published(TWO_MAILS);
     let mut data = sample();
     data["contact"]["custom"] = json!({"bought": false, "left": false, "rounds": 0});
-    let lines = simulate(&version.definition, &data, Tz::UTC, at(START));
+    let lines = simulate(&version.definition, &data, Tz::UTC, at(START), &NO_CALENDARS);
     let steps: Vec<(i64, &str)> = lines.iter().map(|line| (line.day, line.step.as_str())).collect();
     let expected =
         [(1, "first"), (1, "pause"), (4, "mark"), (4, "first"), (4, "pause"), (7, "mark"), (7, "call"), (7, "done")];
@@ -496,7 +501,7 @@ fn in_hours(wait: i64, from: &str, to: &str) -> String {
 /// When each e-mail was planned, by a run that is looked at exactly when it is due.
 fn planned_at(source: &str, zone: Tz, start: DateTime<Utc>) -> Vec<(String, DateTime<Utc>)> {
     let definition = validate::read(source).unwrap();
-    let lines = simulate(&definition, &sample(), zone, start);
+    let lines = simulate(&definition, &sample(), zone, start, &NO_CALENDARS);
     let mails = lines.into_iter().filter(|line| matches!(line.effect, Some(Effect::SendEmail(_))));
     mails.map(|line| (line.step, line.at)).collect()
 }
@@ -632,7 +637,7 @@ proptest! {
         let sent = planned_at(&source, zone, at(START) + TimeDelta::minutes(begin));
         prop_assert_eq!(sent.iter().map(|(step, _)| step.as_str()).collect::<Vec<_>>(), ["first", "second", "confirm"]);
         for (step, moment) in &sent[..2] {
-            prop_assert!(window.is_open(*moment, zone), "{step} {zone} {moment} {window:?}");
+            prop_assert!(window.is_open(*moment, zone, None), "{step} {zone} {moment} {window:?}");
         }
     }
 

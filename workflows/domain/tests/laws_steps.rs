@@ -23,6 +23,8 @@ use tandem_domain::sequence::{Effect, SubjectKind};
 use tandem_domain::standing::Standing;
 use uuid::Uuid;
 
+static NO_CALENDARS: tandem_domain::calendar::Calendars = tandem_domain::calendar::Calendars::new();
+
 const START: &str = "2026-01-05T09:00:00Z";
 const CALLS: &str = "
 key: calls
@@ -58,6 +60,9 @@ fn context(data: &Value) -> Context<'_> {
         replied: false,
         meeting_booked: false,
         sequence: SequenceState::Active,
+        calendars: &NO_CALENDARS,
+        mailboxes: &[],
+        capped: None,
     }
 }
 
@@ -271,7 +276,7 @@ steps:
   - {id: done, kind: end}
 ";
     let definition = validate::read(source).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let lines = simulate(&definition, &sample(), Tz::UTC, at(START));
+    let lines = simulate(&definition, &sample(), Tz::UTC, at(START), &NO_CALENDARS);
     let said: Vec<(i64, &str)> = lines.iter().map(|line| (line.day, line.what.as_str())).collect();
     let expected = [
         (1, "tag the contact: +New -old"),

@@ -5,12 +5,16 @@
 //! else is read from the database, what is behind is written. A row that is held unlocked is as it was when it was read.
 
 use crate::{Result, StoreError, Stored, Tx, bulk};
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Iterable, Statement};
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+use tandem_domain::calendar::Calendars;
+use tandem_domain::contact_policy::ContactPolicy;
 use tandem_domain::experiment::Experiment;
+use tandem_domain::sending_mailbox::SendingMailbox;
 use tandem_domain::suppression::Suppression;
 use uuid::Uuid;
 
@@ -23,6 +27,24 @@ pub(crate) struct Ahead {
     shelves: HashMap<&'static str, Box<dyn Shelf>>,
     suppressions: HashMap<String, Vec<Suppression>>,
     experiments: HashMap<Uuid, Vec<Experiment>>,
+    pub(crate) once: Once,
+    pub(crate) counted: Counts,
+}
+
+/// Definitions of which there are few: read whole, at most once a transaction.
+#[derive(Default)]
+pub(crate) struct Once {
+    pub(crate) calendars: Option<Arc<Calendars>>,
+    pub(crate) mailboxes: Option<Arc<Vec<SendingMailbox>>>,
+    /// The policy, or that there is none.
+    pub(crate) policy: Option<Option<Arc<ContactPolicy>>>,
+}
+
+/// The moments that count for caps, newest first, of people and of accounts: as far as they were read ahead.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) people: HashMap<Uuid, Vec<DateTime<Utc>>>,
+    pub(crate) accounts: HashMap<Uuid, Vec<DateTime<Utc>>>,
 }
 
 struct Held<T> {
@@ -128,6 +150,14 @@ impl Ahead {
 
     pub(crate) fn put_suppressions(&mut self, address: String, covering: Vec<Suppression>) {
         self.suppressions.insert(address, covering);
+    }
+
+    /// An e-mail was written: what counts for its person and account is asked of the database again.
+    pub(crate) fn forget_counted(&mut self, contact: Uuid, account: Option<Uuid>) {
+        self.counted.people.remove(&contact);
+        if let Some(account) = account {
+            self.counted.accounts.remove(&account);
+        }
     }
 
     /// A suppression is about to change: whether an address is covered is asked of the database again.

@@ -4,7 +4,14 @@ pub mod calendar {
     //! The calendar's row.
     use crate::stored::stored;
     use tandem_domain::calendar::WorkingCalendar;
-    stored!(WorkingCalendar, "WorkingCalendar", "working_calendar", |calendar| { key: String = calendar.key.clone() });
+    stored!(WorkingCalendar, "WorkingCalendar", "working_calendar", |calendar| { key: String = calendar.key.clone() },
+        save_parts = changed);
+
+    /// Whoever asks again in this transaction asks the database.
+    async fn changed(_: &WorkingCalendar, tx: &crate::Tx) -> crate::Result<()> {
+        tx.ahead().once.calendars = None;
+        Ok(())
+    }
 }
 
 pub mod pool {
@@ -66,8 +73,9 @@ use crate::page::{Page, PageOf};
 use crate::{Result, Store, Stored, Tx};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tandem_domain::access::User;
-use tandem_domain::calendar::WorkingCalendar;
+use tandem_domain::calendar::{Calendars, WorkingCalendar};
 use tandem_domain::handoff::{Handoff, HandoffState};
 use tandem_domain::id::{AccountId, CalendarId, HandoffId, LeadId, OpportunityId, PoolId, UserId};
 use tandem_domain::opportunity::{Opportunity, OpportunityState};
@@ -139,6 +147,18 @@ impl Tx {
         Ok(found.into_iter().map(|calendar| (calendar.id, calendar)).collect())
     }
 
+    /// Every calendar by its key, only to be read: at most one statement a transaction. There are few, so all are read.
+    pub async fn calendars_by_key(&self) -> Result<Arc<Calendars>> {
+        let held = self.ahead().once.calendars.clone();
+        if let Some(held) = held {
+            return Ok(held);
+        }
+        let found: Vec<WorkingCalendar> = self.read(calendar::row::Entity::find()).await?;
+        let found = Arc::new(found.into_iter().map(|one| (one.key.clone(), one)).collect::<Calendars>());
+        self.ahead().once.calendars = Some(found.clone());
+        Ok(found)
+    }
+
     /// The calendar with this key, to change it.
     pub async fn calendar_with_key(&self, key: &str) -> Result<Option<WorkingCalendar>> {
         let query = calendar::row::Entity::find().filter(calendar::row::Column::Key.eq(key));
@@ -205,6 +225,12 @@ impl Store {
     pub async fn calendar_by_key(&self, key: &str) -> Result<Option<WorkingCalendar>> {
         let query = calendar::row::Entity::find().filter(calendar::row::Column::Key.eq(key));
         Ok(self.all(query).await?.pop())
+    }
+
+    /// Every calendar by its key. There are few.
+    pub async fn calendars(&self) -> Result<Calendars> {
+        let found = self.all::<WorkingCalendar>(calendar::row::Entity::find()).await?;
+        Ok(found.into_iter().map(|calendar| (calendar.key.clone(), calendar)).collect())
     }
 
     /// A page of calendars.

@@ -17,7 +17,17 @@ stored!(Email, "Email", "email", |email| {
     lead_id: Option<Uuid> = email.lead.map(Into::into),
     state: String = email.state.to_string(),
     planned_at: i64 = ms(email.planned_at),
-});
+    account_id: Option<Uuid> = email.account.map(Into::into),
+    mailbox_id: Option<Uuid> = email.mailbox.map(Into::into),
+    counted_at: Option<i64> = email.counts_at().map(ms),
+    queued_at: Option<i64> = email.queued_at.map(ms),
+}, save_parts = counted);
+
+/// Whoever plans another e-mail to the same person or account in this transaction asks the database again.
+async fn counted(email: &Email, tx: &Tx) -> Result<()> {
+    tx.ahead().forget_counted(email.contact.into(), email.account.map(Into::into));
+    Ok(())
+}
 
 /// Which e-mails to read. Every condition given must hold.
 #[derive(Debug, Clone, Default)]

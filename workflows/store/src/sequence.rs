@@ -43,6 +43,7 @@ pub mod enrollment_row {
         step: Option<String> = Some(enrollment.step.clone()),
         started_at: Option<i64> = Some(crate::ms(enrollment.started_at)),
         ended_at: Option<i64> = enrollment.ended_at.map(crate::ms),
+        exclusive_group: Option<String> = enrollment.exclusive.as_ref().map(|place| place.group.clone()),
     });
 }
 
@@ -144,6 +145,15 @@ impl Tx {
             .filter(enrollment::Column::Live.eq(true))
             .order_by_asc(enrollment::Column::Id);
         self.select(query).await
+    }
+
+    /// The live enrolments of a person in a group of sequences, only to be read. There is at most one.
+    pub async fn live_enrollments_in_group(&self, contact: ContactId, group: &str) -> Result<Vec<Enrollment>> {
+        let query = enrollment::Entity::find()
+            .filter(enrollment::Column::ContactId.eq(Uuid::from(contact)))
+            .filter(enrollment::Column::ExclusiveGroup.eq(group))
+            .filter(enrollment::Column::Live.eq(true));
+        self.read(query).await
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_app::email::port::{Delivery, Mailbox};
+use tandem_app::sequence::Enrolled;
 use tandem_app::{
     App, Call, ContactChange, ContactSetConsent, EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailUnsubscribe,
     EnrollmentCreate, LeadReceive, Mail, SequencePublish, SuppressionAdd, SuppressionLift,
@@ -169,13 +170,13 @@ on_both_databases! {
         };
         let slow = claim().await;
         let begin = EmailBegin { email: email.id };
-        let (begun, _) = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap();
+        let (begun, ..) = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap();
         assert_eq!(world.job_kinds().await, ["deliver_email"], "the job goes on after the first beat");
         world.clock.advance(TimeDelta::seconds(60));
         let fast = claim().await;
         let lost = world.app.run(&world.system().for_job(slow, world.now()), begin.clone()).await.unwrap_err();
         assert!(matches!(lost, tandem_app::AppError::Store(StoreError::LeaseLost { .. })));
-        let (found, _) = world.app.run(&world.system().for_job(fast, world.now()), begin).await.unwrap();
+        let (found, ..) = world.app.run(&world.system().for_job(fast, world.now()), begin).await.unwrap();
         assert_eq!(found.state, EmailState::Unknown);
         assert!(world.job_kinds().await.is_empty());
         let settle = EmailSettle { email: email.id, attempt: begun.attempts, delivery: Delivery::Accepted { response: "ok".into() } };
@@ -386,7 +387,7 @@ steps:
                 lead: Some(lead.id),
                 vars: serde_json::Map::new(),
             };
-            let (enrollment, owned) = world.app.run(&world.system(), enrol).await.unwrap();
+            let Enrolled(enrollment, owned, _) = world.app.run(&world.system(), enrol).await.unwrap();
             assert_eq!(owned.unwrap().owner, Owner::Sequence(enrollment.id));
             if !unsubscribes {
                 let response = "5.1.1 no such user".into();
@@ -440,6 +441,8 @@ steps:
             text: "Hello.".into(),
             html: None,
             hours: None,
+            transactional: false,
+            mailbox: None,
         };
         world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap();
         let twice = world.app.run(&world.system(), PlanOne(draft(&world))).await.unwrap_err();
@@ -463,7 +466,7 @@ async fn an_email_that_is_begun_beside_a_withdrawal_waits_for_it() {
     world.until_waiting(2).await;
     last.rollback().await.unwrap();
     withdrawing.await.unwrap();
-    let (begun, _) = beginning.await.unwrap();
+    let (begun, ..) = beginning.await.unwrap();
     assert_eq!((begun.state, begun.obstacle), (EmailState::Refused, Some(Obstacle::ConsentWithdrawn)));
 }
 
@@ -493,6 +496,7 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         failure: None,
         trail: Default::default(),
         memory: Default::default(),
+        exclusive: None,
     };
     let address = world.app.store.find::<Contact>(contact).await.unwrap().unwrap().email.unwrap();
     let draft = tandem_domain::email::Draft {
@@ -508,6 +512,8 @@ async fn enrolled(world: &World, contact: ContactId, state: EnrollmentState) -> 
         text: "Hello.".into(),
         html: None,
         hours: None,
+        transactional: false,
+        mailbox: None,
     };
     let (id, email) = (enrollment.id, draft.id);
     world.app.run(&world.system(), Given(enrollment)).await.unwrap();

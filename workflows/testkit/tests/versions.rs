@@ -473,7 +473,7 @@ async fn whoever_enrols_while_a_version_is_published_is_seen_by_the_migration() 
     let held = world.hold(&format!("SELECT * FROM contact WHERE id = '{}' FOR UPDATE", late.id)).await;
     let (app, call) = (world.app.clone(), world.system());
     let create = EnrollmentCreate { sequence: sequence.id, contact: Some(late.id), lead: None, vars: Map::new() };
-    let enrolling = tokio::spawn(async move { app.run(&call, create).await.map(|(run, _)| run) });
+    let enrolling = tokio::spawn(async move { app.run(&call, create).await.map(|enrolled| enrolled.0) });
     world.until_waiting(1).await;
     let (app, call) = (world.app.clone(), world.system());
     let second = first().replace("subject: two", "subject: changed");

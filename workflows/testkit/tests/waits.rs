@@ -180,6 +180,7 @@ on_both_databases! {
         let sequence = publish(&world, &waiting("forms", "", "event: [FORM], when: event.name == 'Pricing'")).await;
         let sam = world.contact("sam@example.com").await;
         let run = enroll(&world, &sequence, sam.id).await;
+        world.run_due_jobs().await;
         world.pass(TimeDelta::days(1)).await;
         did(&world, sam.id, InteractionKind::Form, "Newsletter").await;
         world.pass(TimeDelta::days(5)).await;
@@ -205,6 +206,7 @@ on_both_databases! {
         let sequence = publish(&world, &waiting("chiefs", "", "condition: contact.title == 'Chief'")).await;
         let sam = world.contact("sam@example.com").await;
         let run = enroll(&world, &sequence, sam.id).await;
+        world.run_due_jobs().await;
         world.pass(TimeDelta::days(1)).await;
         entitle(&world, sam.id, "Clerk").await;
         world.run_due_jobs().await;

@@ -183,6 +183,18 @@ impl EmailNode {
     async fn begun_at(&self) -> Option<DateTime<Utc>> {
         self.0.begun_at
     }
+    /// Whether the person waits for it, so that no hours, caps or mailbox hold it back.
+    async fn transactional(&self) -> bool {
+        self.0.transactional
+    }
+    /// The global id of the mailbox it goes out from, where it is one of a pool.
+    async fn sending_mailbox_id(&self) -> Option<ID> {
+        self.0.mailbox.map(global)
+    }
+    /// While it waits to be begun: when it is expected to go out; null while that depends on somebody's word.
+    async fn expected_at(&self) -> Option<DateTime<Utc>> {
+        self.0.expected_at
+    }
     /// When it came to its present end.
     async fn settled_at(&self) -> Option<DateTime<Utc>> {
         self.0.settled_at

@@ -366,7 +366,7 @@ impl SequenceMutation {
             ctx.run(input.idempotency_key, command).await
         };
         let done = done.await.map_err(|error| named(error, &names));
-        EnrollmentCreatePayload::of(done.map(|(enrollment, _)| EnrollmentNode(enrollment)))
+        EnrollmentCreatePayload::of(done.map(|enrolled| EnrollmentNode(enrolled.0)))
     }
 
     /// Enrols many subjects in the newest version of a sequence, each for itself: a refusal of one leaves the others
@@ -410,9 +410,9 @@ impl SequenceMutation {
         for ((subject_id, ids), answer) in subjects.into_iter().zip(answers) {
             let names = [("sequence", "sequenceId"), ("lead", "leadIds"), ("contact", ids)];
             results.push(match split(answer.map_err(|error| named(error, &names)))? {
-                Ok((enrollment, _)) => EnrollmentCreateResult {
+                Ok(enrolled) => EnrollmentCreateResult {
                     subject_id,
-                    enrollment: Some(EnrollmentNode(enrollment)),
+                    enrollment: Some(EnrollmentNode(enrolled.0)),
                     user_errors: Vec::new(),
                 },
                 Err(user_errors) => EnrollmentCreateResult { subject_id, enrollment: None, user_errors },

@@ -127,7 +127,8 @@ impl SequenceQuery {
         let zone = time_zone.parse().map_err(|_| unknown())?;
         let start = start_at.unwrap_or_else(|| ctx.app().env.now());
         let data = data.map(|data| data.0);
-        Ok(match sequence_simulate(&source, data.as_ref(), zone, start) {
+        let calendars = ctx.app().store.calendars().await?;
+        Ok(match sequence_simulate(&source, data.as_ref(), zone, start, &calendars) {
             Ok(lines) => {
                 SequenceSimulation { lines: lines.into_iter().map(Into::into).collect(), problems: Vec::new() }
             }

@@ -407,6 +407,10 @@ impl EnrollmentNode {
     async fn paused_until(&self) -> Option<DateTime<Utc>> {
         self.0.held?.until
     }
+    /// The group of sequences of which the person runs through one at a time; null where its version names none.
+    async fn exclusive_group(&self) -> Option<&str> {
+        self.0.exclusive.as_ref().map(|place| place.group.as_str())
+    }
     /// Values for conditions and templates: those given at the start, and what calls were answered.
     async fn vars(&self) -> Json<Map<String, Value>> {
         Json(self.0.vars.clone())

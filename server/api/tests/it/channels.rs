@@ -3,7 +3,7 @@
 use crate::client::{ask, change, global};
 use serde_json::{Value, json};
 use tandem_domain::access::Role;
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::on_both_databases;
 
 const SOURCE: &str = "
 key: tell

@@ -14,5 +14,6 @@ mod lists;
 mod loading;
 mod queue;
 mod schema;
+mod sending;
 mod sequences;
 mod versions;

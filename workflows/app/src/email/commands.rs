@@ -1,16 +1,22 @@
 //! Commands on e-mails.
 //!
-//! Locks are taken in one order: the e-mail, the enrolment, the contact, the lead, the names of suppressions.
+//! Locks are taken in one order: the e-mail, the enrolment, the contact, the lead, the names of suppressions, the turn of the
+//! account's caps, the pace of the mailbox.
 
+use crate::contact_policy::capped_for_begin;
+use crate::sending_mailbox::turn_of;
 use crate::sequence::{LetGo, lead_of, let_go};
 use crate::{AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use std::sync::Arc;
+use tandem_domain::calendar::Calendars;
 use tandem_domain::contact::Contact;
 use tandem_domain::decision::Decision;
-use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Known, Mailbox, Outlook, Resolution};
+use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Known, Mailbox, Outlook, Resolution, Room};
 use tandem_domain::id::{ContactId, EmailId, LeadId};
 use tandem_domain::lead::Lead;
+use tandem_domain::sending_mailbox::pace::{self, MailboxPace, Turn};
 use tandem_domain::sequence::Enrollment;
 use tandem_domain::sequence::enrollment;
 use tandem_domain::standing::{Standing, standing};
@@ -125,10 +131,15 @@ impl Command for EmailPlan {
             html: self.html.clone(),
             // Somebody asked for this one now.
             hours: None,
+            transactional: false,
+            mailbox: None,
         };
         plan_email(tx, draft, now).await
     }
 }
+
+/// An e-mail that was begun or held back, its enrolment where that ended it or lets it go on, and the pace of its mailbox.
+pub type Tried = (Email, Option<LetGo>, Option<MailboxPace>);
 
 /// An e-mail, and its enrolment (with the lead and the tasks that it let go) where the e-mail's fate ended it or lets it go on.
 pub type Begun = (Email, Option<LetGo>);
@@ -153,16 +164,16 @@ pub struct EmailBegin {
 
 impl Command for EmailBegin {
     const NAME: &'static str = "emailBegin";
-    type Output = Begun;
+    type Output = Tried;
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Begun>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Tried>> {
         let now = call.now(env);
         let email = load(tx, self.email).await?;
         if email.state == EmailState::Sending {
             let lost = email::recover(email, now)?;
             let run = run_of(tx, &lost.next).await?;
             let followed = followed(tx, &lost.next, run, None, env, now).await?;
-            return Ok(join(lost, followed));
+            return Ok(join(lost, followed).map(|(email, run)| (email, run, None)));
         }
         // The contact is locked too: what is withdrawn or changed at the same moment is either seen here, or comes after
         // the e-mail was begun.
@@ -176,13 +187,54 @@ impl Command for EmailBegin {
         };
         let held_until = run.as_ref().and_then(|run| run.held?.until);
         let known = Known { held_until, ..known(tx, contact.as_ref(), &email.to.address, gate).await? };
-        let begun = email::begin(email, known, now)?;
+        let (calendars, turn, room) = room_for(tx, &email, known, now).await?;
+        let calendar = email.hours.as_ref().and_then(|hours| hours.window.calendar.as_ref());
+        let calendar = calendar.zip(calendars.as_ref()).and_then(|(key, calendars)| calendars.get(key));
+        let begun = email::begin(email, known, &Room { calendar, ..room }, now)?;
         if begun.next.state == EmailState::Sending {
             tx.keep_job();
         }
+        // The mailbox is only concerned where it was its word that decided.
+        let in_line = begun.next.queued_at.is_some();
+        let turn = turn.filter(|_| in_line || begun.next.state == EmailState::Sending);
+        let begun = match &turn {
+            Some((_, pace, true)) => pace::plan_round(begun, pace),
+            _ => begun,
+        };
         let followed = followed(tx, &begun.next, run, lead, env, now).await?;
-        Ok(join(begun, followed))
+        let pace = turn.map(|(_, pace, _)| pace);
+        Ok(join(begun, followed).map(|(email, run)| (email, run, pace)))
     }
+}
+
+/// What its mailbox said, and the pace after it.
+type Asked = Option<(Turn, MailboxPace, bool)>;
+
+/// What decides, beside consent, whether an e-mail may go out, as it is until the commit; its calendars beside it. Nothing is
+/// asked for one that does not go out anyway, or that nothing holds back; its mailbox only where all else allows it.
+async fn room_for(
+    tx: &Tx,
+    email: &Email,
+    known: Known,
+    now: DateTime<Utc>,
+) -> Result<(Option<Arc<Calendars>>, Asked, Room<'static>)> {
+    let goes = known.obstacle().is_none() && known.standing == Standing::Allowed && known.enrollment == Gate::Open;
+    if email.transactional || !goes {
+        return Ok((None, None, Room::default()));
+    }
+    let calendar = email.hours.as_ref().and_then(|hours| hours.window.calendar.as_ref());
+    let calendars = match calendar {
+        Some(_) => Some(tx.calendars_by_key().await?),
+        None => None,
+    };
+    let room = Room { capped: capped_for_begin(tx, email, now).await?, ..Room::default() };
+    let found = calendar.zip(calendars.as_ref()).and_then(|(key, calendars)| calendars.get(key));
+    if (Room { calendar: found, ..room }).opens(email, now).is_some() {
+        return Ok((calendars, None, room));
+    }
+    let turn = turn_of(tx, email, now).await?;
+    let room = Room { turn: turn.as_ref().map(|(turn, ..)| *turn), ..room };
+    Ok((calendars, turn, room))
 }
 
 /// An e-mail whose attempt has its outcome; its enrolment where that ended it or lets it go on; and the suppression of a mailbox that

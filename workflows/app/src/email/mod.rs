@@ -9,7 +9,7 @@ pub mod port;
 pub(crate) mod suppression;
 mod tracking;
 
-pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, plan_email};
+pub use commands::{Begun, EmailBegin, EmailPlan, EmailResolve, EmailSettle, Settled, Tried, plan_email};
 pub use links::{LinkError, Links};
 pub use suppression::{EmailUnsubscribe, SuppressionAdd, SuppressionLift, Unsubscribed};
 pub use tracking::{EmailTrack, Tracked, Tracking};

@@ -166,6 +166,11 @@ mod tests {
             settled_at: None,
             held_for: None,
             patience: None,
+            transactional: false,
+            mailbox: None,
+            expected_at: None,
+            slot_at: None,
+            queued_at: None,
         }
     }
 

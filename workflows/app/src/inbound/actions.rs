@@ -338,8 +338,8 @@ impl<'a, 'b> Acting<'a, 'b> {
         let contact = if lead.is_some() && !named { None } else { Some(self.find_contact(values).await?) };
         let lead = if named && values.text("leadExternalId")?.is_none() { None } else { lead };
         let create = EnrollmentCreate { sequence, contact, lead, vars: values.vars() };
-        let (enrollment, _) = self.run(values, &create).await?;
-        Ok((Outcome::Created, enrollment.id.into()))
+        let enrolled = self.run(values, &create).await?;
+        Ok((Outcome::Created, enrolled.0.id.into()))
     }
 
     async fn dispatch(&mut self, values: &Values<'_>) -> Result<Deed, Stop> {

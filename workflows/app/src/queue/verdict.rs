@@ -2,7 +2,7 @@
 
 use super::{case, token};
 use crate::leads::{OptOut, check_other, opt_out};
-use crate::sequence::EnrollmentCreate;
+use crate::sequence::{Enrolled, EnrollmentCreate};
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -194,7 +194,7 @@ impl App {
         let mut batch = self.batch().await?;
         let (item, lead) = batch.run(call, recycle).await?;
         let enroll = EnrollmentCreate { sequence, contact: Some(lead.contact), lead: Some(lead.id), vars: Map::new() };
-        let (enrollment, nurtured) = batch.run(&call.clone().with_key(key), &enroll).await?;
+        let Enrolled(enrollment, nurtured, _) = batch.run(&call.clone().with_key(key), &enroll).await?;
         batch.commit().await?;
         Ok(((item, nurtured.unwrap_or(lead)), enrollment))
     }

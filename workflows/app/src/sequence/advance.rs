@@ -2,8 +2,9 @@
 
 use super::effects::{Acting, Made, act};
 use super::enrolling::{LetGo, let_go};
-use super::subject::Subject;
+use super::subject::{Subject, Surroundings};
 use super::triggering::made_by_run;
+use crate::contact_policy::capped_for_plan;
 use crate::insight::experiments::{winners, winners_ahead};
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
@@ -18,10 +19,10 @@ use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, 
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::backlog::Turns;
 use tandem_domain::sequence::enrollment::{self, Refusal};
-use tandem_domain::sequence::stepper::advance;
+use tandem_domain::sequence::stepper::{advance, wait_on};
 use tandem_domain::sequence::steps::Failure;
-use tandem_domain::sequence::window::Hours;
-use tandem_domain::sequence::{Definition, Enrollment, Sequence, SequenceState, SequenceVersion};
+use tandem_domain::sequence::window::{Hours, SendWindow};
+use tandem_domain::sequence::{Definition, Effect, Enrollment, Sequence, SequenceState, SequenceVersion};
 use tandem_store::Tx;
 use uuid::Uuid;
 
@@ -36,12 +37,13 @@ impl Batch<'_> {
     ///
     /// Locks are taken in the order in which [`EnrollmentAdvance`] takes them alone.
     pub async fn enrollments_ahead(&mut self, enrollments: impl IntoIterator<Item = EnrollmentId>) -> Result<()> {
-        let read = read_ahead(self.tx(), enrollments.into_iter().map(Uuid::from).collect()).await;
+        let now = self.env().now();
+        let read = read_ahead(self.tx(), enrollments.into_iter().map(Uuid::from).collect(), now).await;
         self.note(read)
     }
 }
 
-pub(super) async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
+pub(super) async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>, now: DateTime<Utc>) -> Result<()> {
     let enrollments: Vec<Enrollment> = tx.get_ahead(enrollments).await?;
     let sequences: Vec<Sequence> =
         tx.peek_ahead(enrollments.iter().map(|enrollment| enrollment.sequence.into())).await?;
@@ -60,6 +62,11 @@ pub(super) async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>) -> Result<()> {
     let accounts = accounts.chain(contacts.iter().filter_map(|contact| contact.account));
     tx.peek_ahead::<Account>(accounts.map(Uuid::from)).await?;
     tx.suppressions_ahead(contacts.iter().filter_map(|contact| contact.email.as_deref())).await?;
+    if let Some(policy) = tx.contact_policy().await? {
+        let people = enrollments.iter().map(|enrollment| enrollment.contact);
+        let accounts = enrollments.iter().filter_map(|enrollment| enrollment.account);
+        tx.counted_ahead(&policy, people, accounts, now).await?;
+    }
     Ok(())
 }
 
@@ -138,20 +145,32 @@ impl EnrollmentAdvance {
             .ok_or(AppError::NotFound { what: "SequenceVersion", id: before.version.into() })?;
         let subject = Subject::load(tx, before.contact, before.lead).await?;
         let data = subject.data(env, Some(&before), now);
-        let context = subject.context(&data, sequence.state);
+        let surroundings = Surroundings::load(tx, &version.definition).await?;
+        let mut context = subject.context(&data, sequence.state, &surroundings);
         if sequence.state == SequenceState::Active
-            && let Some(until) = still_on_its_way(tx, &before, now).await?
+            && let Some(waits) = waits_on(tx, &before, now).await?
         {
-            return Ok(enrollment::waits_on(before, until).map(|enrollment| (enrollment, Made::default())));
+            return Ok(waits.map(|enrollment| (enrollment, Made::default())));
         }
         let promoted = winners(tx, &before, &version).await?;
-        let decision = advance(&before, promoted.as_ref().unwrap_or(&version.definition), &context, now)?;
+        let definition = promoted.as_ref().unwrap_or(&version.definition);
+        let mut decision = advance(&before, definition, &context, now)?;
+        if decision.next.effect.as_ref().is_some_and(Effect::keeps_hours) {
+            // An e-mail is next: only now is it counted how often the person was written to.
+            context.capped = capped_for_plan(tx, before.contact, before.account, now).await?;
+            if context.capped.is_some() {
+                decision = advance(&before, definition, &context, now)?;
+            }
+        }
         let failed = |error: AppError| match error {
             // The effect cannot be had, and never will be: better a run that says so than a job that comes back.
             AppError::Refused { code, message, .. } => Ok(Failure::new(code, message)),
             other => Err(other),
         };
-        let window = version.definition.header.send_window.clone().map(|window| Hours { window, zone: context.zone });
+        let header = &version.definition.header;
+        let calendar = header.window_calendar().map(str::to_owned);
+        let window = header.send_window.clone().map(|window| SendWindow { calendar, ..window });
+        let window = window.map(|window| Hours { window, zone: context.zone });
         let acted = match &decision.next.effect {
             None => None,
             Some(effect) => {
@@ -174,13 +193,18 @@ impl EnrollmentAdvance {
     }
 }
 
-/// By when the e-mail is settled that the enrolment waits for, where it is not and there is reason to wait on: its hours or a
-/// pause held it up. One whose job was lost is not waited for without end.
-async fn still_on_its_way(tx: &Tx, enrollment: &Enrollment, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
-    let due = enrollment.due_at.is_some_and(|at| at <= now);
-    let Some(visit) = enrollment.awaits.filter(|_| due) else { return Ok(None) };
-    let email = tx.email_planned_by(enrollment.id, visit).await?.filter(|email| email.outlook() == Outlook::Wait);
-    Ok(email.map(|email| email.settled_by()).filter(|by| *by > now))
+/// An enrolment whose time to go on without word of its e-mail has come, while there is reason to wait on: caps or a mailbox
+/// make the e-mail wait for room, or hours or a pause held it up. One whose job was lost is not waited for without end.
+async fn waits_on(tx: &Tx, before: &Enrollment, now: DateTime<Utc>) -> Result<Option<Decision<Enrollment>>> {
+    let due = before.due_at.is_some_and(|at| at <= now);
+    let Some(visit) = before.awaits.filter(|_| due) else { return Ok(None) };
+    let Some(email) = tx.email_planned_by(before.id, visit).await? else { return Ok(None) };
+    if let Some(until) = email.is_held(now) {
+        return Ok(wait_on(before.clone(), until, now));
+    }
+    let by = email.settled_by();
+    let waits = email.outlook() == Outlook::Wait && by > now;
+    Ok(waits.then(|| enrollment::waits_on(before.clone(), by)))
 }
 
 fn over((enrollment, (lead, items)): LetGo) -> Advanced {

@@ -1,11 +1,11 @@
 //! Enrolling subjects, and what people do with a single enrolment.
 
 use super::publishing::version_of;
-use super::subject::Subject;
+use super::subject::{Subject, Surroundings};
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId};
@@ -16,14 +16,25 @@ use tandem_domain::sequence::enrollment::{
 };
 use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SubjectKind};
 use tandem_domain::work_item::{self, ItemState, WorkItem};
-use tandem_store::Tx;
+use tandem_store::{Save, StoreError, Tx};
 use uuid::Uuid;
 
 /// When a lead that a sequence owns comes back for review whatever the sequence does: longer than any run should be.
 const REVIEW_AFTER: TimeDelta = TimeDelta::days(400);
 
-/// An enrolment, and the lead whose owner changed with it.
-pub type Changed = (Enrollment, Option<Lead>);
+/// An enrolment that began, the lead whose owner changed with it, and the enrolment of the same person whose place it took,
+/// with what that let go. An answer that was remembered without the third is read too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Enrolled(pub Enrollment, pub Option<Lead>, #[serde(default)] pub Option<LetGo>);
+
+impl Save for Enrolled {
+    async fn save(&self, tx: &Tx) -> Result<(), StoreError> {
+        // First the one that gives its place up: a person has one in a group.
+        self.2.save(tx).await?;
+        self.0.save(tx).await?;
+        self.1.save(tx).await
+    }
+}
 
 /// An enrolment, and what followed from its end: the lead that it let go, and the tasks that nobody needs any more.
 pub type LetGo = (Enrollment, (Option<Lead>, Vec<WorkItem>));
@@ -88,9 +99,9 @@ pub struct EnrollmentCreate {
 
 impl Command for EnrollmentCreate {
     const NAME: &'static str = "enrollmentCreate";
-    type Output = Changed;
+    type Output = Enrolled;
 
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Changed>> {
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Enrolled>> {
         let now = call.now(env);
         if serde_json::to_string(&self.vars).map_or(0, |text| text.len()) > 16 * 1024 {
             let message = "the values are larger than 16 KiB as JSON; give fewer or shorter ones";
@@ -110,7 +121,21 @@ impl Command for EnrollmentCreate {
         let missing = || AppError::NotFound { what: "Sequence", id: self.sequence.into() };
         let sequence = tx.share_sequence(self.sequence).await?.ok_or_else(missing)?;
         let version = version_of(tx, &sequence).await?;
+        let definition = &version.definition;
+        // Enrolments are locked before their contact, here as everywhere.
+        let mut rivals = match &definition.header.exclusive {
+            Some(_) => tx.live_enrollments_of(contact).await?,
+            None => Vec::new(),
+        };
         let subject = Subject::load(tx, contact, self.lead).await?;
+        if let Some(group) = &definition.header.exclusive {
+            let now_there = tx.live_enrollments_in_group(contact, group).await?;
+            if now_there.iter().any(|one| rivals.iter().all(|rival| rival.id != one.id)) {
+                // It came while the contact was waited for, and is not locked.
+                return Err(StoreError::Conflict.into());
+            }
+            rivals.retain(|rival| now_there.iter().any(|one| one.id == rival.id));
+        }
         if subject.lead.as_ref().is_some_and(|lead| lead.contact != contact) {
             let message = "the lead belongs to another contact; leave the contact out, or name the lead's";
             return Err(AppError::refused("ENROLLMENT_CONTACT_DIFFERS", message, Some("contactId")));
@@ -130,21 +155,40 @@ impl Command for EnrollmentCreate {
             _ => contact.into(),
         };
         let previous = tx.newest_enrollment(sequence.id, owner, &key).await?;
-        let context = subject.context(&data, sequence.state);
+        let surroundings = Surroundings::default();
+        let context = subject.context(&data, sequence.state, &surroundings);
         let mut started = enrollment::enroll(candidate, &sequence, &version, previous.as_ref(), &context, now)?;
         // What the record has by now came before the run, which it began with it where a trigger started it.
         started.next.hearing.since = Some(tx.ledger_place().await?);
+        let superseded = match enrollment::compete(&started.next, &rivals)? {
+            Some(rival) => {
+                let lead = lead_of(tx, rival).await?;
+                let ended = enrollment::supersede(rival.clone(), &started.next, now)?;
+                Some(let_go(tx, ended, lead, env, now).await?)
+            }
+            None => None,
+        };
         let started = match away_until(tx, contact, context.zone, now).await? {
             Some(until) => left_alone(started, until, now),
             None => started,
         };
-        match subject.lead.filter(|_| started.next.subject == SubjectKind::Lead) {
-            Some(lead) => {
-                let nurtured = lead::nurture(lead, started.next.id, now + REVIEW_AFTER, now)?;
-                Ok(started.and(nurtured).map(|(enrollment, lead)| (enrollment, Some(lead))))
+        let let_go_lead = superseded.as_ref().and_then(|ended| ended.next.1.0.clone());
+        let lead = subject.lead.map(|lead| let_go_lead.filter(|gone| gone.id == lead.id).unwrap_or(lead));
+        let nurtured = match lead.filter(|_| started.next.subject == SubjectKind::Lead) {
+            Some(lead) => Some(lead::nurture(lead, started.next.id, now + REVIEW_AFTER, now)?),
+            None => None,
+        };
+        // In the order in which it happened.
+        let started = match superseded {
+            Some(ended) => ended.and(started).map(|(ended, enrollment)| Enrolled(enrollment, None, Some(ended))),
+            None => started.map(|enrollment| Enrolled(enrollment, None, None)),
+        };
+        Ok(match nurtured {
+            Some(nurtured) => {
+                started.and(nurtured).map(|(Enrolled(run, _, ended), lead)| Enrolled(run, Some(lead), ended))
             }
-            None => Ok(started.map(|enrollment| (enrollment, None))),
-        }
+            None => started,
+        })
     }
 }
 
@@ -176,7 +220,7 @@ fn left_alone(started: Decision<Enrollment>, until: DateTime<Utc>, now: DateTime
 impl App {
     /// Enrols many subjects, each for itself: a refusal of one leaves the others alone. Gives one answer each, in
     /// order. With an idempotency key each has a key of its own, so that a repetition enrols only who is missing.
-    pub async fn enroll_many(&self, call: &Call, enrollments: Vec<EnrollmentCreate>) -> Vec<Result<Changed>> {
+    pub async fn enroll_many(&self, call: &Call, enrollments: Vec<EnrollmentCreate>) -> Vec<Result<Enrolled>> {
         let mut answers = Vec::with_capacity(enrollments.len());
         for (at, enrollment) in enrollments.into_iter().enumerate() {
             let key = call.idempotency_key.as_ref().map(|key| format!("{key}\u{1f}{at}"));

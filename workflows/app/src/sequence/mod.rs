@@ -1,6 +1,7 @@
 //! Commands on sequences and enrolments.
 //!
-//! Locks are taken in one order: the enrolment, its sequence where that is paused, the contact, the lead, the account where a
+//! Locks are taken in one order: the enrolment (of one person, all that are
+//! live), its sequence where that is paused, the contact, the lead, the account where a
 //! step changes it, the tasks that the enrolment made. What a step reaches beyond that (a target list, another run of the
 //! person, the item that verifies the lead) is locked last; should two commands then wait for each other, PostgreSQL gives
 //! one of them up, and it is tried again. A sequence is only read by those who enrol: whether it was paused meanwhile is
@@ -21,7 +22,7 @@ mod versions;
 pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
 pub use effects::{Made, Refusal as StepRefusal};
 pub use enrolling::{
-    Changed, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, EnrollmentWake,
+    Enrolled, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, EnrollmentWake,
     LetGo,
 };
 pub(crate) use enrolling::{lead_of, let_go};

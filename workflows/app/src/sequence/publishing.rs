@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::Value;
+use tandem_domain::calendar::Calendars;
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
+use tandem_domain::nearest::nearest;
 use tandem_domain::outbound::channel;
 use tandem_domain::sequence::backlog::Wish;
 use tandem_domain::sequence::publishing::{self, By, Refusal};
@@ -112,7 +114,36 @@ pub(super) async fn decide_publication(
     }
     let published = publishing::publish(existing, source, by(call, env), call.now(env))?;
     channels_are_there(tx, &published.next.1.definition).await?;
+    knows_what_it_names(tx, &published.next.1.definition).await?;
     Ok(published)
+}
+
+/// Refuses a definition that names a working calendar or a pool of mailboxes that is not there.
+async fn knows_what_it_names(tx: &Tx, definition: &Definition) -> Result<()> {
+    let named = definition.calendars();
+    if !named.is_empty() {
+        let calendars = tx.calendars_by_key().await?;
+        if let Some(key) = named.into_iter().find(|key| !calendars.contains_key(*key)) {
+            let known = calendars.keys().map(String::as_str);
+            let message = format!("there is no working calendar `{key}`; save one under this key{}", meant(key, known));
+            return Err(AppError::refused("SEQUENCE_CALENDAR_UNKNOWN", message, Some("source")));
+        }
+    }
+    let named = definition.mailbox_pools();
+    if !named.is_empty() {
+        let mailboxes = tx.sending_mailboxes().await?;
+        let known = || mailboxes.iter().map(|mailbox| mailbox.pool.as_str());
+        if let Some(key) = named.into_iter().find(|key| known().all(|pool| pool != *key)) {
+            let message = format!("no mailbox is in the pool `{key}`; save one with this pool{}", meant(key, known()));
+            return Err(AppError::refused("SEQUENCE_POOL_UNKNOWN", message, Some("source")));
+        }
+    }
+    Ok(())
+}
+
+/// What was likely meant.
+fn meant<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(key, known).map(|near| format!(", or name `{near}`")).unwrap_or_default()
 }
 
 /// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.
@@ -225,19 +256,20 @@ pub fn sequence_advice(source: &str) -> Vec<Problem> {
 }
 
 /// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on. `data` replaces whole parts
-/// of the usual sample: `contact`, `account`, `lead`, `sender`.
+/// of the usual sample: `contact`, `account`, `lead`, `sender`. `calendars` are those that it may name.
 pub fn sequence_simulate(
     source: &str,
     data: Option<&Value>,
     zone: Tz,
     start: DateTime<Utc>,
+    calendars: &Calendars,
 ) -> Result<Vec<Line>, Vec<Problem>> {
     let definition = validate::read(source)?;
     let mut sample = simulation::sample();
     if let (Some(sample), Some(Value::Object(data))) = (sample.as_object_mut(), data) {
         sample.extend(data.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
-    Ok(simulation::simulate(&definition, &sample, zone, start))
+    Ok(simulation::simulate(&definition, &sample, zone, start, calendars))
 }
 
 impl App {

@@ -4,15 +4,39 @@ use crate::{AppError, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tandem_domain::account::Account;
+use tandem_domain::calendar::Calendars;
 use tandem_domain::contact::Contact;
 use tandem_domain::email::UNSUBSCRIBE_HERE;
 use tandem_domain::id::{ContactId, LeadId};
 use tandem_domain::lead::Lead;
+use tandem_domain::sending_mailbox::SendingMailbox;
 use tandem_domain::sequence::stepper::Context;
-use tandem_domain::sequence::{Enrollment, SequenceState};
+use tandem_domain::sequence::{Definition, Enrollment, SequenceState};
 use tandem_domain::standing::{Standing, standing};
 use tandem_store::Tx;
+
+/// What a definition names of what sales ops defines beside it, as it is at this moment.
+#[derive(Default)]
+pub(super) struct Surroundings {
+    calendars: Arc<Calendars>,
+    mailboxes: Arc<Vec<SendingMailbox>>,
+}
+
+impl Surroundings {
+    /// Reads it, where the definition names any: at most a statement a transaction for each kind.
+    pub(super) async fn load(tx: &Tx, definition: &Definition) -> Result<Self> {
+        let mut found = Self::default();
+        if !definition.calendars().is_empty() {
+            found.calendars = tx.calendars_by_key().await?;
+        }
+        if !definition.mailbox_pools().is_empty() {
+            found.mailboxes = tx.sending_mailboxes().await?;
+        }
+        Ok(found)
+    }
+}
 
 /// A person, the lead and the company, read in this transaction.
 pub(crate) struct Subject {
@@ -97,8 +121,23 @@ impl Subject {
     }
 
     /// What the domain's rules take. Of answers and meetings a run hears as they come, and not here.
-    pub(super) fn context<'a>(&self, data: &'a Value, sequence: SequenceState) -> Context<'a> {
+    pub(super) fn context<'a>(
+        &self,
+        data: &'a Value,
+        sequence: SequenceState,
+        surroundings: &'a Surroundings,
+    ) -> Context<'a> {
         let zone = self.contact.time_zone.unwrap_or(Tz::UTC);
-        Context { data, zone, standing: self.standing, replied: false, meeting_booked: false, sequence }
+        Context {
+            data,
+            zone,
+            standing: self.standing,
+            replied: false,
+            meeting_booked: false,
+            sequence,
+            calendars: &surroundings.calendars,
+            mailboxes: &surroundings.mailboxes,
+            capped: None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Working calendars: when a person or a team is at work, in the time zone where they are, with holidays and make-up
 //! working days; and business time measured on them. Owns the definition and its rules; `span.rs` does the counting.
 
+mod days;
 mod span;
 
 use crate::codes;
@@ -138,6 +139,12 @@ pub const SHIPPED: [&str; 2] = [
     include_str!("../../../library/calendars/united-states.yaml"),
 ];
 
+/// The shipped calendars by their keys, for whoever has no others at hand.
+pub fn shipped() -> Calendars {
+    let saved = |text: &&str| Some(save(None, CalendarId(uuid::Uuid::nil()), Draft::from_yaml(text).ok()?).ok()?.next);
+    SHIPPED.iter().filter_map(saved).map(|calendar| (calendar.key.clone(), calendar)).collect()
+}
+
 impl Draft {
     /// Reads a calendar from YAML. Whether it makes sense is for [`save`] to say.
     pub fn from_yaml(text: &str) -> Result<Self, Refusal> {
@@ -165,6 +172,9 @@ pub struct WorkingCalendar {
     /// Counts the definitions from 1; a change of the definition makes the next.
     pub version: u32,
 }
+
+/// Working calendars by their keys.
+pub type Calendars = BTreeMap<String, WorkingCalendar>;
 
 /// Why a calendar is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

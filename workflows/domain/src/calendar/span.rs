@@ -28,7 +28,7 @@ fn instant(zone: Tz, date: NaiveDate, minutes: u16) -> Option<DateTime<Utc>> {
 }
 
 impl WorkingCalendar {
-    fn hours(&self, date: NaiveDate) -> &[Hours] {
+    pub(super) fn hours(&self, date: NaiveDate) -> &[Hours] {
         if let Ok(at) = self.make_up.binary_search_by_key(&date, |day| day.date) {
             return self.make_up.get(at).map_or(&[], |day| &day.hours);
         }

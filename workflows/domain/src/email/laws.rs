@@ -26,6 +26,8 @@ fn draft(n: u128, to: &str) -> Draft {
         text: "Hello.".into(),
         html: None,
         hours: None,
+        transactional: false,
+        mailbox: None,
     }
 }
 
@@ -97,6 +99,11 @@ fn every_obstacle_refuses_at_planning_and_at_beginning() {
     }
 }
 
+/// With room for it.
+fn begin(email: Email, known: Known, now: DateTime<Utc>) -> Result<Decision<Email>, Refusal> {
+    super::begin(email, known, &Room::default(), now)
+}
+
 const PAUSED: Known =
     Known { standing: Standing::Allowed, contact_current: true, enrollment: Gate::Held, held_until: None };
 
@@ -155,7 +162,7 @@ fn hours_that_open_after_the_five_days_are_no_reason_to_give_up() {
     let later = outcome(1);
     let begun = begin(on_mondays(), clear(), at(1)).unwrap().next;
     let mut email = settle(begun, 1, &later, at(3 * 60)).unwrap().next;
-    let opens = |now: DateTime<Utc>| on_mondays().hours.unwrap().opens(now).unwrap();
+    let opens = |now: DateTime<Utc>| on_mondays().hours.unwrap().opens(now, None).unwrap();
     for (week, last) in [(1, false), (2, true)] {
         let held = begin(email, clear(), at((week - 1) * 7 * 1440 + 4 * 60)).unwrap();
         let monday = opens(at((week - 1) * 7 * 1440 + 4 * 60));

@@ -21,6 +21,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "email.sent",
     "enrollment.advanced",
     "enrollment.answered",
+    "enrollment.email_awaited",
     "enrollment.email_settled",
     "enrollment.ended",
     "enrollment.event_heard",
@@ -169,7 +170,7 @@ mod tests {
     use std::path::Path;
 
     /// The families of facts, by the first part of their names.
-    const FAMILIES: [&str; 18] = [
+    const FAMILIES: [&str; 19] = [
         "account",
         "contact",
         "email",

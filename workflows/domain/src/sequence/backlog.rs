@@ -180,13 +180,13 @@ impl<'a> Turns<'a> {
 /// The beginnings of the parts in which the window is open, of the days from its first opening after `at`; all of them where
 /// it is never open for so long.
 fn open(at: DateTime<Utc>, days: u32, window: Option<&SendWindow>, zone: Tz) -> Vec<DateTime<Utc>> {
-    let at = window.and_then(|window| window.opens(at, zone)).unwrap_or(at);
+    let at = window.and_then(|window| window.opens(at, zone, None)).unwrap_or(at);
     let parts = i32::try_from(days.min(MAX_DAYS)).unwrap_or(1) * 24 * 4;
     let all: Vec<DateTime<Utc>> = (0..parts).filter_map(|part| at.checked_add_signed(PART * part)).collect();
     let Some(window) = window else { return all };
     // Where the window ends within a part, that part counts as closed.
     let within = |begin: &DateTime<Utc>| {
-        window.is_open(*begin, zone) && window.is_open(*begin + PART - TimeDelta::milliseconds(1), zone)
+        window.is_open(*begin, zone, None) && window.is_open(*begin + PART - TimeDelta::milliseconds(1), zone, None)
     };
     let open: Vec<DateTime<Utc>> = all.iter().copied().filter(within).collect();
     if open.is_empty() { all } else { open }
@@ -312,11 +312,11 @@ mod tests {
             let other: Vec<_> = places.iter().rev().map(|place| again.of(*place, (VERSION, window.as_ref()), zone)).collect();
             prop_assert!(each.iter().eq(other.iter().rev()));
             prop_assert!(each.is_sorted());
-            let begin = window.as_ref().and_then(|window| window.opens(at(NOW), zone)).unwrap_or(at(NOW));
+            let begin = window.as_ref().and_then(|window| window.opens(at(NOW), zone, None)).unwrap_or(at(NOW));
             let end = begin + TimeDelta::days(i64::from(days));
             prop_assert!(each.iter().all(|turn| *turn >= begin && *turn < end));
             if let Some(window) = &window {
-                prop_assert!(each.iter().all(|turn| window.is_open(*turn, zone)), "{:?} {zone}", window);
+                prop_assert!(each.iter().all(|turn| window.is_open(*turn, zone, None)), "{:?} {zone}", window);
             }
         }
     }

@@ -23,6 +23,7 @@ use super::trigger::Trigger;
 use super::window::SendWindow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// What runs through a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,16 @@ pub struct Header {
     /// What starts it by itself; without any, people and webhooks do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Trigger>,
+    /// The key of the working calendar that its waits in business time count on and its send window closes by, where
+    /// they name none of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
+    /// A person runs through at most one sequence of this group at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<String>,
+    /// Which of two sequences of a group has a person: the one of higher priority, else the one that came first. 0 to 100.
+    #[serde(default = "usual_priority", skip_serializing_if = "is_usual_priority")]
+    pub priority: u8,
 }
 
 const fn yes() -> bool {
@@ -107,6 +118,25 @@ const fn yes() -> bool {
 
 fn is_yes(flag: &bool) -> bool {
     *flag
+}
+
+/// The priority of a sequence that names none.
+pub const USUAL_PRIORITY: u8 = 50;
+
+const fn usual_priority() -> u8 {
+    USUAL_PRIORITY
+}
+
+const fn is_usual_priority(priority: &u8) -> bool {
+    *priority == USUAL_PRIORITY
+}
+
+impl Header {
+    /// The key of the calendar that the send window closes by.
+    pub fn window_calendar(&self) -> Option<&str> {
+        let window = self.send_window.as_ref()?;
+        window.calendar.as_deref().or(self.calendar.as_deref())
+    }
 }
 
 /// Left out where it says nothing, so that the definitions of before have the same hash.
@@ -146,6 +176,18 @@ impl Definition {
     /// The step of that id, with its position.
     pub fn step(&self, id: &str) -> Option<(usize, &Step)> {
         self.steps.iter().enumerate().find(|(_, step)| step.id == id)
+    }
+
+    /// The keys of the working calendars that it names.
+    pub fn calendars(&self) -> BTreeSet<&str> {
+        let of_steps = self.steps.iter().filter_map(|step| step.kind.calendar());
+        let of_window = self.header.send_window.iter().filter_map(|window| window.calendar.as_deref());
+        of_steps.chain(of_window).chain(self.header.calendar.as_deref()).collect()
+    }
+
+    /// The keys of the pools of mailboxes that it names.
+    pub fn mailbox_pools(&self) -> BTreeSet<&str> {
+        self.steps.iter().filter_map(|step| step.kind.mailbox_pool()).collect()
     }
 
     /// The id of the step that follows the one at `position` where it does not jump; none at the end of the list.

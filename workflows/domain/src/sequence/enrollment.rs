@@ -13,11 +13,13 @@
 
 mod answer;
 mod catching_up;
+mod exclusive;
 mod memory;
 mod state;
 
 pub use answer::{Answered, MAX_VARS, answered, overdue};
 pub use catching_up::resume_from_backlog;
+pub use exclusive::{Exclusive, compete, supersede};
 pub use memory::{AwaitedTask, CHAIN_HOURS, Chain, MOST_IN_CHAIN, Memory, task_settled};
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, TaskEnd, WaitReason};
 
@@ -91,6 +93,9 @@ pub struct Enrollment {
     /// What it remembers of its own steps.
     #[serde(default, skip_serializing_if = "Memory::is_empty")]
     pub memory: Memory,
+    /// The group of sequences of which the person runs through one at a time, where its version names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<Exclusive>,
 }
 
 /// What a paused enrolment goes back to.
@@ -242,6 +247,21 @@ pub enum Refusal {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The person runs through another sequence of the group.
+    #[error(
+        "the person is in {rule} (enrolment {enrollment}, priority {priority}), and in one sequence of the group {group} \
+         at a time; end that enrolment first, or give this sequence a higher priority"
+    )]
+    Excluded {
+        /// The group.
+        group: String,
+        /// The enrolment in it.
+        enrollment: EnrollmentId,
+        /// Its sequence and version.
+        rule: String,
+        /// Its priority.
+        priority: u8,
+    },
     /// The timer was planned for another visit.
     #[error("visit {given} is over; the enrolment is at visit {visit}")]
     Stale {
@@ -269,6 +289,7 @@ impl Refusal {
             Self::NotPaused { .. } => "ENROLLMENT_NOT_PAUSED",
             Self::PauseOver { .. } => "ENROLLMENT_PAUSE_OVER",
             Self::NotDue { .. } => "ENROLLMENT_NOT_DUE",
+            Self::Excluded { .. } => "ENROLLMENT_EXCLUDED",
             Self::Stale { .. } => "ENROLLMENT_STALE",
         }
     }
@@ -279,9 +300,11 @@ impl Refusal {
             Self::SequenceNotActive { .. } => Some("sequence"),
             Self::LeadMissing => Some("lead"),
             Self::PauseOver { .. } => Some("until"),
-            Self::MayNotWrite { .. } | Self::EntryNotMet { .. } | Self::Exists { .. } | Self::TooSoon { .. } => {
-                Some("contact")
-            }
+            Self::MayNotWrite { .. }
+            | Self::EntryNotMet { .. }
+            | Self::Exists { .. }
+            | Self::Excluded { .. }
+            | Self::TooSoon { .. } => Some("contact"),
             _ => None,
         }
     }
@@ -392,6 +415,7 @@ pub fn enroll(
         failure: None,
         trail: Trail::new(),
         memory: Memory::default(),
+        exclusive: Exclusive::of(header),
     };
     let fact = enrollment.fact("enrollment.started").with("sequence", sequence.id);
     Ok(enrollment.timed(fact))

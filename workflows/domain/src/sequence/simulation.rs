@@ -10,10 +10,12 @@ use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
 use super::steps::{Effect, Record};
 use super::trail::Trail;
+use crate::calendar::Calendars;
 use crate::contact::ConsentState;
-use crate::id::{ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use crate::id::{ContactId, EnrollmentId, LeadId, SendingMailboxId, SequenceId, SequenceVersionId};
 use crate::lead::Stage;
 use crate::normalise;
+use crate::sending_mailbox::{MailboxState, SendingMailbox};
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -65,8 +67,17 @@ pub fn sample() -> Value {
 
 /// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, calls
 /// succeed, and what a step changes is seen by the steps after it. A task that is waited for is done when it is due, unless
-/// the wait is over before. What a call keeps is `answers.<step>` of the data, else null.
-pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime<Utc>) -> Vec<Line> {
+/// the wait is over before. What a call keeps is `answers.<step>` of the data, else null. Caps and mailboxes hold nothing
+/// back: a pool is one mailbox, that of the sender. A calendar that is not among `calendars` ends the run where business time
+/// is counted on it.
+pub fn simulate(
+    definition: &Definition,
+    data: &Value,
+    zone: Tz,
+    start: DateTime<Utc>,
+    calendars: &Calendars,
+) -> Vec<Line> {
+    let mailboxes = stand_ins(definition, data);
     let mut data = data.clone();
     let lead = (definition.header.subject == SubjectKind::Lead).then(|| LeadId(Uuid::nil()));
     let mut enrollment = Enrollment {
@@ -92,6 +103,7 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         failure: None,
         trail: Trail::new(),
         memory: Memory::default(),
+        exclusive: None,
     };
     let mut standing = Standing::Allowed;
     let mut lines = Vec::new();
@@ -107,6 +119,9 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
             replied: false,
             meeting_booked: false,
             sequence: SequenceState::Active,
+            calendars,
+            mailboxes: &mailboxes,
+            capped: None,
         };
         let Ok(decision) = advance(&enrollment, definition, &context, now) else { break };
         let (at, visit) = (enrollment.step.clone(), enrollment.visit);
@@ -164,6 +179,25 @@ pub fn simulate(definition: &Definition, data: &Value, zone: Tz, start: DateTime
         }
     }
     lines
+}
+
+/// One mailbox for each pool that the definition names, with the sender's name and address.
+fn stand_ins(definition: &Definition, data: &Value) -> Vec<SendingMailbox> {
+    let sender = |key: &str| data.pointer(&format!("/sender/{key}")).and_then(Value::as_str).map(str::to_owned);
+    let stand_in = |pool: &str| SendingMailbox {
+        id: SendingMailboxId(Uuid::nil()),
+        address: sender("email").unwrap_or_default(),
+        name: sender("name"),
+        reply_to: None,
+        pool: pool.to_owned(),
+        zone: Tz::UTC,
+        daily_cap: 1,
+        ramp_up: None,
+        interval: 0,
+        state: MailboxState::Active,
+        version: 1,
+    };
+    definition.mailbox_pools().into_iter().map(stand_in).collect()
 }
 
 fn describe(effect: &Effect) -> String {

@@ -13,8 +13,11 @@ use super::enrollment::{
 use super::hearing;
 use super::publishing::SequenceState;
 use super::steps::{Effect, Failure, Next, Run};
+use crate::calendar::Calendars;
+use crate::contact_policy::Capped;
 use crate::decision::Decision;
 use crate::expression::Expression;
+use crate::sending_mailbox::SendingMailbox;
 use crate::standing::Standing;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -50,6 +53,13 @@ pub struct Context<'a> {
     pub meeting_booked: bool,
     /// The state of the sequence.
     pub sequence: SequenceState,
+    /// The working calendars that the definition names, as they are now.
+    pub calendars: &'a Calendars,
+    /// The mailboxes of the pools that the definition names, as they are now.
+    pub mailboxes: &'a [SendingMailbox],
+    /// What holds an e-mail to the person back, where the person or the account was written to often enough. It is only asked
+    /// for once it is known that an e-mail is next.
+    pub capped: Option<Capped>,
 }
 
 /// The enrolment after an advance, and what must happen.
@@ -91,6 +101,24 @@ pub fn advance(
         return Ok(overdue(enrollment.clone(), definition, now).map(alone));
     }
     take_steps(enrollment.clone(), definition, context, now)
+}
+
+/// Waits on for an e-mail that is itself held back, by caps, hours or its mailbox, when the enrolment would go on without
+/// it: what comes after an e-mail comes after it. None where the enrolment does not wait for an e-mail, or it is not due.
+pub fn wait_on(
+    mut enrollment: Enrollment,
+    held_until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<Decision<Enrollment>> {
+    let waits = enrollment.state == EnrollmentState::Waiting(WaitReason::Email);
+    if !waits || enrollment.due_at.is_none_or(|due| due > now) {
+        return None;
+    }
+    let later = held_until.map_or(now, |until| until.max(now)) + EMAIL_OVERDUE;
+    enrollment.visit = enrollment.visit.saturating_add(1);
+    enrollment.due_at = Some(later);
+    let fact = enrollment.fact("enrollment.email_awaited").with("due_at", later);
+    Some(enrollment.timed(fact))
 }
 
 fn alone(enrollment: Enrollment) -> Advance {
@@ -163,6 +191,27 @@ pub(crate) fn on_grounds(
     decision
 }
 
+/// Why an e-mail cannot be planned now, and the first moment at which both caps and window allow it.
+fn not_yet(definition: &Definition, context: &Context<'_>, now: DateTime<Utc>) -> Option<(WaitReason, DateTime<Utc>)> {
+    let allowed = context.capped.map_or(now, |capped| capped.until.max(now));
+    let calendar = definition.header.window_calendar().and_then(|key| context.calendars.get(key));
+    let window = definition.header.send_window.as_ref();
+    let opens = window.and_then(|window| window.opens(allowed, context.zone, calendar));
+    match (context.capped, opens) {
+        (Some(_), opens) => Some((WaitReason::Cap, opens.unwrap_or(allowed))),
+        (None, Some(opens)) => Some((WaitReason::Window, opens)),
+        (None, None) => None,
+    }
+}
+
+/// The same with the rule that decided.
+fn under(mut decision: Decision<Advance>, capped: Capped) -> Decision<Advance> {
+    for fact in &mut decision.facts {
+        fact.detail.insert("capped_by".to_owned(), Value::String(capped.rule()));
+    }
+    decision
+}
+
 /// Whether the run is over whatever its next step is. What the person wants comes first.
 pub(super) fn over(definition: &Definition, context: &Context<'_>) -> Result<Option<EnrollmentState>, Failure> {
     let holds = |condition: &Option<String>| match condition {
@@ -206,7 +255,7 @@ fn take_steps(
         let context = Context { data: &data, ..*context };
         let catch_up = enrollment.trail.catch_up;
         let moment = catch_up.filter(|it| it.way == Way::Latest).map_or(now, |it| it.at.min(now));
-        let run = Run { enrollment: &enrollment, step, context: &context, now: moment };
+        let run = Run { enrollment: &enrollment, step, header: &definition.header, context: &context, now: moment };
         let mut next = match step.kind.plan(&run) {
             Ok(next) => next,
             Err(failure) => return Ok(failed(enrollment, from, taken, failure, now)),
@@ -243,10 +292,16 @@ fn take_steps(
         }
         if let Next::Act(effect) = &next
             && effect.keeps_hours()
-            && let Some(window) = &definition.header.send_window
-            && let Some(opens) = window.opens(now, context.zone)
+            && let Some((reason, later)) = not_yet(definition, &context, now)
         {
-            return Ok(again(enrollment, from, taken, (WaitReason::Window, opens)));
+            let held = again(enrollment, from, taken, (reason, later));
+            return Ok(match context.capped.filter(|_| reason == WaitReason::Cap) {
+                Some(capped) => under(held, capped),
+                None => held,
+            });
+        }
+        if let Next::Later(reason, later) = next {
+            return Ok(again(enrollment, from, taken, (reason, later)));
         }
         taken.push(entry);
         if let (Some(decided), Some(Value::Object(entry))) = (step.kind.because(&next), taken.last_mut()) {
@@ -275,7 +330,7 @@ fn take_steps(
             // Where it goes from here is known once the call was answered.
             Next::Act(effect) if matches!(**effect, Effect::Call(_)) => step.id.clone(),
             Next::Await(_) => step.id.clone(),
-            Next::GoOn | Next::Wait(..) | Next::Act(_) => match definition.following(position) {
+            Next::GoOn | Next::Wait(..) | Next::Later(..) | Next::Act(_) => match definition.following(position) {
                 Some(id) => id.to_owned(),
                 None => {
                     let message = format!("nothing follows the step `{}`", step.id);
@@ -397,6 +452,7 @@ mod tests {
             failure: None,
             trail: Trail::new(),
             memory: Default::default(),
+            exclusive: None,
         }
     }
 

@@ -1,12 +1,13 @@
 //! Reading and checking a definition. Every problem is found in one go, and each names the place, the rule and the line.
 
-use super::definition::{Definition, Header, Step, is_name};
+use super::definition::{Definition, Header, Step, USUAL_PRIORITY, is_name};
 use super::environment::{environment, with_answer, with_texts};
 use super::snippets::{self, Snippets};
 use super::steps::send_email::UNSUBSCRIBE_URL;
 use super::steps::{self, StepKind};
 use super::template::{self, Form};
 use super::tree::Tree;
+use crate::calendar::is_key;
 use crate::codes;
 use crate::expression::typing::{self, Purpose, Shape};
 use crate::expression::{self, Broken, Expression};
@@ -145,6 +146,7 @@ pub(super) fn look(
         check_header(&definition.header, &mut problems);
         check_steps(&definition.steps, Some(&definition.header.snippets), &mut problems);
         check_stops(definition, &mut problems);
+        check_calendars(definition, &mut problems);
         // The ways between steps say something only once all steps could be read.
         if problems.found.iter().all(|problem| !matches!(problem.rule, Rule::Shape)) {
             check_ways(definition, &mut problems);
@@ -420,6 +422,25 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
         }
         check.template(&field, text, Form::Text, &[UNSUBSCRIBE_URL], snippets::LONGEST);
     }
+    for (field, calendar) in [
+        ("calendar", header.calendar.as_ref()),
+        ("send_window.calendar", header.send_window.as_ref().and_then(|window| window.calendar.as_ref())),
+    ] {
+        if let Some(calendar) = calendar {
+            check.calendar(field, calendar);
+        }
+    }
+    if let Some(group) = header.exclusive.as_ref().filter(|group| !is_name(group)) {
+        check.problem("exclusive", Rule::NameInvalid, not_a_name("the name of a group", group));
+    }
+    if header.priority > 100 {
+        check.problem("priority", Rule::Shape, "a priority is a whole number from 0 to 100");
+    }
+    if header.exclusive.is_none() && header.priority != USUAL_PRIORITY {
+        let message =
+            "a priority counts among the sequences of a group; name the group with `exclusive`, or take it away";
+        check.problem("priority", Rule::Shape, message);
+    }
     if header.send_window.as_ref().is_some_and(|window| window.weekdays.is_empty()) {
         check.problem(
             "send_window.weekdays",
@@ -428,6 +449,19 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
         );
     }
     check_triggers(&header.triggers, problems);
+}
+
+/// Business time needs a calendar to be counted on.
+fn check_calendars(definition: &Definition, problems: &mut Problems<'_>) {
+    if definition.header.calendar.is_some() {
+        return;
+    }
+    let without = |step: &&(usize, &Step)| step.1.kind.needs_calendar() && step.1.kind.calendar().is_none();
+    for (at, _) in definition.steps.iter().enumerate().filter(|step| without(&step)) {
+        let message =
+            "business time is counted on a working calendar; name one with `calendar`, here or for the sequence";
+        problems.add(format!("steps[{at}]"), Rule::Shape, message);
+    }
 }
 
 fn check_steps(steps: &[Step], snippets: Option<&Snippets>, problems: &mut Problems<'_>) {
@@ -551,6 +585,19 @@ impl Check<'_, '_> {
     /// Reports a problem at `field` of this step.
     pub fn problem(&mut self, field: &str, rule: Rule, message: impl Into<String>) {
         self.problems.add(join(&self.path, field), rule, message);
+    }
+
+    /// Checks the key of a working calendar. Whether there is such a calendar is asked when the definition is published.
+    pub fn calendar(&mut self, field: &str, given: &str) {
+        self.key(field, given, "a working calendar");
+    }
+
+    /// Checks the key of a definition that is saved on its own; `what` names it.
+    pub fn key(&mut self, field: &str, given: &str, what: &str) {
+        if !is_key(given) {
+            let message = format!("this is not the key of {what}; use 1 to 60 of a-z, 0-9, _ and -");
+            self.problem(field, Rule::NameInvalid, message);
+        }
     }
 
     /// Checks a CEL expression that gives true or false.

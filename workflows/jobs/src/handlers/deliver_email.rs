@@ -21,7 +21,7 @@ pub(super) async fn run(app: &App, call: &Call, email: EmailId) -> Result<Dispos
     let Ok(_turn) = timeout(TURN_PATIENCE, mail.mailer.turn()).await else {
         return Ok(Disposition::Snooze { after: AGAIN });
     };
-    let (begun, _) = match app.run(call, EmailBegin { email }).await {
+    let (begun, ..) = match app.run(call, EmailBegin { email }).await {
         Ok(begun) => begun,
         Err(AppError::Refused { .. } | AppError::NotFound { .. }) => return Ok(Disposition::Obsolete),
         Err(error) => return Err(error),

@@ -26,7 +26,7 @@ use crate::Disposition;
 use tandem_app::sequence::TriggerStart;
 use tandem_app::{
     App, AppError, Batch, Call, Command, EnrollmentAdvance, EnrollmentWake, HandoffCheckSla, HandoffExpireOffer,
-    HandoffMatch, OutboundWebhookReplayPart, SequenceMigrationPart, SequenceWake,
+    HandoffMatch, MailboxSpread, OutboundWebhookReplayPart, SequenceMigrationPart, SequenceWake,
 };
 use tandem_domain::decision::Job;
 
@@ -68,6 +68,7 @@ pub(crate) async fn run(app: &App, call: &Call, job: Job) -> Result<Disposition,
             start_by_trigger::run(app, call, TriggerStart { sequence, version, trigger, cause, after }).await
         }
         Job::HearFacts { from, to, after } => hear_facts::run(app, call, (from, to), after).await,
+        Job::SpreadMailbox { mailbox, round } => settle(app, call, MailboxSpread { mailbox, round }).await,
     }
 }
 

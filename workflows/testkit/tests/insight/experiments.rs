@@ -183,6 +183,7 @@ on_both_databases! {
         if world.app.run(&ops, register(sequence, "which")).await.is_ok() {
             panic!("a second experiment on the same step was registered");
         }
+        world.pass(TimeDelta::hours(1)).await;
         // Once one of them is promoted, everybody new is given it.
         let decide = ExperimentDecide { experiment: made.id, winner: Some("b".to_owned()), why: "It is shorter".to_owned() };
         let decided = world.app.run(&ops, decide).await.unwrap();

@@ -28,6 +28,8 @@ impl Acting<'_> {
             text: planned.text.clone(),
             html: planned.html.clone(),
             hours: self.hours.clone().filter(|_| !planned.transactional),
+            transactional: planned.transactional,
+            mailbox: planned.mailbox,
         };
         let email = plan_email(self.tx, draft, self.now).await?;
         Ok(Acted::of(email.map(|email| Made { email: Some(email), ..Made::default() })))

@@ -1,7 +1,7 @@
 //! Other sequences, begun and ended.
 
 use super::{Acted, Acting, Made, Refusal};
-use crate::sequence::enrolling::{EnrollmentCreate, lead_of, let_go};
+use crate::sequence::enrolling::{Enrolled, EnrollmentCreate, lead_of, let_go};
 use crate::{Command, Result};
 use serde_json::json;
 use tandem_domain::decision::Decision;
@@ -34,10 +34,16 @@ impl Acting<'_> {
                     fact.detail.insert("started_by".to_owned(), json!(self.run.id));
                 }
                 let id = started.next.0.id;
-                let made = started.map(|(run, lead)| Made {
-                    runs: vec![run],
-                    leads: lead.into_iter().collect(),
-                    ..Made::default()
+                let made = started.map(|Enrolled(run, lead, superseded)| {
+                    let mut made = Made { leads: lead.into_iter().collect(), ..Made::default() };
+                    // First the run that gives its place up: a person has one in a group.
+                    if let Some((ended, (lead, items))) = superseded {
+                        made.runs.push(ended);
+                        made.leads.extend(lead);
+                        made.items.extend(items);
+                    }
+                    made.runs.push(run);
+                    made
                 });
                 Ok(Acted::of(made).saying(json!({ "enrollment": id })))
             }

@@ -3,7 +3,7 @@
 use super::PartEnd;
 use crate::sequence::advance::read_ahead;
 use crate::sequence::enrolling::{LetGo, let_go};
-use crate::sequence::subject::Subject;
+use crate::sequence::subject::{Subject, Surroundings};
 use crate::{App, AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,7 +108,7 @@ impl App {
         let news: Arc<[News]> = news.into_iter().map(|(news, _)| news).collect();
         let own = call.without_job();
         let mut batch = self.batch().await?;
-        let read = read_ahead(batch.tx(), runs.iter().map(|run| (*run).into()).collect()).await;
+        let read = read_ahead(batch.tx(), runs.iter().map(|run| (*run).into()).collect(), self.env.now()).await;
         batch.note(read)?;
         for run in &runs {
             let Some(enrollment): Option<Enrollment> = batch.tx().peek(*run).await? else { continue };
@@ -163,6 +163,7 @@ impl Command for RunHear {
         let missing = || AppError::NotFound { what: "SequenceVersion", id: enrollment.version.into() };
         let version: SequenceVersion = tx.peek(enrollment.version).await?.ok_or_else(missing)?;
         let subject = Subject::load(tx, enrollment.contact, enrollment.lead).await?;
+        let surroundings = Surroundings::default();
         let (mut facts, mut jobs) = (Vec::new(), Vec::new());
         // What conditions read is the same for every change: one look is enough.
         let mut looked = false;
@@ -171,7 +172,7 @@ impl Command for RunHear {
                 continue;
             }
             let data = subject.data(env, Some(&enrollment), now);
-            let context = subject.context(&data, sequence.state);
+            let context = subject.context(&data, sequence.state, &surroundings);
             let told = (&news.heard, news.seq);
             if let Some(decision) = hear(enrollment.clone(), &version.definition, &context, told, now) {
                 enrollment = decision.next;

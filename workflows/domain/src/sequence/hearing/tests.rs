@@ -11,6 +11,8 @@ use chrono_tz::Tz;
 use serde_json::{Map, json};
 use uuid::Uuid;
 
+static NO_CALENDARS: crate::calendar::Calendars = crate::calendar::Calendars::new();
+
 const START: &str = "2026-03-02T09:00:00Z";
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -48,6 +50,9 @@ fn run(step: &str) -> Enrollment {
         started_at: at(START),
         ended_at: None,
         failure: None,
+        trail: Default::default(),
+        memory: Default::default(),
+        exclusive: None,
     }
 }
 
@@ -63,6 +68,9 @@ fn context(data: &Value) -> Context<'_> {
         replied: false,
         meeting_booked: false,
         sequence: SequenceState::Active,
+        calendars: &NO_CALENDARS,
+        mailboxes: &[],
+        capped: None,
     }
 }
 

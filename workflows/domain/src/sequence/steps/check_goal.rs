@@ -16,6 +16,10 @@ pub struct Config {
 }
 
 impl Kind for Config {
+    fn acts(&self) -> bool {
+        false
+    }
+
     fn check(&self, check: &mut Check<'_, '_>) {
         check.condition("when", &self.when);
     }

@@ -3,7 +3,7 @@
 //! A kind is a module with a `Config` (its settings, as written in the definition) that implements [`Kind`].
 
 use super::calling::{On, PlannedCall, Request};
-use super::definition::Step;
+use super::definition::{Header, Step};
 use super::enrollment::{Enrollment, FinishReason, WaitReason};
 use super::names::Named;
 use super::stepper::Context;
@@ -129,6 +129,21 @@ pub trait Kind {
     fn on(&self) -> Option<&On> {
         None
     }
+
+    /// The key of the working calendar that the settings name.
+    fn calendar(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the step counts on a working calendar: its own, or that of the sequence.
+    fn needs_calendar(&self) -> bool {
+        false
+    }
+
+    /// The key of the pool of mailboxes that the settings name.
+    fn mailbox_pool(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Whose data a step changes.
@@ -178,6 +193,8 @@ pub struct Run<'a> {
     pub enrollment: &'a Enrollment,
     /// The step.
     pub step: &'a Step,
+    /// What the definition says before its steps.
+    pub header: &'a Header,
     /// Everything about the subject.
     pub context: &'a Context<'a>,
     /// The moment.
@@ -217,6 +234,8 @@ pub enum Next {
     Wait(WaitReason, DateTime<Utc>),
     /// The same step again once what it waits for has come, at the latest at a moment.
     Await(DateTime<Utc>),
+    /// Nothing happened: this step again, at a moment and under a new visit.
+    Later(WaitReason, DateTime<Utc>),
     /// Something must happen; then the following step.
     Act(Box<Effect>),
     /// The end, as finished.
@@ -272,7 +291,7 @@ impl Effect {
     /// Whether nobody notices it: it only keeps a value that later steps may read. Such an effect happens also where what
     /// fell due during a pause is skipped.
     pub const fn is_bookkeeping(&self) -> bool {
-        matches!(self, Self::SetField(_))
+        matches!(self, Self::SetField(_) | Self::Tag(_) | Self::Consent(_))
     }
 
     /// The kind of step that it comes from.
@@ -408,5 +427,20 @@ impl StepKind {
     /// See [`Kind::on`].
     pub fn on(&self) -> Option<&On> {
         self.kind().on()
+    }
+
+    /// See [`Kind::calendar`].
+    pub fn calendar(&self) -> Option<&str> {
+        self.kind().calendar()
+    }
+
+    /// See [`Kind::needs_calendar`].
+    pub fn needs_calendar(&self) -> bool {
+        self.kind().needs_calendar()
+    }
+
+    /// See [`Kind::mailbox_pool`].
+    pub fn mailbox_pool(&self) -> Option<&str> {
+        self.kind().mailbox_pool()
     }
 }

@@ -1,11 +1,15 @@
 //! `send_email`: one e-mail to the contact.
 
 use super::{Effect, Failure, Kind, Next, Run};
-use crate::id::{AccountId, ContactId, EnrollmentId, LeadId};
+use crate::email::Mailbox;
+use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SendingMailboxId};
+use crate::sending_mailbox::{self, SendingMailbox};
+use crate::sequence::enrollment::WaitReason;
 use crate::sequence::template::{self, Form};
 use crate::sequence::validate::{Check, Rule};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The variable that only e-mails have: the link by which the person unsubscribes.
@@ -29,6 +33,9 @@ pub struct Config {
     /// Whether the person waits for it, e.g. a confirmation: then it goes out at any hour.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transactional: bool,
+    /// The key of a pool of mailboxes, one of which is the sender: for one person the same in the whole sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
 }
 
 /// The parts of an e-mail, each a template.
@@ -160,6 +167,25 @@ pub struct PlannedEmail {
     /// Whether it goes out at any hour.
     #[serde(default)]
     pub transactional: bool,
+    /// The mailbox that it goes out from, where it is one of a pool.
+    #[serde(default)]
+    pub mailbox: Option<SendingMailboxId>,
+}
+
+/// When it is looked again whether a pool has an active mailbox.
+const POOL_RETRY: TimeDelta = TimeDelta::hours(1);
+
+/// A person's mailbox as templates see it: `sender`.
+fn with_sender(data: &Value, mailbox: &SendingMailbox) -> Value {
+    let mut data = data.clone();
+    if let Some(data) = data.as_object_mut() {
+        data.insert("sender".to_owned(), json!({ "name": mailbox.name, "email": mailbox.address }));
+    }
+    data
+}
+
+fn address(mailbox: Mailbox) -> Address {
+    Address { name: mailbox.name, address: mailbox.address }
 }
 
 impl Kind for Config {
@@ -178,11 +204,18 @@ impl Kind for Config {
             let message = "a language is a tag such as zh, pt-BR or zh-Hant; write one of those";
             check.problem(&format!("languages.{tag}"), Rule::Shape, message);
         }
+        if let Some(pool) = &self.pool {
+            check.key("pool", pool, "a pool of mailboxes");
+        }
         for (field, given) in [("from", &self.from), ("reply_to", &self.reply_to)] {
             let Some(given) = given else { continue };
             if !is_address(&given.address) {
                 let message = "this is not an e-mail address; write it in the form name@example.com";
                 check.problem(&format!("{field}.address"), Rule::Shape, message);
+            }
+            if self.pool.is_some() && field == "from" {
+                let message = "the sender comes from the pool; keep either `from` or `pool`";
+                check.problem("from", Rule::Shape, message);
             }
             if given.name.as_ref().is_some_and(|name| name.chars().any(char::is_control) || name.chars().count() > 200)
             {
@@ -191,9 +224,25 @@ impl Kind for Config {
         }
     }
 
+    fn mailbox_pool(&self) -> Option<&str> {
+        self.pool.as_deref()
+    }
+
     fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
         let enrollment = run.enrollment;
-        let letter = self.compose(run.context.data)?;
+        let mailbox = match &self.pool {
+            Some(pool) => {
+                let mailboxes = run.context.mailboxes;
+                match sending_mailbox::choose(mailboxes, pool, enrollment.sequence, enrollment.contact) {
+                    Some(mailbox) => Some(mailbox),
+                    // Somebody has paused all of them.
+                    None => return Ok(Next::Later(WaitReason::Event, run.now + POOL_RETRY)),
+                }
+            }
+            None => None,
+        };
+        let data = mailbox.map(|mailbox| with_sender(run.context.data, mailbox));
+        let letter = self.compose(data.as_ref().unwrap_or(run.context.data))?;
         let email = PlannedEmail {
             enrollment: enrollment.id,
             step: run.step.id.clone(),
@@ -204,9 +253,13 @@ impl Kind for Config {
             subject: letter.subject,
             text: letter.text,
             html: letter.html,
-            from: self.from.clone(),
-            reply_to: self.reply_to.clone(),
+            from: mailbox.map(|mailbox| address(mailbox.sender())).or_else(|| self.from.clone()),
+            reply_to: self
+                .reply_to
+                .clone()
+                .or_else(|| mailbox.and_then(|mailbox| mailbox.reply_to.clone()).map(address)),
             transactional: self.transactional,
+            mailbox: mailbox.map(|mailbox| mailbox.id),
         };
         Ok(Next::Act(Box::new(Effect::SendEmail(email))))
     }
@@ -234,7 +287,7 @@ mod tests {
         let languages = [("zh", "你好"), ("zh-Hant", "您好"), ("pt-BR", "Oi")];
         let languages = languages.map(|(tag, word)| (tag.to_owned(), template(word))).into();
         let config =
-            Config { template: template("Hello"), languages, from: None, reply_to: None, transactional: false };
+            Config { template: template("Hello"), languages, pool: None, from: None, reply_to: None, transactional: false };
         for (locale, language, subject) in [
             ("zh-CN", Some("zh"), "你好"),
             ("zh_Hant_TW", Some("zh-Hant"), "您好"),

@@ -69,6 +69,10 @@ pub fn choose(sequence: &str, step: &str, subject: Uuid, weights: &[u32]) -> Opt
 }
 
 impl Kind for Config {
+    fn acts(&self) -> bool {
+        false
+    }
+
     fn check(&self, check: &mut Check<'_, '_>) {
         if !VARIANTS.contains(&self.variants.len()) {
             let message =

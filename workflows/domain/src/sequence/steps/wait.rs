@@ -1,4 +1,5 @@
-//! `wait`: nothing happens for a while, or until a weekday and a time of day where the contact lives.
+//! `wait`: nothing happens for a while, or until a weekday and a time of day where the contact lives, or for so much business
+//! time of a working calendar.
 
 use super::{Failure, Kind, Next, Run};
 use crate::sequence::enrollment::WaitReason;
@@ -8,7 +9,10 @@ use chrono::{DateTime, Datelike, Days, NaiveDateTime, TimeDelta, TimeZone, Utc, 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-/// The settings: exactly one of the two.
+/// The most business days of a wait: about a year.
+const MOST_BUSINESS_DAYS: u32 = 250;
+
+/// The settings: exactly one way to say how long, and the calendar where it is business time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -18,6 +22,15 @@ pub struct Config {
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,
+    /// Until the same time of day so many working days after today, in the calendar's zone: 1 to 250.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_days: Option<u32>,
+    /// Until so much working time has gone by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_time: Option<Span>,
+    /// The key of the working calendar; without it, the one of the sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
 }
 
 /// A time of day on some weekdays, in the contact's zone.
@@ -82,20 +95,68 @@ pub(crate) fn existing(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> 
         .map(|moment| moment.with_timezone(&Utc))
 }
 
+impl Config {
+    /// When so much business time has gone by on the calendar, as it is at this moment.
+    fn business(&self, run: &Run<'_>) -> Result<DateTime<Utc>, Failure> {
+        let key = self.calendar.as_deref().or(run.header.calendar.as_deref()).unwrap_or_default();
+        let calendar = run.context.calendars.get(key).ok_or_else(|| {
+            let message = format!("there is no working calendar `{key}`; save one under this key");
+            Failure::new("SEQUENCE_CALENDAR_UNKNOWN", message)
+        })?;
+        let until = match (self.business_days, self.business_time) {
+            (Some(days), _) => calendar.add_business_days(run.now, days),
+            (None, Some(time)) => calendar.add_business(run.now, time.delta()),
+            (None, None) => Some(run.now),
+        };
+        until.ok_or_else(|| {
+            let message =
+                format!("the working calendar `{key}` has no such time in a hundred years; give it more hours");
+            Failure::new("SEQUENCE_CALENDAR_EMPTY", message)
+        })
+    }
+}
+
 impl Kind for Config {
     fn check(&self, check: &mut Check<'_, '_>) {
-        if self.duration.is_some() == self.until.is_some() {
-            check.problem("", Rule::Shape, "a wait needs either `duration` or `until`; keep one of the two");
+        let ways =
+            [self.duration.is_some(), self.until.is_some(), self.business_days.is_some(), self.business_time.is_some()];
+        if ways.into_iter().filter(|way| *way).count() != 1 {
+            let message =
+                "a wait needs one of `duration`, `until`, `business_days` and `business_time`; keep one of them";
+            check.problem("", Rule::Shape, message);
+        }
+        if self.business_days.is_some_and(|days| !(1..=MOST_BUSINESS_DAYS).contains(&days)) {
+            let message = format!("a wait is 1 to {MOST_BUSINESS_DAYS} business days; give a number in this range");
+            check.problem("business_days", Rule::Shape, message);
+        }
+        if let Some(calendar) = &self.calendar {
+            check.calendar("calendar", calendar);
+            if !self.needs_calendar() {
+                let message =
+                    "only `business_days` and `business_time` count on a calendar; take it away, or use one of them";
+                check.problem("calendar", Rule::Shape, message);
+            }
         }
     }
 
     fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
+        if self.needs_calendar() {
+            return Ok(Next::Wait(WaitReason::Time, self.business(run)?));
+        }
         let until = match (&self.duration, &self.until) {
             (Some(duration), _) => run.now + duration.delta(),
             (None, Some(until)) => until.after(run.now, run.context.zone),
             (None, None) => run.now,
         };
         Ok(Next::Wait(WaitReason::Time, until))
+    }
+
+    fn calendar(&self) -> Option<&str> {
+        self.calendar.as_deref()
+    }
+
+    fn needs_calendar(&self) -> bool {
+        self.business_days.is_some() || self.business_time.is_some()
     }
 
     fn waits(&self) -> bool {

@@ -66,6 +66,10 @@ impl Config {
 }
 
 impl Kind for Config {
+    fn acts(&self) -> bool {
+        false
+    }
+
     fn check(&self, check: &mut Check<'_, '_>) {
         if self.event.is_empty() == self.condition.is_none() {
             check.problem("", Rule::Shape, "what is waited for is either `event` or `condition`; keep one of the two");
