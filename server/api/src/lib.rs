@@ -42,7 +42,7 @@ pub use context::Caller;
 pub use ids::global as global_id;
 
 use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
-use async_graphql::{MergedObject, MergedSubscription, Request, Response, Schema, ServerError, Value};
+use async_graphql::{MergedObject, MergedSubscription, Request, Response, Schema, SchemaBuilder, ServerError, Value};
 use tandem_app::App;
 
 /// Reads.
@@ -117,22 +117,29 @@ const MOST_FIELDS: usize = 5_000;
 
 /// Builds the schema; without an application it can only be printed.
 pub fn schema(app: Option<App>) -> TandemSchema {
-    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
+    match app {
+        Some(app) => schema_over(app).finish(),
+        None => limited().finish(),
+    }
+}
+
+/// The schema over an application before it is finished: for whoever puts extensions around what is resolved.
+pub fn schema_over(app: App) -> SchemaBuilder<Query, Mutation, Subscription> {
+    // Now and not at the first request, which would wait for it.
+    coercion::prepare();
+    cost::prepare();
+    limited().data(app)
+}
+
+/// The types and the limits of an operation.
+fn limited() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .limit_depth(15)
         .limit_complexity(MOST_FIELDS)
         .limit_recursive_depth(48)
         .limit_directives(8)
         .disable_suggestions()
-        .register_output_type::<words::Words>();
-    match app {
-        Some(app) => {
-            // Now and not at the first request, which would wait for it.
-            coercion::prepare();
-            cost::prepare();
-            builder.data(app).finish()
-        }
-        None => builder.finish(),
-    }
+        .register_output_type::<words::Words>()
 }
 
 /// The schema in the definition language, as committed in `schema.graphql`.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tandem_app::outbound::{Asked, PortFuture, Post, Reply, Unsent, WebhookSender};
 use tandem_domain::outbound::call::{Answer as CallAnswer, Body, Outgoing};
+use tokio::sync::watch;
 
 /// How a receiver answers.
 pub type Answer = Result<Reply, Unsent>;
@@ -22,6 +23,22 @@ struct Inner {
     answers: HashMap<String, Answer>,
     calls: Vec<Outgoing>,
     said: Vec<(String, Asked)>,
+    /// The addresses that hold their answers back until this turns true.
+    held: HashMap<String, watch::Sender<bool>>,
+    /// How many posts to an address wait for its answer, and how many did at most.
+    waiting: HashMap<String, (usize, usize)>,
+}
+
+/// A post that waits for its answer, until this is dropped.
+struct Waiting<'r> {
+    receiver: &'r FakeReceiver,
+    url: String,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.receiver.inner().waiting.entry(self.url.clone()).or_default().0 -= 1;
+    }
 }
 
 impl FakeReceiver {
@@ -69,6 +86,23 @@ impl FakeReceiver {
         self.inner().calls.clone()
     }
 
+    /// From now on an address takes posts and does not answer them, until it is let go.
+    pub fn hold(&self, url: &str) {
+        self.inner().held.insert(url.to_owned(), watch::Sender::new(false));
+    }
+
+    /// Answers what waits at an address that was held, and what comes.
+    pub fn let_go(&self, url: &str) {
+        if let Some(held) = self.inner().held.remove(url) {
+            held.send_replace(true);
+        }
+    }
+
+    /// How many posts waited for the answer of an address at the same time, at most.
+    pub fn most_at_once(&self, url: &str) -> usize {
+        self.inner().waiting.get(url).map_or(0, |(_, most)| *most)
+    }
+
     /// What was posted so far, the refused tries included.
     pub fn posts(&self) -> Vec<Post> {
         self.inner().posts.clone()
@@ -85,9 +119,22 @@ impl WebhookSender for FakeReceiver {
     fn post(&self, post: Post) -> PortFuture<'_, Answer> {
         let mut inner = self.inner();
         let answer = inner.answers.get(&post.url).cloned();
+        let held = inner.held.get(&post.url).map(watch::Sender::subscribe);
+        let (now, most) = inner.waiting.entry(post.url.clone()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        let waiting = Waiting { receiver: self, url: post.url.clone() };
         inner.posts.push(post);
+        drop(inner);
         let usual = Ok(Reply { status: 204, retry_after: None, excerpt: String::new() });
-        Box::pin(std::future::ready(answer.unwrap_or(usual)))
+        Box::pin(async move {
+            let _waiting = waiting;
+            if let Some(mut held) = held {
+                // The address is let go, or was held anew.
+                let _ = held.wait_for(|answers| *answers).await;
+            }
+            answer.unwrap_or(usual)
+        })
     }
 
     fn ask(&self, call: Outgoing) -> PortFuture<'_, Asked> {
