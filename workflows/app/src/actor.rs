@@ -183,6 +183,7 @@ pub const RULES: &[(&str, &[Role])] = &[
     // leads
     ("leadReceive", LEAD_SOURCES),
     ("leadGrade", LEAD_SOURCES),
+    ("leadChange", LEAD_SOURCES),
     ("leadQualify", TRIAGE),
     ("leadPrioritise", &[Role::Marketing, Role::Sdr, Role::SalesOps, Role::Admin]),
     ("leadDisqualify", TRIAGE),

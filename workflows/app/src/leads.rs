@@ -1,5 +1,6 @@
 //! Commands on leads, outside their verification.
 
+use crate::written::Written;
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use tandem_domain::contact::{self, ConsentGiven, ConsentState, Contact};
 use tandem_domain::custom_field::{self, Entity};
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{AccountId, ContactId, LeadId};
-use tandem_domain::lead::{self, Grade, Lead, NewLead};
+use tandem_domain::lead::{self, Grade, Lead, NewLead, editing};
 use tandem_domain::normalise;
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_domain::verification::{self, Cause, Ending, Judged, Moved, Reason};
@@ -190,6 +191,33 @@ impl Command for LeadGrade {
         let (lead, item) = lead_and_item(tx, self.lead).await?;
         let new = env.id(now);
         Ok(verification::regrade(lead, item, new, self.grade, &self.rule, &env.queue.policy, now)?)
+    }
+}
+
+/// Adds tags to a lead and sets values of its custom fields; null takes a value away.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeadChange {
+    /// The lead.
+    pub lead: LeadId,
+    /// The tags to add, as typed.
+    pub tags: Vec<String>,
+    /// Values of custom fields, by key.
+    pub custom: custom_field::Values,
+}
+
+impl Command for LeadChange {
+    const NAME: &'static str = "leadChange";
+    type Output = Written<Lead>;
+
+    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<Written<Lead>>> {
+        let before: Lead = tx.get(self.lead).await?.ok_or(AppError::NotFound { what: "Lead", id: self.lead.into() })?;
+        let fields = tx.custom_fields().await?;
+        let changed = match editing::edit(&before, &self.tags, &self.custom, &fields) {
+            Ok(changed) => changed,
+            Err(editing::Refusal::Tag(refusal)) => return Err(refusal.into()),
+            Err(editing::Refusal::Custom(refusal)) => return Err(refusal.into()),
+        };
+        Ok(Written::changed(before, changed))
     }
 }
 

@@ -63,7 +63,8 @@ pub use insight::{ExperimentChange, ExperimentDecide, ExperimentRegister, Experi
 pub use interactions::InteractionRecord;
 pub use jobs::{JobQueueSave, JobScheduleSwitch, JobsCancel, JobsChanged, JobsRedrive, JobsRunNow};
 pub use leads::{
-    LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,
+    LeadChange, LeadClose, LeadDisqualify, LeadFallDue, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify,
+    LeadReceive,
 };
 pub use outbound::{
     OutboundCallBegin, OutboundCallSettle, OutboundChannelPause, OutboundChannelResume, OutboundChannelRotateSecret,

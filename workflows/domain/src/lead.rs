@@ -4,7 +4,7 @@
 //! Who checks a lead and how is in [`crate::verification`]; who sells it is in [`crate::handoff`]. Both move the
 //! lead only through the functions here.
 
-mod editing;
+pub mod editing;
 mod following;
 mod grade;
 

@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use tandem_app::custom_fields::CustomFieldDefine;
 use tandem_app::written::Outcome as Was;
 use tandem_app::{
     Actor, Call, InboundDeliveryReceive, InboundDeliveryReplay, InboundWebhookRotateSecret, InboundWebhookSave,
@@ -11,6 +12,7 @@ use tandem_app::{
 };
 use tandem_domain::access::{Role, Side, User};
 use tandem_domain::contact::Contact;
+use tandem_domain::custom_field::{Entity, Kind};
 use tandem_domain::id::{ContactId, InboundDeliveryId};
 use tandem_domain::inbound::{
     ActionDraft, ActionKind, Draft, End, InboundDelivery, InboundWebhook, Outcome, Raw, Scheme, State, Verdict,
@@ -386,5 +388,53 @@ on_both_databases! {
         assert_eq!(outcomes(&again)[0], Outcome::Unchanged);
         // Its account was found: it is refused since the first request is still open, or made again.
         assert!(again.done[1].fault.as_ref().is_none_or(|fault| fault.code != "INBOUND_ACCOUNT_UNKNOWN"), "{again:?}");
+    }
+
+    async fn a_lead_that_is_known_is_brought_up_to_date(world: World) {
+        let desk = desk(&world).await;
+        let field = CustomFieldDefine {
+            entity: Entity::Lead,
+            key: "budget".to_owned(),
+            label: "Budget".to_owned(),
+            kind: Kind::Text,
+            choices: Vec::new(),
+            required: false,
+        };
+        world.app.run(&world.system(), field).await.unwrap();
+        let mut draft = form(&desk.machine);
+        draft.actions[2].values.insert("externalId".to_owned(), "payload.id".to_owned());
+        draft.actions[2].values.insert("custom.budget".to_owned(), "has(payload.budget) ? payload.budget : null".to_owned());
+        draft.actions[2].values.insert("grade".to_owned(), "payload.grade".to_owned());
+        let webhook = saved(&world, &desk, draft).await;
+        let of = |grade: &str, topics: &[&str], budget: Value| {
+            let mut payload = filled("ann@acme.example", true);
+            payload["id"] = json!("one");
+            payload["grade"] = json!(grade);
+            payload["topics"] = json!(topics);
+            payload["budget"] = budget;
+            payload
+        };
+        handled(&world, &webhook, "m1", &of("C3", &["pricing"], Value::Null)).await;
+        let before = world.ledger_kinds().await.len();
+        let second = handled(&world, &webhook, "m2", &of("A1", &["security"], json!("50k"))).await;
+        assert_eq!(outcomes(&second), [Outcome::Unchanged, Outcome::Unchanged, Outcome::Changed], "{second:?}");
+        let [lead] = leads(&world).await.try_into().unwrap();
+        assert_eq!(lead.grade.map(|grade| grade.to_string()).as_deref(), Some("A1"));
+        assert_eq!((lead.tags.len(), lead.custom.get("budget")), (2, Some(&json!("50k"))));
+        let facts = world.ledger_kinds().await.split_off(before);
+        assert!(facts.iter().any(|kind| kind == "lead.changed") && facts.iter().any(|kind| kind == "lead.graded"), "{facts:?}");
+        let again = handled(&world, &webhook, "m3", &of("A1", &["security"], json!("50k"))).await;
+        assert_eq!(outcomes(&again), [Outcome::Unchanged; 3]);
+        // The same by its keys alone; one that nobody knows is refused.
+        let values = [("leadSource", "'form'"), ("leadExternalId", "payload.id"), ("tags", "['vip']"), ("grade", "'b2'")];
+        let actions = vec![action(ActionKind::LeadChange, &values)];
+        let webhook = saved(&world, &desk, Draft { key: "crm".to_owned(), filter: None, actions, ..form(&desk.machine) }).await;
+        let done = handled(&world, &webhook, "m1", &json!({"id": "one"})).await;
+        assert_eq!(outcomes(&done), [Outcome::Changed]);
+        let [lead] = leads(&world).await.try_into().unwrap();
+        assert_eq!(lead.grade.map(|grade| grade.to_string()).as_deref(), Some("B2"));
+        assert!(lead.tags.contains("vip"));
+        let unknown = handled(&world, &webhook, "m2", &json!({"id": "two"})).await;
+        assert_eq!(fault(&unknown), ("actions.0.values.leadExternalId", "INBOUND_LEAD_UNKNOWN"));
     }
 }

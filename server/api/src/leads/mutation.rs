@@ -10,7 +10,8 @@ use async_graphql::{Context, ID, InputObject, Json, Object};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tandem_app::{
-    AppError, LeadClose, LeadDisqualify, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify, LeadReceive,
+    AppError, LeadChange, LeadClose, LeadDisqualify, LeadGrade, LeadMarkDuplicate, LeadPrioritise, LeadQualify,
+    LeadReceive,
 };
 use tandem_domain::lead;
 
@@ -99,6 +100,20 @@ pub struct LeadCloseInput {
     reason: String,
 }
 
+/// What changes of a lead.
+#[derive(InputObject)]
+pub struct LeadChangeInput {
+    /// The lead.
+    lead_id: ID,
+    /// Labels to add.
+    #[graphql(default)]
+    tags: Vec<String>,
+    /// Values of custom fields, by key; null takes one away.
+    custom: Option<Json<BTreeMap<String, Value>>>,
+    /// Repeats of the same key and input within 24 hours give the same payload.
+    idempotency_key: Option<String>,
+}
+
 payload! {
     /// What `leadReceive` did.
     LeadReceivePayload {
@@ -113,6 +128,11 @@ payload! {
     /// What `leadGrade` did.
     LeadGradePayload {
         /// The lead with its grade.
+        lead: LeadNode,
+    }
+    /// What `leadChange` did.
+    LeadChangePayload {
+        /// The lead as it is now.
         lead: LeadNode,
     }
     /// What `leadPrioritise` did.
@@ -196,6 +216,16 @@ impl LeadMutation {
             ctx.run(None, command).await
         };
         LeadGradePayload::of(done.await.map(|(_, lead)| LeadNode(lead)))
+    }
+
+    /// Adds labels to a lead and sets values of its custom fields.
+    async fn lead_change(&self, ctx: &Context<'_>, input: LeadChangeInput) -> Result<LeadChangePayload, ApiError> {
+        let done = async {
+            let lead = local(&input.lead_id, "leadId")?;
+            let custom = input.custom.map(|custom| custom.0).unwrap_or_default();
+            ctx.run(input.idempotency_key, LeadChange { lead, tags: input.tags, custom }).await
+        };
+        LeadChangePayload::of(done.await.map(|written| LeadNode(written.record)))
     }
 
     /// Changes how urgent a lead is.

@@ -40,6 +40,8 @@ pub enum InboundActionKind {
     ContactChange,
     /// Takes in a lead, once an external id.
     LeadReceive,
+    /// Grades a lead that is there, adds tags and sets custom fields.
+    LeadChange,
     /// Records what the contact did.
     InteractionRecord,
     /// Takes an e-mail in that a mail provider passes on: a reply, a report, a complaint.

@@ -7,7 +7,7 @@ use crate::target_list::Change;
 use crate::written::{Outcome as Was, Written};
 use crate::{
     AccountChange, AccountUpsert, AppError, Batch, Call, ChangeRequestPropose, Command, ContactChange, ContactUpsert,
-    EmailReceive, EnrollmentCreate, InteractionRecord, LeadReceive, OpportunityDispatch, Result,
+    EmailReceive, EnrollmentCreate, InteractionRecord, LeadChange, LeadGrade, LeadReceive, OpportunityDispatch, Result,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -112,6 +112,7 @@ impl<'a, 'b> Acting<'a, 'b> {
             ActionKind::ContactUpsert => self.contact_upsert(values).await,
             ActionKind::ContactChange => self.contact_change(values).await,
             ActionKind::LeadReceive => self.lead_receive(values).await,
+            ActionKind::LeadChange => self.lead_change(values).await,
             ActionKind::InteractionRecord => self.interaction(values).await,
             ActionKind::EmailReceive => self.email(values).await,
             ActionKind::EnrollmentCreate => self.enroll(values).await,
@@ -230,18 +231,16 @@ impl<'a, 'b> Acting<'a, 'b> {
                 let sentence = "the source gave this id to the lead of another contact";
                 return Err(values.fault("externalId", "INBOUND_LEAD_OTHER", sentence).into());
             }
-            self.lead = Some(known.id);
-            self.account = known.account.or(self.account);
-            return Ok((Outcome::Unchanged, known.id.into()));
+            return self.change_lead(values, known.id).await;
         }
-        let grade = values.text("grade")?.map(|grade| grade.to_uppercase().parse::<Grade>()).transpose();
+        let grade = grade_of(values)?;
         let priority = values.text("priority")?.map(|priority| priority.parse::<u8>()).transpose();
         let receive = LeadReceive {
             contact,
             account: None,
             source,
             external_id: Some(external_id),
-            grade: grade.map_err(|refusal| values.fault("grade", refusal.code(), refusal.to_string()))?,
+            grade,
             priority: priority.map_err(|_| {
                 values.fault("priority", "LEAD_PRIORITY_OUT_OF_RANGE", "a priority is 0 (least urgent) to 100")
             })?,
@@ -252,6 +251,29 @@ impl<'a, 'b> Acting<'a, 'b> {
         self.lead = Some(lead.id);
         self.account = lead.account.or(self.account);
         Ok((Outcome::Created, lead.id.into()))
+    }
+
+    async fn lead_change(&mut self, values: &Values<'_>) -> Result<Deed, Stop> {
+        let missing = "no lead is named, here or by an earlier action; give `leadSource` and `leadExternalId`";
+        let found = self.find_lead(values).await?;
+        let id = found.ok_or_else(|| values.fault_of_all("INBOUND_LEAD_UNKNOWN", missing))?;
+        self.change_lead(values, id).await
+    }
+
+    /// Gives a lead that is there what the values say: a grade that differs, tags, custom fields.
+    async fn change_lead(&mut self, values: &Values<'_>, id: LeadId) -> Result<Deed, Stop> {
+        let tags = values.list("tags")?.unwrap_or_default();
+        let change = LeadChange { lead: id, tags, custom: values.custom() };
+        let written = self.run(values, &change).await?;
+        let mut outcome = outcome(&written);
+        if let Some(grade) = grade_of(values)?.filter(|grade| written.record.grade != Some(*grade)) {
+            let rule = format!("webhook:{}", self.webhook);
+            self.run(values, &LeadGrade { lead: id, grade, rule }).await?;
+            outcome = Outcome::Changed;
+        }
+        self.lead = Some(id);
+        self.account = written.record.account.or(self.account);
+        Ok((outcome, id.into()))
     }
 
     /// The lead with the source and id among the values, else the one of an earlier action.
@@ -393,6 +415,11 @@ impl<'a, 'b> Acting<'a, 'b> {
         let subject = proposed.requests.first().map_or_else(|| list.into(), |request| request.id.into());
         Ok((Outcome::Created, subject))
     }
+}
+
+fn grade_of(values: &Values<'_>) -> Result<Option<Grade>, Stop> {
+    let grade = values.text("grade")?.map(|grade| grade.to_uppercase().parse::<Grade>()).transpose();
+    Ok(grade.map_err(|refusal| values.fault("grade", refusal.code(), refusal.to_string()))?)
 }
 
 fn outcome<T>(written: &Written<T>) -> Outcome {

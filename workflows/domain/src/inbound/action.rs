@@ -19,6 +19,8 @@ codes! {
         ContactChange = "CONTACT_CHANGE",
         /// Takes in a lead, once an external id.
         LeadReceive = "LEAD_RECEIVE",
+        /// Grades a lead that is there, adds tags and sets custom fields.
+        LeadChange = "LEAD_CHANGE",
         /// Records what the contact did.
         InteractionRecord = "INTERACTION_RECORD",
         /// Takes an e-mail in that a mail provider passes on: a reply, a report, a complaint.
@@ -57,6 +59,7 @@ impl ActionKind {
             Self::AccountUpsert | Self::AccountChange => ACCOUNT,
             Self::ContactUpsert | Self::ContactChange => CONTACT,
             Self::LeadReceive => &["email", "phone", "source", "externalId", "grade", "priority", "tags"],
+            Self::LeadChange => &["leadSource", "leadExternalId", "grade", "tags"],
             Self::InteractionRecord => &["email", "phone", "kind", "name", "occurredAt", "seconds", "url"],
             Self::EmailReceive => &[
                 "raw",
@@ -108,6 +111,7 @@ impl ActionKind {
                 &["custom.", "external."]
             }
             Self::LeadReceive => &["custom.", "external."],
+            Self::LeadChange => &["custom."],
             Self::InteractionRecord => &["properties.", "external."],
             Self::EnrollmentCreate => &["vars.", "external."],
             Self::OpportunityDispatch | Self::ChangeRequestPropose | Self::EmailReceive => &[],
