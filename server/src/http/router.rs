@@ -83,6 +83,12 @@ impl Http {
         })
     }
 
+    /// The same, over a schema that has extensions around it: see [`tandem_api::schema_over`].
+    pub fn with_schema(mut self, schema: TandemSchema) -> Self {
+        self.schema = schema;
+        self
+    }
+
     /// Waits until every WebSocket has been closed, which begins with the shutdown.
     pub async fn sockets_closed(&self) {
         self.sockets.closed().await;

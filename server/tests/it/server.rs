@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, Request, StatusCode, header, request::Builder};
 use serde_json::{Value, json};
 use std::future::IntoFuture;
 use std::net::SocketAddr;
-use tandem_app::{AccessTokenIssue, IssuedToken};
+use tandem_app::{AccessTokenIssue, IssuedToken, TaskCreate};
 use tandem_domain::access::{Role, Side, User};
+use tandem_domain::id::ContactId;
 use tandem_server::config::Settings;
 use tandem_server::http::{Http, router};
 use tandem_server::shutdown::{self, Trigger};
@@ -18,6 +19,7 @@ use tower::ServiceExt;
 /// The HTTP surface over a world.
 pub struct Server {
     pub world: World,
+    pub http: Http,
     pub trigger: Trigger,
     router: Router,
 }
@@ -54,12 +56,17 @@ impl Server {
         Self::with(Settings::defaults().unwrap(), world)
     }
 
-    pub fn with(settings: Settings, mut world: World) -> Self {
+    pub fn with(settings: Settings, world: World) -> Self {
+        Self::made(settings, world, |http| http)
+    }
+
+    /// Over what is made of the usual.
+    pub fn made(settings: Settings, mut world: World, make: impl FnOnce(Http) -> Http) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        let http = Http::new(&settings, world.app.clone(), shutdown).unwrap();
+        let http = make(Http::new(&settings, world.app.clone(), shutdown).unwrap());
         world.runner = world.runner.with_metrics(http.job_metrics());
-        let router = router(http);
-        Self { world, trigger, router }
+        let router = router(http.clone());
+        Self { world, http, trigger, router }
     }
 
     pub async fn send(&self, request: Builder, body: impl Into<Body>) -> Answer {
@@ -79,8 +86,17 @@ impl Server {
 
     /// Waits until so many listen to what changes: an operation of a socket begins beside the conversation.
     pub async fn until_subscribed(&self, listeners: usize) {
+        self.until(|now| now >= listeners).await;
+    }
+
+    /// Waits until so many listen and no more: what runs on a socket ends beside the conversation, too.
+    pub async fn until_listeners(&self, listeners: usize) {
+        self.until(|now| now == listeners).await;
+    }
+
+    async fn until(&self, listen: impl Fn(usize) -> bool) {
         let waiting = async {
-            while self.world.app.store.listeners() < listeners {
+            while !listen(self.world.app.store.listeners()) {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
@@ -98,6 +114,29 @@ impl Server {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         self.send(request, json!({ "query": query }).to_string()).await
+    }
+
+    /// The data of an answer without errors.
+    pub async fn ask(&self, token: &str, query: &str, variables: Value) -> Value {
+        let request = post().header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let answer = self.send(request, json!({ "query": query, "variables": variables }).to_string()).await.json();
+        assert_eq!(answer["errors"], Value::Null, "{answer}");
+        answer["data"].clone()
+    }
+
+    /// A task about a contact, due now.
+    pub fn task(&self, contact: ContactId, title: &str) -> TaskCreate {
+        TaskCreate {
+            contact,
+            lead: None,
+            account: None,
+            title: title.to_owned(),
+            team: None,
+            priority: None,
+            due_at: self.world.now(),
+            notes: None,
+            channel: None,
+        }
     }
 
     /// A user with one role and a token.

@@ -3,7 +3,7 @@
 use crate::client::{ask, data, global};
 use serde_json::{Map, Value, json};
 use tandem_domain::access::Role;
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::on_both_databases;
 
 /// A query of this many levels: one field in the other, and a leaf. It nests less than what the door in front of the schema
 /// stops.

@@ -109,7 +109,16 @@ async fn write(app: &App, together: Vec<Waiting>) {
     }
 }
 
+/// Stores what some requests brought; gives why that failed.
 async fn receive(app: &App, together: &[Waiting]) -> Result<(), String> {
+    // A panic here would leave nobody to write for all who come later.
+    match AssertUnwindSafe(store(app, together)).catch_unwind().await {
+        Ok(stored) => stored,
+        Err(_panicked) => Err("the write broke off".to_owned()),
+    }
+}
+
+async fn store(app: &App, together: &[Waiting]) -> Result<(), String> {
     let now = app.env.now();
     let mut parcels: Vec<Parcel> = Vec::new();
     for waiting in together {
@@ -127,9 +136,5 @@ async fn receive(app: &App, together: &[Waiting]) -> Result<(), String> {
         "events-{}",
         parcels.first().map(|parcel| parcel.batch).unwrap_or(EventBatchId(uuid::Uuid::nil()))
     ));
-    // A panic here would leave nobody to write for all who come later.
-    match AssertUnwindSafe(app.run(&call, EventsReceive { parcels })).catch_unwind().await {
-        Ok(stored) => stored.map(drop).map_err(|error| error.to_string()),
-        Err(_panicked) => Err("the write broke off".to_owned()),
-    }
+    app.run(&call, EventsReceive { parcels }).await.map(drop).map_err(|error| error.to_string())
 }

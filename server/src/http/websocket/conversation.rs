@@ -43,15 +43,23 @@ impl Drop for Running {
     }
 }
 
-/// The client is gone, or does not read: nothing can be said any more.
-struct Gone;
+/// Why something could not be said.
+enum Unsaid {
+    /// The client is gone.
+    Gone,
+    /// The client does not read.
+    Unread,
+}
 
 /// Why the conversation stops: the client is told why, or is gone.
 type Stop = Option<End>;
 
-impl From<Gone> for Stop {
-    fn from(_: Gone) -> Self {
-        None
+impl From<Unsaid> for Stop {
+    fn from(unsaid: Unsaid) -> Self {
+        match unsaid {
+            Unsaid::Gone => None,
+            Unsaid::Unread => Some(End::too_slow()),
+        }
     }
 }
 
@@ -79,6 +87,7 @@ impl Conversation {
         let stop = if speaks { talk.talk(&mut socket, to_say).await } else { Some(End::protocol()) };
         // What still runs ends here.
         drop(talk);
+        // To one who does not read, the code goes behind what is on its way: whoever reads on in time comes upon it.
         if let Some(end) = stop {
             let _ = timeout(PATIENCE, say_good_bye(socket, end)).await;
         }
@@ -110,14 +119,17 @@ impl Conversation {
                     }
                 }
                 Some((number, id, said)) = results.recv() => {
-                    if let Err(gone) = self.pass_on(number, &id, &said, socket).await {
-                        return gone.into();
+                    if let Err(unsaid) = self.pass_on(number, &id, &said, socket).await {
+                        return unsaid.into();
                     }
                 }
                 () = sleep_until(introduction), if !self.introduced => return Some(End::too_late()),
                 _ = beat.tick() => {
-                    if heard_at.elapsed() > SILENCE || send(socket, Message::Ping(Default::default())).await.is_err() {
+                    if heard_at.elapsed() > SILENCE {
                         return None;
+                    }
+                    if let Err(unsaid) = send(socket, Message::Ping(Default::default())).await {
+                        return unsaid.into();
                     }
                 }
                 () = self.http.shutdown.begun() => return Some(End::going_away()),
@@ -194,7 +206,7 @@ impl Conversation {
     }
 
     /// Tells the client what came of an operation, if it is still the one of that id.
-    async fn pass_on(&mut self, number: u64, id: &str, said: &Said, socket: &mut WebSocket) -> Result<(), Gone> {
+    async fn pass_on(&mut self, number: u64, id: &str, said: &Said, socket: &mut WebSocket) -> Result<(), Unsaid> {
         if self.operations.get(id).is_none_or(|running| running.number != number) {
             return Ok(());
         }
@@ -205,14 +217,15 @@ impl Conversation {
     }
 }
 
-/// Sends a message. Who does not read for so long is let go: what would wait for them has no end.
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+/// Sends a message. Who does not read for so long is let go: what would wait for them has no end. Then the message is still on
+/// its way, and what is sent next goes behind it.
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Unsaid> {
     match timeout(PATIENCE, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Gone),
+        Ok(Err(_)) => Err(Unsaid::Gone),
         Err(_) => {
             tracing::info!("a client of a socket does not read, and is let go");
-            Err(Gone)
+            Err(Unsaid::Unread)
         }
     }
 }

@@ -48,6 +48,12 @@ impl End {
         Self::new(1013, "the token could not be checked")
     }
 
+    /// The client did not read what was said to it. A code after which clients come back by themselves: what they missed is
+    /// there to be read.
+    pub(super) fn too_slow() -> Self {
+        Self::new(1013, "what was sent was not read in time; connect again, and read what you missed")
+    }
+
     /// The client speaks another protocol.
     pub(super) fn protocol() -> Self {
         Self::new(4406, format!("Subprotocol not acceptable; ask for {}", super::PROTOCOL))
