@@ -8,10 +8,10 @@ use chrono::TimeDelta;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use tandem_app::insight::{Outcome, ReportAsk, ReportCounts, ReportGroup};
-use tandem_app::{EnrollmentCreate, EnrollmentExit, EnrollmentFinish, LeadQualify, SuppressionAdd};
+use tandem_app::{EnrollmentCreate, EnrollmentFinish, LeadQualify, SuppressionAdd};
 use tandem_domain::decision::Fact;
 use tandem_domain::interaction::InteractionKind;
-use tandem_domain::sequence::enrollment::{ExitReason, FinishReason};
+use tandem_domain::sequence::enrollment::{Enrollment, EnrollmentState, FinishReason};
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_testkit::on_both_databases;
 
@@ -103,8 +103,9 @@ on_both_databases! {
         assert_eq!(credited(rows(&world, short, ReportGroup::Version).await, "short@1"), outcomes(&[(Outcome::Qualified, 1)]));
         assert_eq!(credited(rows(&world, short, ReportGroup::Step).await, "note"), outcomes(&[(Outcome::Qualified, 1)]));
 
-        // Both end; within thirty days after it, the last touch counts still.
-        world.app.run(&world.system(), EnrollmentExit { enrollment: run.id, reason: ExitReason::Manual }).await.unwrap();
+        // The meeting ended the first, the other ends too; within thirty days after it, the last touch counts still.
+        let first: Enrollment = world.app.store.find(run.id).await.unwrap().unwrap();
+        assert_eq!(first.state, EnrollmentState::Finished(FinishReason::MeetingBooked));
         world.pass(TimeDelta::days(1)).await;
         world.pass(TimeDelta::days(20)).await;
         record(&world, Fact::ledger("lead.dispatched", lead.id).lead(lead.id)).await;
