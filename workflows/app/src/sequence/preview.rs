@@ -44,7 +44,7 @@ impl App {
         drop(tx);
         data["enrollment"] = serde_json::json!({
             "id": contact, "rule": format!("{}@0", definition.header.key), "step": step, "visit": 0,
-            "started_at": now.to_rfc3339(), "vars": {},
+            "started_at": now.to_rfc3339(), "vars": {}, "variants": {}, "last_task_outcome": null, "event": null,
         });
         let letter = email.compose(&data);
         Ok(Ok(letter.map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some("step")))?))

@@ -335,6 +335,9 @@ impl Candidate {
             "visit": 0,
             "started_at": now.to_rfc3339(),
             "vars": self.vars,
+            "variants": {},
+            "last_task_outcome": null,
+            "event": null,
         })
     }
 }

@@ -167,7 +167,7 @@ pub fn hear(
                 .steps
                 .iter()
                 .filter(|step| {
-                    !(wakes && step.id == enrollment.step) && !enrollment.hearing.noted.contains_key(&step.id)
+                    !(enrollment.hearing.noted.contains_key(&step.id) || wakes && step.id == enrollment.step)
                 })
                 .filter(|step| match &step.kind {
                     StepKind::WaitFor(wait) => wait.since == Since::Enrollment && in_time(event) && wanted(wait),
