@@ -257,6 +257,8 @@ function scalars() {
 }
 
 function isMoney(of, parent) {
+  // The p-value of a test is a probability.
+  if (/(^p|P)Value$/.test(of.name)) return false;
   const said = words(of.name).some((word) => money.includes(word.toLowerCase()));
   return said || fieldsOf(parent).some((field) => field.name === "currency");
 }

@@ -298,4 +298,4 @@ class Enliven:
         if kind == "JSON" and (value is None or self.chance(0.5)):
             key = random.choice(["email", "source", "shoe_size", "a", "name", "contact", "lead"])
             return {key: random.choice(VALUES)}
-        return {"Decimal": "1.5", "EmailAddress": "a@b.example"}[kind] if value is None else value
+        return {"Decimal": "1.5", "EmailAddress": "a@b.example", "Float": 0.5}[kind] if value is None else value

@@ -211,7 +211,7 @@ class Fuzz:
                 selection = self.sample(graphql.get_named_type(kind.fields["nodes"].type))
                 selection = f"edges {{ cursor }} nodes {{ {selection} }} pageInfo {{ endCursor }}"
                 needed = [f"{name}: {{}}" for name, one in one.args.items() if graphql.is_required_argument(one)]
-                for page in ("first: 25", "last: 25"):
+                for page in ("first: 20", "last: 20"):
                     self.ask(f"{{ {name}({', '.join([page, *needed])}) {{ {selection} }} }}")
 
     # What an answer is held against.
