@@ -1,5 +1,7 @@
 //! What stands around every operation: one that panics or does not end is answered, and everything else lives on.
 
+#![expect(clippy::panic, reason = "what must be survived is a panic")]
+
 use crate::server::Server;
 use crate::socket::Socket;
 use crate::trouble::Trouble;

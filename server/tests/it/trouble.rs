@@ -1,5 +1,7 @@
 //! Resolvers that panic and resolvers that never end, and time that stands until a test lets it go.
 
+#![expect(clippy::panic, reason = "what must be survived is a panic")]
+
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo};
 use async_graphql::{ServerResult, Value};
 use std::sync::Arc;

@@ -24,7 +24,7 @@ impl InsightQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The sequence.")] sequence_id: ID,
-        #[graphql(desc = "Only runs of the version with this number.")] version: Option<u32>,
+        #[graphql(desc = "Only runs of the version with this number.")] version: Option<i32>,
         #[graphql(desc = "Only runs that began at or after this moment.")] from: Option<DateTime<Utc>>,
         #[graphql(desc = "Only runs that began before this moment.")] to: Option<DateTime<Utc>>,
         #[graphql(desc = "What the rows are.")] group_by: SequenceReportGroup,
@@ -33,7 +33,12 @@ impl InsightQuery {
             let app = ctx.app();
             let sequence: SequenceId = local(&sequence_id, "sequenceId")?;
             let version = match version {
-                Some(number) => match app.store.sequence_version_numbered(sequence, number).await? {
+                // Versions are counted from 1.
+                Some(number) => match app
+                    .store
+                    .sequence_version_numbered(sequence, u32::try_from(number).unwrap_or_default())
+                    .await?
+                {
                     Some(version) => Some(version.id),
                     None => return Ok(None),
                 },
@@ -64,8 +69,10 @@ impl InsightQuery {
             default = 0.8
         )]
         power: f64,
-        #[graphql(desc = "How many variants there are, the control among them: 2 to 10.", default = 2)] variants: u32,
+        #[graphql(desc = "How many variants there are, the control among them: 2 to 10.", default = 2)] variants: i32,
     ) -> Result<ExperimentSize, ApiError> {
+        // None is refused as too few.
+        let variants = u32::try_from(variants).unwrap_or_default();
         let sizes = sizes_of(Plan { baseline, smallest_effect, alpha, power }, variants).map_err(AppError::from)?;
         Ok(ExperimentSize::new(sizes))
     }
