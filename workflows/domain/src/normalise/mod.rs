@@ -154,7 +154,7 @@ fn one_line(text: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The beginning of a text in the form of [`line`], at most `max` characters of it: for what others wrote, which is not
+/// The beginning of a text in the form of [`line()`], at most `max` characters of it: for what others wrote, which is not
 /// refused for its length. Give it no more than is worth normalising.
 pub fn cut_line(text: &str, max: usize) -> String {
     let cut: String = one_line(text).chars().take(max).collect();
