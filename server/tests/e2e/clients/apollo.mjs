@@ -72,9 +72,14 @@ const laws = {
 
   async a_connection_is_read_page_by_page_into_one_list() {
     const list = client.watchQuery({ query: CONTACTS, variables: { first: 10, tag } });
-    const shown = [];
-    const listening = list.subscribe(({ data, loading }) => !loading && shown.push(data.contacts));
-    await until("the first page", () => shown.length > 0);
+    const [shown, errors] = [[], []];
+    // What is shown may be nothing yet, also when nothing is on its way.
+    const listening = list.subscribe(({ data, error, loading }) => {
+      if (error) errors.push(`${error}`);
+      if (!loading && data?.contacts) shown.push(data.contacts);
+    });
+    await until("the first page", () => shown.length > 0 || errors.length > 0);
+    assert.deepEqual(errors, []);
     const sizes = [shown[0].edges.length];
     for (let { pageInfo } = shown[0]; pageInfo.hasNextPage; ) {
       const { data } = await list.fetchMore({ variables: { after: pageInfo.endCursor } });
