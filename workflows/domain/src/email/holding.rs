@@ -154,6 +154,14 @@ impl Email {
         (waits && held).then_some(self.expected_at)
     }
 
+    /// From when on its five days count once it has waited for room from one moment to another. They begin then where it was
+    /// not tried yet, and are only longer by the wait where it was: a busy mailbox would put off for ever what a mail server
+    /// never takes.
+    fn waited(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Patience {
+        let since = if self.attempts == 0 { to } else { self.tried_since() + (to - from).max(TimeDelta::zero()) };
+        Patience { since, for_hours: self.attempts > 0 && self.patience.is_some_and(|patience| patience.for_hours) }
+    }
+
     /// Holds it up until it is looked at again. Only the first look that finds a reason records it.
     fn held(self, reason: HeldFor, again: DateTime<Utc>) -> Decision<Self> {
         let known = self.held_for == Some(reason);
@@ -191,8 +199,8 @@ fn for_hours(email: Email, opens: DateTime<Utc>) -> Decision<Email> {
     Email { patience, held_for: None, expected_at, slot_at: None, queued_at: None, ..email }.held(HeldFor::Hours, opens)
 }
 
-/// Lets an e-mail wait for room. What holds it back takes nothing from its five days, which begin after it: one that was given
-/// up meanwhile would be a step left out.
+/// Lets an e-mail wait for room. What holds it back takes nothing from its five days: one that was given up meanwhile would be a
+/// step left out.
 pub(super) fn for_room(email: Email, reason: HoldReason, now: DateTime<Utc>) -> Decision<Email> {
     let (held_for, again, rule) = match reason {
         HoldReason::Window(opens) => return for_hours(email, opens),
@@ -204,9 +212,11 @@ pub(super) fn for_room(email: Email, reason: HoldReason, now: DateTime<Utc>) -> 
         fact = fact.with("capped_by", rule);
     }
     let in_line = held_for == HeldFor::Mailbox;
+    // What it waits in the line is known once it has its moment.
+    let patience = if in_line { email.patience } else { Some(email.waited(now, again.unwrap_or(now))) };
     let email = Email {
         held_for: Some(held_for),
-        patience: Some(Patience { since: again.unwrap_or(now), for_hours: false }),
+        patience,
         expected_at: again,
         slot_at: None,
         // Whoever missed the moment given keeps the place in the line.
@@ -223,8 +233,7 @@ pub(super) fn for_room(email: Email, reason: HoldReason, now: DateTime<Utc>) -> 
 /// Gives an e-mail in the line of its mailbox its moment, as a part of the decision of a round, whose fact names all of them.
 /// None where it does not wait there any more.
 pub fn give_slot(email: Email, at: DateTime<Utc>) -> Option<Decision<Email>> {
-    email.queued_at?;
-    let patience = Some(Patience { since: at, for_hours: false });
+    let patience = Some(email.waited(email.queued_at?, at));
     let email = Email { queued_at: None, slot_at: Some(at), expected_at: Some(at), patience, ..email };
     Some(deliver(Decision::unchanged(email), at))
 }

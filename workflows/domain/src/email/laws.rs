@@ -426,3 +426,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_busy_mailbox_does_not_put_off_for_ever_what_a_mail_server_never_takes() {
+    let busy = Room { turn: Some(crate::sending_mailbox::pace::Turn::Wait { until: None }), ..Room::default() };
+    let mut email = planned();
+    let mut now = at(0);
+    for _ in 0..40 {
+        let queued = super::begin(email, clear(), &busy, now).unwrap().next;
+        assert_eq!((queued.held_for, queued.queued_at), (Some(HeldFor::Mailbox), Some(now)));
+        now += TimeDelta::hours(1);
+        let slot = give_slot(queued, now).unwrap().next;
+        let begun = begin(slot, clear(), now).unwrap().next;
+        let attempt = begun.attempts;
+        email = settle(begun, attempt, &outcome(1), now).unwrap().next;
+        if email.state == EmailState::Bounced {
+            // Five days of trying, and what it waited in the line beside them.
+            assert!(now >= at(5 * 1440) && now <= at(9 * 1440), "{now}");
+            return;
+        }
+        assert_eq!(email.state, EmailState::Deferred);
+        now += TimeDelta::hours(12);
+    }
+    panic!("it is never given up");
+}
