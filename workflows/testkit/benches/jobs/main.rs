@@ -2,18 +2,23 @@
 //! on the same database in the same run.
 //!
 //! `just bench`, or `cargo bench -p tandem-testkit --bench jobs -- [--jobs N] [--waiting N,N] [--people N]
-//! [--only NAME,NAME] [--on DATABASE]`; the names are floor, no-op, peer, burst, idle, quiet and steps.
+//! [--due N] [--only NAME,NAME] [--on DATABASE]`; the names are floor, no-op, peer, burst, idle, quiet, steps and crowd.
 //! PostgreSQL is started by the run, with default durability (fsync on); SQLite syncs every commit. For the peer, run
 //! `npm ci` in `benches/jobs/peer` before. Figures are of the machine they were taken on: read the ratios.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on fails")]
 
+mod copies;
+mod counted;
+mod crowd;
 mod floor;
+mod lateness;
 mod noop;
 mod peer;
 mod steps;
 
 use chrono::TimeDelta;
+use crowd::{Due, crowd};
 use mimalloc::MiMalloc;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend};
 use std::time::{Duration, Instant};
@@ -31,13 +36,15 @@ struct Options {
     jobs: usize,
     waiting: Vec<usize>,
     people: usize,
+    due: usize,
     only: Option<String>,
     on: Option<String>,
 }
 
 impl Options {
     fn read() -> Self {
-        let mut options = Self { jobs: 50_000, waiting: vec![10_000], people: 5_000, only: None, on: None };
+        let mut options =
+            Self { jobs: 50_000, waiting: vec![10_000], people: 5_000, due: 100_000, only: None, on: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -46,6 +53,7 @@ impl Options {
                     options.waiting = arguments.next().unwrap().split(',').map(|n| n.parse().unwrap()).collect();
                 }
                 "--people" => options.people = arguments.next().unwrap().parse().unwrap(),
+                "--due" => options.due = arguments.next().unwrap().parse().unwrap(),
                 "--only" => options.only = arguments.next(),
                 "--on" => options.on = arguments.next(),
                 // Cargo's own.
@@ -154,15 +162,40 @@ async fn database(name: &str, options: &Options, world: impl AsyncFn() -> World)
     }
 }
 
+async fn crowds(name: &str, options: &Options, world: impl AsyncFn() -> World) {
+    let (people, unknown) = (options.due, String::from("-"));
+    for &waiting in &options.waiting {
+        for nodes in [1, 2] {
+            for (due, how) in [(Due::AtOnce, "at once"), (Due::OverAMinute, "over a minute")] {
+                let seen = crowd(&world().await, (waiting, people), due, nodes).await;
+                let memory = seen.memory.map_or_else(|| unknown.clone(), |mib| mib.to_string());
+                println!(
+                    "| {name}: {people} due {how}, {waiting} waiting, {nodes} node(s) | {:.0} | {:.0} / {:.0} | {memory} |",
+                    seen.turns, seen.half, seen.most
+                );
+            }
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() {
     let options = Options::read();
     println!("| what | a second | of the floor |\n|---|---|---|");
+    let cluster = if options.wants_database("PostgreSQL") { Cluster::start_durable() } else { None };
     if options.wants_database("SQLite") {
-        database("SQLite", &options, async || World::sqlite_durable().await).await;
+        database("SQLite", &options, World::sqlite_durable).await;
     }
-    if options.wants_database("PostgreSQL") {
-        let Some(cluster) = Cluster::start_durable() else { return };
-        database("PostgreSQL", &options, async || World::on(&cluster).await).await;
+    if let Some(cluster) = &cluster {
+        database("PostgreSQL", &options, async || World::on(cluster).await).await;
+    }
+    if options.wants("crowd") {
+        println!("\n| what | turns a second | late p50 / p99 in ms | most memory, MiB |\n|---|---|---|---|");
+        if options.wants_database("SQLite") {
+            crowds("SQLite", &options, World::sqlite_durable).await;
+        }
+        if let Some(cluster) = &cluster {
+            crowds("PostgreSQL", &options, async || World::on(cluster).await).await;
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Jobs that do nothing.
 
+use crate::lateness::{Clock, Lateness};
 use crate::{analyze, rate, run};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
@@ -7,7 +8,7 @@ use futures_util::future::BoxFuture;
 use sea_orm::{ConnectionTrait, Database, Statement};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tandem_app::{App, AppError};
 use tandem_jobs::{Disposition, Handler, Runner, Settings, run_workers};
 use tandem_store::jobs::{Claimed, NewJob};
@@ -23,41 +24,6 @@ struct Nothing {
     clock: Clock,
 }
 
-/// The database's clock, as this process can read it without asking.
-#[derive(Clone, Copy)]
-struct Clock {
-    read: Instant,
-    said: DateTime<Utc>,
-}
-
-impl Clock {
-    async fn read(world: &World) -> Self {
-        let before = Instant::now();
-        let said = world.app.store.database_time().await.unwrap();
-        Self { read: before + before.elapsed() / 2, said }
-    }
-
-    fn now(self) -> DateTime<Utc> {
-        self.said + TimeDelta::from_std(self.read.elapsed()).unwrap()
-    }
-}
-
-/// How late jobs were started, in milliseconds.
-pub struct Lateness(Vec<i64>);
-
-impl Lateness {
-    /// What half of them, and all but one in a hundred, were started within.
-    pub fn p50_and_p99(&self) -> (f64, f64) {
-        let at = |percent: usize| {
-            let micros = self.0.get((self.0.len().max(1) - 1) * percent / 100).copied().unwrap_or(0);
-            #[expect(clippy::cast_precision_loss, reason = "a time to be shown")]
-            let ms = micros as f64 / 1_000.0;
-            ms
-        };
-        (at(50), at(99))
-    }
-}
-
 impl Nothing {
     async fn new(world: &World, jobs: usize) -> Self {
         let left = Arc::new(AtomicUsize::new(jobs));
@@ -70,9 +36,7 @@ impl Nothing {
             Box::new(move |runner: Runner| runner.with_handler(handler))
         };
         run(world, nodes, handler, &self.done).await;
-        let mut lateness = std::mem::take(&mut *self.lateness.lock().unwrap());
-        lateness.sort_unstable();
-        Lateness(lateness)
+        Lateness::of(std::mem::take(&mut *self.lateness.lock().unwrap()))
     }
 }
 
@@ -114,7 +78,7 @@ pub async fn burst(world: &World, jobs: usize, nodes: usize) -> (f64, Lateness) 
     assert!(world.app.store.database_time().await.unwrap() < due, "the jobs were due before they were added");
     let handler = Nothing::new(world, jobs).await;
     let lateness = handler.run(world, nodes).await;
-    let took = lateness.0.last().copied().unwrap_or(1).max(1);
+    let took = lateness.most().max(1);
     (rate(jobs, Duration::from_micros(u64::try_from(took).unwrap())), lateness)
 }
 
