@@ -11,6 +11,7 @@ mod handlers;
 mod maintenance;
 mod metrics;
 mod node;
+mod relay;
 mod runner;
 pub mod schedule;
 mod trace;

@@ -7,12 +7,11 @@
 
 use crate::backend::{self, Batch, Work};
 use crate::runner::Runner;
-use crate::{maintenance, schedule};
+use crate::{maintenance, relay, schedule};
 use apalis_core::task::Task;
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_app::App;
 use tandem_store::jobs::{Claimed, Lease, Now, Ready};
 use tandem_store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -23,10 +22,6 @@ const CLOSED_AT_ONCE: usize = 512;
 /// for its last moments, everybody else from the ledger's head, so that few of them at once are the fastest.
 const TOGETHER: usize = 256;
 const ROOM_OF_MANY: usize = 8;
-/// How long what happens is gathered before webhooks are told of it, and how long a node that hears of no commit waits before
-/// it looks all the same.
-const RELAY_PACE: Duration = Duration::from_millis(50);
-const RELAY_NET: Duration = Duration::from_secs(5);
 /// How often a node reports itself and looks at the schedules, at least.
 const ROUND: Duration = Duration::from_secs(10);
 /// A node that has not reported for this long is forgotten.
@@ -51,8 +46,8 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     let background = [
         tokio::spawn(keep(runner.clone())),
         tokio::spawn(async move { store.hear_of_others().await }),
-        tokio::spawn(relay(runner.app.clone())),
-        tokio::spawn(tell_sequences(runner.app.clone())),
+        tokio::spawn(relay::to_webhooks(runner.app.clone())),
+        tokio::spawn(relay::to_sequences(runner.app.clone())),
     ];
     let closer = tokio::spawn(close(runner.clone(), finished));
     let worker = tokio::spawn(backend::run(runner.clone(), to_do, done));
@@ -77,44 +72,6 @@ pub async fn run_workers(runner: Runner, stop: watch::Receiver<bool>, grace: Dur
     }
     if let Err(error) = runner.app.store.forget_node(&runner.node).await {
         tracing::warn!(%error, "this node could not sign off");
-    }
-}
-
-/// Tells webhooks of what happens, for as long as it runs. Commits wake it, on PostgreSQL those of other processes too; a look
-/// now and then finds what it did not hear of.
-async fn relay(app: App) {
-    loop {
-        // Registered before the look, so that nothing that is committed in between is slept over.
-        let grown = app.store.ledger_grown().notified();
-        tokio::pin!(grown);
-        grown.as_mut().enable();
-        match app.relay_events().await {
-            Ok(0) => {}
-            Ok(_) => continue,
-            Err(error) => tracing::error!(%error, "webhooks could not be told; they are told by the next look"),
-        }
-        tokio::select! {
-            () = grown => tokio::time::sleep(RELAY_PACE).await,
-            () = tokio::time::sleep(RELAY_NET) => {}
-        }
-    }
-}
-
-/// Tells sequences of what happens, for as long as it runs: the same way, at a pace of its own.
-async fn tell_sequences(app: App) {
-    loop {
-        let grown = app.store.ledger_grown().notified();
-        tokio::pin!(grown);
-        grown.as_mut().enable();
-        match app.relay_to_sequences().await {
-            Ok(0) => {}
-            Ok(_) => continue,
-            Err(error) => tracing::error!(%error, "sequences could not be told; they are told by the next look"),
-        }
-        tokio::select! {
-            () = grown => tokio::time::sleep(RELAY_PACE).await,
-            () = tokio::time::sleep(RELAY_NET) => {}
-        }
     }
 }
 
