@@ -151,6 +151,9 @@ async fn smtp(settings: &Settings) -> Found {
         Err(error) => return bad(error, "config/default.toml explains every key of [smtp]"),
     };
     match tokio::time::timeout(MAIL_PATIENCE, mailer.check()).await {
+        Ok(Ok(what)) if settings.smtp.from_name.is_empty() => {
+            Found::Good(format!("{what}; smtp.from_name is empty, so `sender.name` in e-mails is smtp.from"))
+        }
         Ok(Ok(what)) => Found::Good(what),
         Ok(Err(error)) => bad(error, "check smtp.host, smtp.port, smtp.tls and the login, and the firewall"),
         Err(_) => bad(

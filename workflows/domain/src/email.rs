@@ -108,6 +108,11 @@ impl Mailbox {
     pub fn named(name: impl Into<String>, address: impl Into<String>) -> Self {
         Self { name: Some(name.into()), address: address.into() }
     }
+
+    /// What it is called: its name, else its address.
+    pub fn called(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.address)
+    }
 }
 
 /// One e-mail to one person.

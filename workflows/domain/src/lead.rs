@@ -7,67 +7,25 @@
 pub mod editing;
 mod following;
 mod grade;
+mod patience;
+mod refusal;
+mod stage;
 
 pub use editing::{set_custom, tag};
 pub use following::{HandoffStep, follow_handoff};
 pub use grade::{FitGrade, Grade, IntentGrade};
+pub use patience::Patience;
+pub use refusal::Refusal;
+pub use stage::Stage;
 
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, UserId};
 use crate::normalise;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-codes! {
-    /// Where a lead is in its life.
-    pub enum Stage("lead stage") {
-        /// It came in; marketing decides what becomes of it.
-        Received = "RECEIVED",
-        /// A sequence works on it.
-        Nurturing = "NURTURING",
-        /// Qualified by marketing (MQL); it waits for an SDR.
-        Queued = "QUEUED",
-        /// An SDR holds it, or waits for an answer about it.
-        Verifying = "VERIFYING",
-        /// Checked and complete; the SDR dispatches it next.
-        Verified = "VERIFIED",
-        /// Routing looks for somebody in sales.
-        Dispatched = "DISPATCHED",
-        /// Somebody in sales took it (SAL).
-        Accepted = "ACCEPTED",
-        /// Sales works on it (SQL).
-        Working = "WORKING",
-        /// Sales gave it back; the return is under review.
-        Returned = "RETURNED",
-        /// Put aside until a date or a better grade.
-        Recycled = "RECYCLED",
-        /// Sold.
-        Won = "WON",
-        /// Worked and not sold.
-        Lost = "LOST",
-        /// Judged not to be a lead.
-        Disqualified = "DISQUALIFIED",
-        /// The same candidacy as another lead.
-        Duplicate = "DUPLICATE",
-        /// Ended for another reason.
-        Closed = "CLOSED",
-    }
-}
-
-impl Stage {
-    /// Whether the lead's life goes on: exactly then it has an owner and a due time.
-    pub const fn is_open(self) -> bool {
-        !matches!(self, Self::Won | Self::Lost | Self::Disqualified | Self::Duplicate | Self::Closed)
-    }
-
-    /// Whether sales (or routing on its behalf) is responsible.
-    pub const fn is_with_sales(self) -> bool {
-        matches!(self, Self::Dispatched | Self::Accepted | Self::Working | Self::Returned)
-    }
-}
 
 codes! {
     /// The kind of an owner, without saying which person or enrolment it is.
@@ -179,135 +137,6 @@ pub struct Lead {
     /// How often a timer had to move it since a person last did.
     #[serde(default)]
     pub overdue: u32,
-}
-
-/// How long a lead may stay where it is before a timer moves it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Patience {
-    /// Hours that marketing has for a received lead; then it goes to the SDR queue.
-    pub triage_hours: u32,
-    /// Hours that a queued lead may wait; then it becomes more urgent.
-    pub queue_hours: u32,
-    /// Hours that an SDR has to dispatch a verified lead; then it goes back to the queue.
-    pub dispatch_hours: u32,
-    /// Days until a recycled lead without a date of its own comes back.
-    pub recycle_days: u32,
-    /// How often in a row a timer may move a lead before it is closed with `NOT_MOVED`.
-    pub moves_by_timer: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { triage_hours: 24, queue_hours: 24, dispatch_hours: 24, recycle_days: 30, moves_by_timer: 12 }
-    }
-}
-
-impl Patience {
-    /// When triage must be over for a lead received at `now`.
-    pub fn triage(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + TimeDelta::hours(i64::from(self.triage_hours))
-    }
-
-    /// When a lead queued at `now` becomes more urgent.
-    pub fn queue(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + TimeDelta::hours(i64::from(self.queue_hours))
-    }
-
-    /// When a lead verified at `now` must be dispatched.
-    pub fn dispatch(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + TimeDelta::hours(i64::from(self.dispatch_hours))
-    }
-
-    /// When a lead recycled at `now` comes back.
-    pub fn recycle(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + TimeDelta::days(i64::from(self.recycle_days))
-    }
-}
-
-/// Why a lead does not move.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The source is empty or longer than 80 characters.
-    #[error("a lead needs a source of 1 to 80 characters; say where it came from, e.g. `webinar`")]
-    SourceInvalid,
-    /// The id where it came from has another form.
-    #[error("the id of a lead where it came from has 1 to 200 characters, none of them a control character")]
-    ExternalIdInvalid,
-    /// The priority is above 100.
-    #[error("a priority is 0 (least urgent) to 100; {given} is not")]
-    PriorityOutOfRange {
-        /// What was given.
-        given: u8,
-    },
-    /// The text is not a grade.
-    #[error("`{given}` is not a grade; a letter A to D and a digit 1 to 4 are expected, e.g. `B2`")]
-    GradeInvalid {
-        /// What was given.
-        given: String,
-    },
-    /// The life cycle has no such arrow.
-    #[error("a lead that is {from} cannot become {to}; read the lead again and choose a step that its stage allows")]
-    NotAllowed {
-        /// The stage it is in.
-        from: Stage,
-        /// The stage asked for.
-        to: Stage,
-    },
-    /// The lead's life is over.
-    #[error("the lead is {stage}, which is an end; receive a new lead instead")]
-    Ended {
-        /// The end it came to.
-        stage: Stage,
-    },
-    /// The due time of an open lead is in the past.
-    #[error("the lead would fall due at {at}, which has passed; choose a later time")]
-    DuePassed {
-        /// The time asked for.
-        at: DateTime<Utc>,
-    },
-    /// A lead cannot be a duplicate of itself.
-    #[error("a lead cannot be a duplicate of itself; name the other lead")]
-    DuplicateOfItself,
-    /// A text given as a reason is empty.
-    #[error("an end needs a reason; give its code")]
-    ReasonMissing,
-    /// A text is too long.
-    #[error(transparent)]
-    Normalise(#[from] normalise::Refusal),
-}
-
-impl Refusal {
-    /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::SourceInvalid => "LEAD_SOURCE_INVALID",
-            Self::ExternalIdInvalid => "LEAD_EXTERNAL_ID_INVALID",
-            Self::PriorityOutOfRange { .. } => "LEAD_PRIORITY_OUT_OF_RANGE",
-            Self::GradeInvalid { .. } => "LEAD_GRADE_INVALID",
-            Self::NotAllowed { .. } => "LEAD_MOVE_NOT_ALLOWED",
-            Self::Ended { .. } => "LEAD_ENDED",
-            Self::DuePassed { .. } => "LEAD_DUE_PASSED",
-            Self::DuplicateOfItself => "LEAD_DUPLICATE_OF_ITSELF",
-            Self::ReasonMissing => "LEAD_REASON_MISSING",
-            Self::Normalise(refusal) => refusal.code(),
-        }
-    }
-
-    /// The input field concerned, where there is one.
-    pub const fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::SourceInvalid => Some("source"),
-            Self::ExternalIdInvalid => Some("externalId"),
-            Self::PriorityOutOfRange { .. } => Some("priority"),
-            Self::GradeInvalid { .. } => Some("grade"),
-            Self::DuePassed { .. } => Some("until"),
-            Self::DuplicateOfItself => Some("duplicateOfId"),
-            Self::ReasonMissing => Some("reason"),
-            Self::Normalise(refusal) => refusal.field(),
-            Self::NotAllowed { .. } | Self::Ended { .. } => None,
-        }
-    }
 }
 
 /// Everything that is known of a lead when it comes in.

@@ -184,6 +184,16 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// A chain that is known up to an entry, with its place and hash: what comes next must follow on it.
+    pub const fn known_up_to(seq: i64, hash: String) -> Self {
+        Self { seq, hash }
+    }
+
+    /// The hash of the last entry that has passed; empty before the first.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
     /// How many entries have passed.
     pub const fn checked(&self) -> i64 {
         self.seq

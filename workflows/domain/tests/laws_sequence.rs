@@ -331,6 +331,23 @@ fn enrolling_is_refused_with_the_name_of_the_rule() {
 }
 
 #[test]
+fn a_run_that_failed_before_it_did_anything_does_not_keep_the_person_out() {
+    let data = person();
+    let source = TWO_MAILS.replace("subject: contact", "subject: contact\nreentry: {after: 30d}");
+    let (sequence, version) = published(&source);
+    let (_, _, live) = started(&source, &data);
+    let failed = Enrollment { state: EnrollmentState::Failed, due_at: None, ended_at: Some(at(START)), ..live };
+    let enroll = |previous: &Enrollment| {
+        let now = at(START);
+        enrollment::enroll(candidate(None), &sequence, &version, Some(previous), &context(&data), now).map(|_| ())
+    };
+    enroll(&failed).unwrap();
+    let mut behind = failed;
+    behind.trail.taken = Some(["hello".to_owned()].into());
+    assert_eq!(enroll(&behind).unwrap_err().code(), "ENROLLMENT_TOO_SOON");
+}
+
+#[test]
 fn a_version_is_published_once_and_never_for_a_change_of_layout() {
     let (sequence, first) = published(TWO_MAILS);
     let again =

@@ -186,6 +186,26 @@ pub(crate) async fn append(
     Ok(())
 }
 
+/// How many entries are read at a time to check them.
+const VERIFIED_AT_ONCE: u64 = 1_000;
+
+/// A check of the chain on its way: [`Store::begin_verification`].
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// What was checked.
+    pub chain: Chain,
+    /// The hash of the entry that was the last one when the check began.
+    pub head: String,
+    last: i64,
+    end: i64,
+}
+
+impl Verification {
+    fn found(&self, broken: Option<Break>) -> Verified {
+        Verified { entries: self.chain.checked(), head: self.head.clone(), broken }
+    }
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
@@ -275,29 +295,44 @@ impl Store {
         head(self.reader(), false).await
     }
 
-    /// Checks the whole chain, a thousand entries at a time. Entries added meanwhile are not counted.
+    /// Checks the whole chain. Entries added meanwhile are not counted.
     pub async fn verify_ledger(&self) -> Result<Verified> {
-        let (end, head) = self.ledger_head().await?;
-        let mut chain = Chain::default();
-        let mut last = i64::MIN;
+        let mut verification = self.begin_verification(Chain::default()).await?;
         loop {
-            let links = self.ledger_after(last, 1_000).await?;
-            let full = links.len() == 1_000;
-            for link in links {
-                last = link.entry.seq;
-                // What stands behind the head is new, unless the database still has the head that we read.
-                if link.entry.seq > end && self.ledger_head().await?.0 > end {
-                    let broken = chain.finish(end, &head).err();
-                    return Ok(Verified { entries: chain.checked(), head, broken });
-                }
-                if let Err(broken) = chain.check(&link.entry, &link.previous, &link.hash) {
-                    return Ok(Verified { entries: chain.checked(), head, broken: Some(broken) });
-                }
-            }
-            if !full {
-                let broken = chain.finish(end, &head).err();
-                return Ok(Verified { entries: chain.checked(), head, broken });
+            if let Some(verified) = self.verify_on(&mut verification).await? {
+                return Ok(verified);
             }
         }
+    }
+
+    /// Begins to check what follows on a chain, up to the entry that is the last one now.
+    pub async fn begin_verification(&self, chain: Chain) -> Result<Verification> {
+        let (end, head) = self.ledger_head().await?;
+        // Before the first entry there is room for what should not be there.
+        let last = if chain.checked() == 0 { i64::MIN } else { chain.checked() };
+        Ok(Verification { chain, last, end, head })
+    }
+
+    /// Checks up to a thousand entries more; gives what was found once all of them are checked, or one is broken.
+    pub async fn verify_on(&self, verification: &mut Verification) -> Result<Option<Verified>> {
+        let Verification { chain, last, end, head } = verification;
+        let links = self.ledger_after(*last, VERIFIED_AT_ONCE).await?;
+        let full = links.len() as u64 == VERIFIED_AT_ONCE;
+        for link in links {
+            *last = link.entry.seq;
+            // What stands behind the head is new, unless the database still has the head that we read.
+            if link.entry.seq > *end && self.ledger_head().await?.0 > *end {
+                let broken = chain.finish(*end, head).err();
+                return Ok(Some(verification.found(broken)));
+            }
+            if let Err(broken) = chain.check(&link.entry, &link.previous, &link.hash) {
+                return Ok(Some(verification.found(Some(broken))));
+            }
+        }
+        if full {
+            return Ok(None);
+        }
+        let broken = chain.finish(*end, head).err();
+        Ok(Some(verification.found(broken)))
     }
 }

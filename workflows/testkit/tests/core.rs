@@ -4,7 +4,7 @@
 
 use tandem_app::{AppError, UserCreate};
 use tandem_domain::access::{Role, Side};
-use tandem_domain::ledger::{Break, canonical};
+use tandem_domain::ledger::{Break, Chain, canonical};
 use tandem_testkit::on_both_databases;
 
 fn someone(email: &str) -> UserCreate {
@@ -84,6 +84,21 @@ on_both_databases! {
             let refused = world.tamper(sql).await.unwrap_err();
             assert!(refused.to_string().contains("append-only"), "{refused}");
         }
+    }
+
+    async fn a_check_of_the_chain_goes_on_where_an_earlier_one_ended(world: World) {
+        for n in 0..4 {
+            world.app.run(&world.system(), someone(&format!("u{n}@example.com"))).await.unwrap();
+        }
+        let (links, store) = (world.ledger().await, &world.app.store);
+        let from = async |hash: &str| {
+            let mut verification = store.begin_verification(Chain::known_up_to(2, hash.to_owned())).await.unwrap();
+            store.verify_on(&mut verification).await.unwrap().unwrap()
+        };
+        let rest = from(&links[1].hash).await;
+        assert_eq!((rest.entries, rest.broken, &rest.head), (4, None, &links[3].hash));
+        let other = from(&links[0].hash).await;
+        assert_eq!(other.broken, Some(Break::Misplaced { seq: 3, after: 2 }), "what was checked is held to its hash");
     }
 
     async fn a_detail_that_only_reads_like_what_was_hashed_is_reported(world: World) {

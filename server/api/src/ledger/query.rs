@@ -7,9 +7,15 @@ use crate::error::ApiError;
 use crate::ids::{local_opt, parts};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object};
+use std::time::Duration;
 use tandem_app::AppError;
 use tandem_domain::id::{AccountId, LeadId, UserId};
+use tandem_domain::ledger::Chain;
 use tandem_store::ledger::Filter;
+use tokio::time::Instant;
+
+/// How long one request checks the chain: well under the time that a request has.
+const VERIFICATION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which entries to read; every condition given must hold.
 #[derive(InputObject, Default)]
@@ -71,11 +77,35 @@ impl LedgerQuery {
         Ok(connection(links, |link| link.entry.seq, LedgerEntryNode))
     }
 
-    /// Checks the whole chain. Its cost grows with the ledger; administrators only.
-    async fn ledger_verification(&self, ctx: &Context<'_>) -> Result<LedgerVerification, ApiError> {
+    /// Checks the chain of the ledger, for about two seconds: a long ledger takes several requests, each with the `end` of the one
+    /// before it as `after`. `tandem ledger verify` checks all of it at once. Administrators only.
+    async fn ledger_verification(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `end` of an earlier request: only what follows is checked, and must follow on it.")]
+        after: Option<String>,
+    ) -> Result<LedgerVerification, ApiError> {
         ctx.actor().may_administer()?;
-        let verified = ctx.app().store.verify_ledger().await?;
-        let broken = verified.broken.map(|broken| broken.to_string());
-        Ok(LedgerVerification { entries: verified.entries, head: verified.head, broken })
+        let store = &ctx.app().store;
+        let mut verification = store.begin_verification(chain_up_to(after.as_deref())?).await?;
+        let patience = Instant::now() + VERIFICATION_PATIENCE;
+        let mut found = None;
+        while found.is_none() && Instant::now() < patience {
+            found = store.verify_on(&mut verification).await?;
+        }
+        let complete = found.is_some();
+        let broken = found.and_then(|verified| verified.broken).map(|broken| broken.to_string());
+        let chain = verification.chain;
+        let end = format!("{}:{}", chain.checked(), chain.hash());
+        Ok(LedgerVerification { entries: chain.checked(), head: verification.head, broken, complete, end })
     }
+}
+
+/// The chain that an earlier check knew, from what it said it came to.
+fn chain_up_to(end: Option<&str>) -> Result<Chain, AppError> {
+    let Some(end) = end else { return Ok(Chain::default()) };
+    let invalid = || AppError::refused("PAGE_INVALID", "this is no `end` of a verification", Some("after"));
+    let (seq, hash) = end.split_once(':').ok_or_else(invalid)?;
+    let seq: i64 = seq.parse().ok().filter(|seq| *seq >= 0).ok_or_else(invalid)?;
+    Ok(Chain::known_up_to(seq, hash.to_owned()))
 }

@@ -18,15 +18,19 @@ pub enum LedgerBook {
     Audit,
 }
 
-/// What checking the whole chain found.
+/// What checking the chain found.
 #[derive(SimpleObject)]
 pub struct LedgerVerification {
-    /// How many entries were checked.
+    /// How many entries are good, from the first one of the ledger on. Where `after` was given, those before it are taken to be.
     pub entries: i64,
     /// The hash of the last entry: kept elsewhere, it proves that nothing was cut off the end.
     pub head: String,
-    /// The first broken place, in words; null when the chain is whole.
+    /// The first broken place, in words; null where none was found.
     pub broken: Option<String>,
+    /// Whether the check came to an end: at the last entry, or at the first broken place. If not, ask again with `after`.
+    pub complete: bool,
+    /// Where the check came to. As `after` of the next request it goes on from there, and holds what was checked to this hash.
+    pub end: String,
 }
 
 /// One entry of the ledger. It is never changed and never removed.

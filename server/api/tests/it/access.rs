@@ -41,6 +41,21 @@ on_both_databases! {
         assert_eq!(found["data"], json!({"node": {"__typename": "User", "id": id}, "nodes": [null, {"id": id}]}));
     }
 
+    async fn the_chain_is_verified_and_goes_on_where_it_ended(world: World) {
+        let (_, admin) = world.user("root", Role::Admin, None).await;
+        let query = "query($after: String) { ledgerVerification(after: $after) { entries broken complete end } }";
+        let ask = async |after: Value| ask(&world, &admin, query, json!({"after": after})).await;
+        let whole = ask(Value::Null).await["data"]["ledgerVerification"].clone();
+        assert_eq!((&whole["entries"], &whole["broken"], &whole["complete"]), (&json!(1), &Value::Null, &json!(true)));
+        world.user("rep", Role::Sdr, None).await;
+        let rest = ask(whole["end"].clone()).await["data"]["ledgerVerification"].clone();
+        assert_eq!((&rest["entries"], &rest["broken"], &rest["complete"]), (&json!(2), &Value::Null, &json!(true)));
+        let other = ask(json!("1:00")).await["data"]["ledgerVerification"].clone();
+        assert!(other["broken"].is_string(), "{other}");
+        let refused = ask(json!("somewhere")).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "PAGE_INVALID", "{refused}");
+    }
+
     async fn pages_follow_each_other_without_gap_in_both_directions(world: World) {
         for n in 0..7 {
             world.user(&format!("u{n}"), Role::Sdr, None).await;

@@ -113,7 +113,7 @@ impl Subject {
                 "tags": lead.tags,
                 "custom": lead.custom,
             })),
-            "sender": { "name": from.name, "email": from.address },
+            "sender": { "name": from.called(), "email": from.address },
             "unsubscribe_url": UNSUBSCRIBE_HERE,
             "enrollment": enrollment.map(Enrollment::data),
             "now": now.to_rfc3339(),

@@ -1,6 +1,7 @@
 //! The laws of a lead's life.
 
 use super::*;
+use chrono::TimeDelta;
 
 fn at(hours: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::hours(hours)

@@ -380,7 +380,10 @@ pub fn enroll(
         if previous.state.is_live() {
             return Err(Refusal::Exists { enrollment: previous.id });
         }
-        let from = header.reentry.after.zip(previous.ended_at).map(|(after, ended)| ended + after.delta());
+        // A run that failed before it did anything was none: whoever mends what failed it can begin anew.
+        let ran = previous.state != EnrollmentState::Failed || !previous.trail.is_untouched();
+        let ended = previous.ended_at.filter(|_| ran);
+        let from = header.reentry.after.zip(ended).map(|(after, ended)| ended + after.delta());
         if let Some(from) = from.filter(|from| *from > now) {
             return Err(Refusal::TooSoon { from });
         }

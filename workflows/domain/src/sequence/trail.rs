@@ -31,6 +31,11 @@ impl Trail {
         self.taken.is_none() && self.perhaps.is_empty() && self.catch_up.is_none()
     }
 
+    /// Whether it is known that no effect was taken.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.taken.as_ref().is_some_and(BTreeSet::is_empty) && self.perhaps.is_empty()
+    }
+
     /// Remembers that an effect of the step was taken.
     pub(crate) fn take(&mut self, step: &str) {
         if let Some(taken) = &mut self.taken

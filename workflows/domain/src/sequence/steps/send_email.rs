@@ -179,7 +179,8 @@ const POOL_RETRY: TimeDelta = TimeDelta::hours(1);
 fn with_sender(data: &Value, mailbox: &SendingMailbox) -> Value {
     let mut data = data.clone();
     if let Some(data) = data.as_object_mut() {
-        data.insert("sender".to_owned(), json!({ "name": mailbox.name, "email": mailbox.address }));
+        let name = mailbox.name.as_deref().unwrap_or(&mailbox.address);
+        data.insert("sender".to_owned(), json!({ "name": name, "email": mailbox.address }));
     }
     data
 }
