@@ -184,7 +184,7 @@ on_both_databases! {
             let library = world.app.library(&source).await.unwrap();
             let problems = sequence_validate(&source, &library).unwrap_err();
             let places: Vec<_> = problems.iter().map(|one| (one.rule.as_str(), one.line, one.column)).collect();
-            assert_eq!(places, [(code, Some(5), Some(43)), (code, Some(7), Some(43))]);
+            assert_eq!(places, [(code, Some(5), Some(44)), (code, Some(7), Some(44))]);
             assert!(problems[0].message.contains(words), "{}", problems[0].message);
             let refused = world.app.run(&world.system(), SequencePublish { source }).await.unwrap_err();
             assert_eq!(refused.code(), "SEQUENCE_INVALID");
