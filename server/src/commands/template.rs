@@ -68,7 +68,10 @@ pub(super) struct Uses {
 }
 
 /// Runs the command.
-pub(super) async fn run(settings: impl FnOnce() -> anyhow::Result<Settings>, command: Command) -> anyhow::Result<Outcome> {
+pub(super) async fn run(
+    settings: impl FnOnce() -> anyhow::Result<Settings>,
+    command: Command,
+) -> anyhow::Result<Outcome> {
     let app = async || {
         let settings = settings()?;
         wiring::app(&settings, wiring::open(&settings, Migrate::WhereSafe).await?).await
@@ -131,8 +134,8 @@ async fn preview(app: &App, options: &Preview) -> anyhow::Result<Outcome> {
     let of = match (&options.file, &options.key) {
         (Some(file), _) => Previewed::Document(read(file)?),
         (None, Some(name)) => {
-            let Reference { key, number } =
-                Reference::parse(name).with_context(|| format!("`{name}` is not of the form welcome_mail or welcome_mail@3"))?;
+            let Reference { key, number } = Reference::parse(name)
+                .with_context(|| format!("`{name}` is not of the form welcome_mail or welcome_mail@3"))?;
             Previewed::Stored { key, number }
         }
         (None, None) => bail!("name a file, or a stored template with --key"),
@@ -185,7 +188,10 @@ async fn uses(app: &App, options: &Uses) -> anyhow::Result<Outcome> {
         let pinned = if pinned { ", asked for" } else { "" };
         let behind = if usage.is_behind(template.latest_number) { ", behind" } else { "" };
         let current = if current { "newest" } else { "earlier" };
-        println!("  {}@{number} ({current}): version {template_number}{pinned}{behind}; {live_runs} live run(s)", sequence.key);
+        println!(
+            "  {}@{number} ({current}): version {template_number}{pinned}{behind}; {live_runs} live run(s)",
+            sequence.key
+        );
     }
     if !options.republish {
         return Ok(Outcome::Done);

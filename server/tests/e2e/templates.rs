@@ -25,7 +25,10 @@ async fn a_template_is_checked_published_and_taken_by_a_sequence() {
     let (code, said) = run(&["template", "validate", &mail]).await;
     assert!(code == Some(0) && said.contains("welcome_mail holds"), "{said}");
     let (code, said) = run(&["sequence", "validate", &takes]).await;
-    assert!(code == Some(0) && said.contains("the template `welcome_mail` of the step `one` was not looked at"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("the template `welcome_mail` of the step `one` was not looked at"),
+        "{said}"
+    );
     let there = templates.to_str().unwrap();
     let (code, said) = run(&["sequence", "validate", &takes, "--templates", there]).await;
     assert!(code == Some(0) && !said.contains("was not looked at"), "{said}");

@@ -138,7 +138,10 @@ fn an_archived_template_is_taken_by_nothing_new() {
     }
     let again = publish(Some(&(template.clone(), version)), &MAIL.replace("Thank", "I thank"), 11).unwrap_err();
     assert_eq!(again.code(), "EMAIL_TEMPLATE_ARCHIVED");
-    assert_eq!(email_template::archive(template, Vec::new(), None).unwrap_err().code(), "EMAIL_TEMPLATE_ARCHIVED_ALREADY");
+    assert_eq!(
+        email_template::archive(template, Vec::new(), None).unwrap_err().code(),
+        "EMAIL_TEMPLATE_ARCHIVED_ALREADY"
+    );
 }
 
 #[test]
@@ -201,7 +204,8 @@ fn a_template_keeps_the_rules_of_every_e_mail() {
 
 #[test]
 fn advice_names_the_place_in_the_document_of_the_template() {
-    let source = "key: welcome_mail\nname: Welcome\nsubject: Hello\ntext: |\n  Dear {{ contact.title }},\n  {{ lead.source }}\n";
+    let source =
+        "key: welcome_mail\nname: Welcome\nsubject: Hello\ntext: |\n  Dear {{ contact.title }},\n  {{ lead.source }}\n";
     let library = stored(&[source]);
     let said = |sequence: &str| {
         let advice = lint::advice(sequence, &library).into_iter();
@@ -218,10 +222,12 @@ fn advice_names_the_place_in_the_document_of_the_template() {
         ]
     );
     // A lead is there in a sequence for leads, and nobody unsubscribes from what they wait for.
-    let leads = sequence("template: welcome_mail\n    transactional: true").replace("subject: contact", "subject: lead");
+    let leads =
+        sequence("template: welcome_mail\n    transactional: true").replace("subject: contact", "subject: lead");
     assert_eq!(said(&leads), [of(Rule::TemplateNoFallback, 5, 11)]);
     // Two steps that take it give the same advice once.
-    let twice = takes.replace("  - { id: done", "  - { id: again, kind: send_email, template: welcome_mail@1 }\n  - { id: done");
+    let twice = takes
+        .replace("  - { id: done", "  - { id: again, kind: send_email, template: welcome_mail@1 }\n  - { id: done");
     assert_eq!(said(&twice), said(&takes));
     let shown = lint::advice(&takes, &library)[1].to_string();
     assert!(shown.starts_with("welcome_mail@1, line 5, column 11: text: "), "{shown}");

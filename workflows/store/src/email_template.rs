@@ -96,7 +96,9 @@ async fn usages<C: ConnectionTrait>(connection: &C, key: &str) -> Result<Vec<Usa
 }
 
 fn with_keys(keys: &[&str]) -> Select<template::Entity> {
-    template::Entity::find().filter(template::Column::Key.is_in(keys.iter().copied())).order_by_asc(template::Column::Id)
+    template::Entity::find()
+        .filter(template::Column::Key.is_in(keys.iter().copied()))
+        .order_by_asc(template::Column::Id)
 }
 
 fn numbered(wanted: &[(EmailTemplateId, u32)]) -> Option<Select<version::Entity>> {

@@ -1,14 +1,16 @@
 //! Templates that sequences share: versions, what a sequence keeps of them, who is behind, archiving and previews, on both
 //! databases.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use chrono::TimeDelta;
 use serde_json::{Map, json};
 use tandem_app::contacts::ContactCreate;
 use tandem_app::email_template::{Previewed, TemplateApplied};
 use tandem_app::sequence::{Applied, sequence_validate};
-use tandem_app::{AppError, Call, EmailTemplateArchive, EmailTemplatePublish, EnrollmentCreate, SequenceArchive, SequencePublish};
+use tandem_app::{
+    AppError, Call, EmailTemplateArchive, EmailTemplatePublish, EnrollmentCreate, SequenceArchive, SequencePublish,
+};
 use tandem_domain::access::Role;
 use tandem_domain::contact::{Contact, ContactPatch};
 use tandem_domain::email_template::{EmailTemplate, EmailTemplateState, EmailTemplateVersion};

@@ -138,11 +138,7 @@ impl Library {
 
     /// The templates of the database: of those that a definition names, the versions that it can take. `others` are keys that
     /// may have been meant instead.
-    pub fn stored(
-        templates: Vec<EmailTemplate>,
-        versions: Vec<EmailTemplateVersion>,
-        others: Vec<String>,
-    ) -> Self {
+    pub fn stored(templates: Vec<EmailTemplate>, versions: Vec<EmailTemplateVersion>, others: Vec<String>) -> Self {
         let mut library = Self { others, ..Self::at(Place::Database) };
         let mut keys = BTreeMap::new();
         for EmailTemplate { id, key, state, latest_number: newest, .. } in templates {

@@ -32,7 +32,8 @@ pub fn advice(source: &str, library: &Library) -> Vec<Problem> {
             let reader = Reader { subject: definition.header.subject, awaits: email.transactional };
             match &email.uses {
                 Some(uses) => {
-                    let advice = library.document(uses).map(|source| email_template::definition::advice(source, reader));
+                    let advice =
+                        library.document(uses).map(|source| email_template::definition::advice(source, reader));
                     problems.add_of_template(&library.name(uses), advice.unwrap_or_default());
                 }
                 None => {
@@ -225,7 +226,10 @@ mod tests {
     use super::*;
 
     fn said(source: &str) -> Vec<(String, &'static str, usize)> {
-        advice(source, &Library::closed()).into_iter().map(|one| (one.path, one.rule.as_str(), one.line.unwrap_or(0))).collect()
+        advice(source, &Library::closed())
+            .into_iter()
+            .map(|one| (one.path, one.rule.as_str(), one.line.unwrap_or(0)))
+            .collect()
     }
 
     const HEAD: &str =
