@@ -668,6 +668,25 @@ user_error_codes! {
     SequenceCalendarUnknown = "SEQUENCE_CALENDAR_UNKNOWN",
     /// The sequence names a pool that no mailbox is in.
     SequencePoolUnknown = "SEQUENCE_POOL_UNKNOWN",
+    // templates of e-mails
+    /// A definition takes the text of a template that is archived.
+    SequenceTemplateArchived = "SEQUENCE_TEMPLATE_ARCHIVED",
+    /// The document of a template breaks rules.
+    EmailTemplateInvalid = "EMAIL_TEMPLATE_INVALID",
+    /// The newest version of the template says the same already.
+    EmailTemplateUnchanged = "EMAIL_TEMPLATE_UNCHANGED",
+    /// The template is archived.
+    EmailTemplateArchived = "EMAIL_TEMPLATE_ARCHIVED",
+    /// The template was archived before.
+    EmailTemplateArchivedAlready = "EMAIL_TEMPLATE_ARCHIVED_ALREADY",
+    /// The newest versions of sequences take the template.
+    EmailTemplateInUse = "EMAIL_TEMPLATE_IN_USE",
+    /// A reason for archiving a template has 1 to 500 characters.
+    EmailTemplateReasonInvalid = "EMAIL_TEMPLATE_REASON_INVALID",
+    /// There is no such template, or no such version of it.
+    EmailTemplateUnknown = "EMAIL_TEMPLATE_UNKNOWN",
+    /// A preview is of a document or of a stored template.
+    EmailTemplateChoice = "EMAIL_TEMPLATE_CHOICE",
     // the runner
     /// Calling jobs off needs a reason.
     JobsReason = "JOBS_REASON",

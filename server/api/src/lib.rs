@@ -14,6 +14,7 @@ mod cost;
 pub mod custom_fields;
 pub mod dispatch;
 mod door;
+pub mod email_templates;
 pub mod emails;
 mod error;
 pub mod events;
@@ -71,6 +72,7 @@ pub struct Query(
     insight::InsightQuery,
     channels::ChannelQuery,
     sending::SendingQuery,
+    email_templates::EmailTemplateQuery,
 );
 
 /// Changes: each is one command.
@@ -98,6 +100,7 @@ pub struct Mutation(
     insight::InsightMutation,
     channels::ChannelMutation,
     sending::SendingMutation,
+    email_templates::EmailTemplateMutation,
 );
 
 /// What happens, as it happens.

@@ -6,6 +6,7 @@ use crate::channels::{OutboundCallNode, OutboundChannelNode};
 use crate::context::ContextExt;
 use crate::custom_fields::CustomFieldNode;
 use crate::dispatch::{HandoffNode, OpportunityNode, PoolNode, RoutingTableNode, WorkingCalendarNode};
+use crate::email_templates::{EmailTemplateNode, EmailTemplateVersionNode};
 use crate::emails::{EmailNode, ReceivedEmailNode, SuppressionNode};
 use crate::error::ApiError;
 use crate::events::{EventSourceNode, IngestedEventNode};
@@ -110,6 +111,10 @@ pub enum Node {
     ContactPolicy(ContactPolicyNode),
     /// A mailbox that e-mails are sent from.
     SendingMailbox(SendingMailboxNode),
+    /// A template of e-mails that sequences share.
+    EmailTemplate(EmailTemplateNode),
+    /// One published version of a template of e-mails.
+    EmailTemplateVersion(EmailTemplateVersionNode),
 }
 
 /// Finds things by their global ids.
@@ -205,6 +210,10 @@ async fn load(ctx: &Context<'_>, kind: &str, id: Uuid) -> Result<Option<Node>, A
         "Interaction" => ctx.load(id).await?.map(|found| Node::Interaction(InteractionNode(found))),
         "SequenceMigration" => ctx.load(id).await?.map(|found| Node::SequenceMigration(SequenceMigrationNode(found))),
         "Experiment" => ctx.load(id).await?.map(|found| Node::Experiment(ExperimentNode(found))),
+        "EmailTemplate" => ctx.load(id).await?.map(|found| Node::EmailTemplate(EmailTemplateNode(found))),
+        "EmailTemplateVersion" => {
+            ctx.load(id).await?.map(|found| Node::EmailTemplateVersion(EmailTemplateVersionNode(found)))
+        }
         _ => None,
     })
 }

@@ -11,6 +11,7 @@ mod print;
 mod schema;
 mod sequence;
 mod serve;
+mod template;
 mod token;
 mod worker;
 
@@ -59,6 +60,9 @@ enum Command {
     /// Check, publish or try out a sequence written in YAML
     #[command(subcommand)]
     Sequence(sequence::Command),
+    /// Check, publish or show a template of e-mails that sequences share
+    #[command(subcommand)]
+    Template(template::Command),
     /// Verify or export the ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -109,7 +113,9 @@ impl Cli {
             Command::Migrate(args) => migrate::run(&logged(load()?)?, args).await,
             Command::Token(command) => token::run(&logged(load()?)?, command).await,
             Command::Import(args) => import::run(logged(load()?)?, args).await,
-            Command::Sequence(sequence::Command::Validate { file }) => sequence::validate(&file),
+            Command::Sequence(sequence::Command::Validate { file, templates }) => {
+                sequence::validate(&file, templates.as_deref())
+            }
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
             Command::Sequence(sequence::Command::Diff(options)) => {
                 sequence::diff::run(&logged(load()?)?, &options).await
@@ -120,6 +126,7 @@ impl Cli {
             Command::Sequence(sequence::Command::Apply { file, over }) => {
                 sequence::apply(&logged(load()?)?, &file, &over).await
             }
+            Command::Template(command) => template::run(|| logged(load()?), command).await,
             Command::Jobs(command) => jobs::run(&logged(load()?)?, command).await,
             Command::Emails(command) => emails::run(&logged(load()?)?, command).await,
             Command::Ledger(command) => ledger::run(&logged(load()?)?, command).await,

@@ -3,7 +3,7 @@
 pub(super) mod diff;
 pub(super) mod running;
 
-use super::Outcome;
+use super::{Outcome, template};
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
 use anyhow::Context;
@@ -12,8 +12,9 @@ use chrono_tz::Tz;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tandem_app::sequence::{Applied, sequence_advice, sequence_simulate, sequence_validate};
-use tandem_app::{AppError, Call};
+use tandem_app::{App, AppError, Call};
 use tandem_domain::calendar;
+use tandem_domain::email_template::Library;
 use tandem_domain::sequence::Problem;
 
 /// What to do with a sequence.
@@ -24,6 +25,10 @@ pub(super) enum Command {
         /// The YAML file; `-` for standard input
         #[arg(value_name = "FILE.yaml")]
         file: PathBuf,
+
+        /// The folder of the templates that its steps may name by their keys. None: those names are not looked at
+        #[arg(long, value_name = "DIR")]
+        templates: Option<PathBuf>,
     },
     /// Publish a file as the next version of its sequence; what runs stays on its version unless --running says otherwise.
     /// Applying it again changes nothing
@@ -63,6 +68,10 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "FILE.json")]
     data: Option<PathBuf>,
 
+    /// The folder of the templates that its steps may name by their keys
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
+
     /// Print one JSON object a line, with the effects in full
     #[arg(long)]
     json: bool,
@@ -71,10 +80,10 @@ pub(super) struct Simulate {
 /// Publishes.
 pub(super) async fn apply(settings: &Settings, file: &Path, over: &running::Over) -> anyhow::Result<Outcome> {
     let source = read(file)?;
-    if let Err(problems) = sequence_validate(&source) {
-        return Ok(report(file, &problems));
-    }
-    let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
+    let app = match open(settings, file, &source).await? {
+        Ok(app) => app,
+        Err(outcome) => return Ok(outcome),
+    };
     let call = Call::system(wiring::request_ids(&app.env)());
     if let Some(running) = over.running() {
         return match running::replace(&app, &call, source, running).await {
@@ -102,13 +111,35 @@ pub(super) async fn apply(settings: &Settings, file: &Path, over: &running::Over
     Ok(Outcome::Done)
 }
 
+/// The application over the database, for a definition that holds there; what is wrong with it is printed.
+async fn open(settings: &Settings, file: &Path, source: &str) -> anyhow::Result<Result<App, Outcome>> {
+    // What can be said without a database is said without one.
+    if let Err(problems) = sequence_validate(source, &Library::unseen()) {
+        return Ok(Err(report(file, &problems)));
+    }
+    let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
+    let library = app.library(source).await?;
+    Ok(match sequence_validate(source, &library) {
+        Ok(_) => Ok(app),
+        Err(problems) => Err(report(file, &problems)),
+    })
+}
+
 /// Checks; it needs neither configuration nor database.
-pub(super) fn validate(file: &Path) -> anyhow::Result<Outcome> {
+pub(super) fn validate(file: &Path, templates: Option<&Path>) -> anyhow::Result<Outcome> {
     let source = read(file)?;
-    match sequence_validate(&source) {
+    let library = templates.map_or_else(|| Ok(Library::unseen()), template::folder)?;
+    match sequence_validate(&source, &library) {
         Ok(definition) => {
-            for advice in sequence_advice(&source) {
+            for advice in sequence_advice(&source, &library) {
                 println!("{}: advice: {advice}", file.display());
+            }
+            for (step, uses) in definition.templates_by_step().filter(|_| templates.is_none()) {
+                println!(
+                    "{}: the template `{}` of the step `{step}` was not looked at; name its folder with --templates",
+                    file.display(),
+                    uses.template
+                );
             }
             println!("{}: {} holds, {} steps", file.display(), definition.header.key, definition.steps.len());
             Ok(Outcome::Done)
@@ -135,7 +166,8 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
             .map_or_else(|| local.and_utc(), |moment| moment.with_timezone(&Utc)),
         None => wiring::now(),
     };
-    let lines = match sequence_simulate(&source, data.as_ref(), options.zone, start, &calendar::shipped()) {
+    let library = options.templates.as_deref().map_or_else(|| Ok(Library::closed()), template::folder)?;
+    let lines = match sequence_simulate(&source, &library, data.as_ref(), options.zone, start, &calendar::shipped()) {
         Ok(lines) => lines,
         Err(problems) => return Ok(report(&options.file, &problems)),
     };
@@ -155,7 +187,7 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn report(file: &Path, problems: &[Problem]) -> Outcome {
+pub(super) fn report(file: &Path, problems: &[Problem]) -> Outcome {
     for problem in problems {
         println!("{}: {problem}", file.display());
     }
@@ -163,7 +195,7 @@ fn report(file: &Path, problems: &[Problem]) -> Outcome {
     Outcome::Failed
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
+pub(super) fn read(file: &Path) -> anyhow::Result<String> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;

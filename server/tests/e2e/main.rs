@@ -12,6 +12,7 @@ mod sdks;
 mod signed_mail;
 mod standard_webhooks;
 mod subscriptions;
+mod templates;
 mod traces;
 mod webhooks;
 

@@ -161,6 +161,8 @@ pub const RULES: &[(&str, &[Role])] = &[
     ("sequenceMigrationPause", DEFINERS),
     ("sequenceMigrationResume", DEFINERS),
     ("sequenceMigrationCancel", DEFINERS),
+    ("emailTemplatePublish", DEFINERS),
+    ("emailTemplateArchive", DEFINERS),
     ("enrollmentCreate", EVERYBODY),
     ("enrollmentExit", PEOPLE),
     ("enrollmentFinish", PEOPLE),

@@ -102,6 +102,7 @@ refusals!(
     tandem_domain::contact_policy::Refusal,
     tandem_domain::custom_field::Refusal,
     tandem_domain::email::Refusal,
+    tandem_domain::email_template::Refusal,
     tandem_domain::experiment::Refusal,
     tandem_domain::inbound::Refusal,
     tandem_domain::ingest::source::Refusal,

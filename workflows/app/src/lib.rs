@@ -13,6 +13,7 @@ pub mod contacts;
 pub mod custom_fields;
 pub mod dispatch;
 pub mod email;
+pub mod email_template;
 pub mod env;
 pub mod error;
 pub mod import;
@@ -52,6 +53,7 @@ pub use email::{
     EmailBegin, EmailPlan, EmailResolve, EmailSettle, EmailTrack, EmailUnsubscribe, Links, Mail, NoMailer,
     SuppressionAdd, SuppressionLift, Tracked, Tracking,
 };
+pub use email_template::{EmailTemplateArchive, EmailTemplatePublish};
 pub use env::{Chance, Clock, Env, Ids, NoTraces, Traces};
 pub use error::{AppError, Result};
 pub use inbound::{

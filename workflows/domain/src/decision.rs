@@ -81,6 +81,8 @@ subjects! {
     crate::id::TriggerSkipId => "TriggerSkip",
     crate::id::ContactPolicyId => "ContactPolicy",
     crate::id::SendingMailboxId => "SendingMailbox",
+    crate::id::EmailTemplateId => "EmailTemplate",
+    crate::id::EmailTemplateVersionId => "EmailTemplateVersion",
 }
 
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.

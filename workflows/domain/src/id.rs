@@ -122,4 +122,8 @@ ids! {
     ContactPolicyId,
     /// A mailbox that e-mails are sent from.
     SendingMailboxId,
+    /// A template of e-mails that sequences share.
+    EmailTemplateId,
+    /// One published version of a template of e-mails.
+    EmailTemplateVersionId,
 }

@@ -14,6 +14,7 @@ pub mod custom_field;
 pub mod decision;
 pub mod edit;
 pub mod email;
+pub mod email_template;
 pub mod experiment;
 pub mod expression;
 pub mod handoff;

@@ -13,6 +13,7 @@ mod connect;
 pub mod contact_policy;
 pub mod dispatch;
 pub mod email;
+pub mod email_template;
 mod enrollment_step;
 mod error;
 pub mod experiment;

@@ -20,7 +20,7 @@ pub mod version_row {
         hash: String = version.hash.clone(),
         triggers: i32 = i32::try_from(version.definition.header.triggers.len()).unwrap_or(i32::MAX),
         hears: i32 = tandem_domain::sequence::hearing::listens(&version.definition),
-    });
+    }, save_parts = crate::email_template::save_uses);
 }
 
 pub mod enrollment_row {

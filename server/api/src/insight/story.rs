@@ -53,12 +53,14 @@ pub struct EnrollmentStoryStep {
     condition: Option<String>,
     /// Whether that held.
     held: Option<bool>,
+    /// The version of the stored template that its e-mail was taken from, e.g. `welcome_mail@3`.
+    template: Option<String>,
 }
 
 impl From<story::StepTaken> for EnrollmentStoryStep {
     fn from(taken: story::StepTaken) -> Self {
-        let story::StepTaken { step, kind, visit, variant, skipped, condition, held } = taken;
-        Self { step, kind, visit, variant, skipped, condition, held }
+        let story::StepTaken { step, kind, visit, variant, skipped, condition, held, template } = taken;
+        Self { step, kind, visit, variant, skipped, condition, held, template }
     }
 }
 

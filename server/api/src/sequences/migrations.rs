@@ -83,7 +83,8 @@ impl SequenceVersionQuery {
         match (source, version_id) {
             (Some(source), None) => {
                 let done = ctx.app().sequence_diff(&source, against).await;
-                SequenceDiff::of(Some(&source), done)
+                let library = ctx.app().library(&source).await?;
+                SequenceDiff::of(Some((&source, &library)), done)
             }
             (None, Some(version)) => {
                 let version = local(&version, "versionId")?;
@@ -111,7 +112,8 @@ impl SequenceVersionQuery {
             None => Running { policy: Policy::Migrate, map: Vec::new() },
         };
         let done = ctx.app().sequence_preview(&source, &running).await;
-        SequencePreview::of(&source, done)
+        let library = ctx.app().library(&source).await?;
+        SequencePreview::of(&source, &library, done)
     }
 }
 

@@ -19,6 +19,7 @@ use tandem_app::{
     SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish, SequenceReplace,
     SequenceResume,
 };
+use tandem_domain::sequence::Problem;
 use tandem_domain::sequence::backlog::{Backlog, Wish};
 
 /// How many subjects one call may enrol.
@@ -219,25 +220,31 @@ pub struct EnrollmentCreateResult {
     user_errors: Vec<UserError>,
 }
 
-/// The problems of a definition that was refused, each as an error of its own: the field is `source` and the path.
-fn problems(source: &str, done: &Result<(), &AppError>) -> Option<Vec<UserError>> {
-    if !matches!(done, Err(error) if error.code() == "SEQUENCE_INVALID") {
-        return None;
-    }
-    let found = sequence_validate(source).err()?;
-    let error = |problem: tandem_domain::sequence::Problem| {
-        let line = problem.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        Some(UserError {
-            field: Some(
-                std::iter::once("source".to_owned())
-                    .chain(Some(problem.path).filter(|path| !path.is_empty()))
-                    .collect(),
-            ),
-            message: format!("{line}{}", problem.message),
-            code: UserErrorCode::of(problem.rule.as_str())?,
-        })
+/// A problem of a document as an error of its own: the field is `source` and the path. The path of a problem in the document of
+/// a stored template is none in the input, so the message names it.
+pub(crate) fn problem_error(problem: Problem) -> Option<UserError> {
+    let Problem { path, rule, message, line, template, .. } = problem;
+    let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    let (inner, message) = match template {
+        None => (Some(path).filter(|path| !path.is_empty()), format!("{line}{message}")),
+        Some(template) => (None, format!("{template}, {line}{path}: {message}")),
     };
-    Some(found.into_iter().take(100).filter_map(error).collect())
+    let field = std::iter::once("source".to_owned()).chain(inner).collect();
+    Some(UserError { field: Some(field), message, code: UserErrorCode::of(rule.as_str())? })
+}
+
+/// The problems of a definition that was refused, each as an error of its own.
+async fn problems(
+    ctx: &Context<'_>,
+    source: &str,
+    done: &Result<(), &AppError>,
+) -> Result<Option<Vec<UserError>>, ApiError> {
+    if !matches!(done, Err(error) if error.code() == "SEQUENCE_INVALID") {
+        return Ok(None);
+    }
+    let library = ctx.app().library(source).await?;
+    let found = sequence_validate(source, &library).err();
+    Ok(found.map(|found| found.into_iter().take(100).filter_map(problem_error).collect()))
 }
 
 /// Changes of sequences and enrolments.
@@ -254,7 +261,7 @@ impl SequenceMutation {
     ) -> Result<SequenceDraftPayload, ApiError> {
         let command = SequenceDraft { source: input.source.clone() };
         let done = ctx.run(input.idempotency_key, command).await;
-        match problems(&input.source, &done.as_ref().map(drop)) {
+        match problems(ctx, &input.source, &done.as_ref().map(drop)).await? {
             Some(user_errors) => Ok(SequenceDraftPayload { sequence: None, user_errors }),
             None => SequenceDraftPayload::of(done.map(SequenceNode)),
         }
@@ -285,7 +292,7 @@ impl SequenceMutation {
         .await;
         let refused =
             |user_errors| SequencePublishPayload { sequence: None, version: None, migration: None, user_errors };
-        if let Some(user_errors) = problems(&source, &done.as_ref().map(drop)) {
+        if let Some(user_errors) = problems(ctx, &source, &done.as_ref().map(drop)).await? {
             return Ok(refused(user_errors));
         }
         Ok(match split(done)? {

@@ -90,11 +90,16 @@ impl SequenceQuery {
     }
 
     /// Checks a definition (YAML or JSON) without saving it: every problem at once.
-    async fn sequence_validate(&self, #[graphql(desc = "The definition.")] source: String) -> SequenceValidation {
-        let problems: Vec<_> =
-            sequence_validate(&source).err().unwrap_or_default().into_iter().map(Into::into).collect();
-        let advice = sequence_advice(&source).into_iter().map(Into::into).collect();
-        SequenceValidation { valid: problems.is_empty(), problems, advice }
+    async fn sequence_validate(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The definition.")] source: String,
+    ) -> Result<SequenceValidation, ApiError> {
+        let library = ctx.app().library(&source).await?;
+        let found = sequence_validate(&source, &library).err().unwrap_or_default();
+        let problems: Vec<_> = found.into_iter().map(Into::into).collect();
+        let advice = sequence_advice(&source, &library).into_iter().map(Into::into).collect();
+        Ok(SequenceValidation { valid: problems.is_empty(), problems, advice })
     }
 
     /// An e-mail of a definition (YAML or JSON) as a contact would get it, without saving or sending anything.
@@ -128,7 +133,8 @@ impl SequenceQuery {
         let start = start_at.unwrap_or_else(|| ctx.app().env.now());
         let data = data.map(|data| data.0);
         let calendars = ctx.app().store.calendars().await?;
-        Ok(match sequence_simulate(&source, data.as_ref(), zone, start, &calendars) {
+        let library = ctx.app().library(&source).await?;
+        Ok(match sequence_simulate(&source, &library, data.as_ref(), zone, start, &calendars) {
             Ok(lines) => {
                 SequenceSimulation { lines: lines.into_iter().map(Into::into).collect(), problems: Vec::new() }
             }

@@ -9,6 +9,7 @@ use crate::channels::query::call_page;
 use crate::channels::types::OutboundCallState;
 use crate::connection::{connection, page};
 use crate::context::ContextExt;
+use crate::email_templates::SequenceTemplate;
 use crate::error::ApiError;
 use crate::ids::global;
 use crate::insight::ExperimentNode;
@@ -287,6 +288,11 @@ impl SequenceVersionNode {
         };
         definition.steps.iter().enumerate().map(step).collect()
     }
+    /// The templates that its e-mails were taken from, in the order of the steps.
+    async fn templates(&self) -> Vec<SequenceTemplate> {
+        let uses = self.0.definition.templates_by_step();
+        uses.map(|(step, uses)| SequenceTemplate { step: step.to_owned(), uses: uses.clone() }).collect()
+    }
     /// What starts it by itself, in the order of the definition.
     async fn triggers(&self) -> Vec<SequenceTrigger> {
         self.0.definition.header.triggers.iter().map(Into::into).collect()
@@ -496,13 +502,16 @@ pub struct SequenceProblem {
     line: Option<i32>,
     /// The column in that line, counted from 1 in characters, where it is known.
     column: Option<i32>,
+    /// The stored template in whose document all of this is, e.g. `welcome_mail@3`; null where it is in the definition itself.
+    template: Option<String>,
 }
 
 impl From<Problem> for SequenceProblem {
     fn from(problem: Problem) -> Self {
         let number = |number: Option<usize>| number.and_then(|number| i32::try_from(number).ok());
         let (line, column) = (number(problem.line), number(problem.column));
-        Self { path: problem.path, rule: problem.rule.to_string(), message: problem.message, line, column }
+        let Problem { path, rule, message, template, .. } = problem;
+        Self { path, rule: rule.to_string(), message, line, column, template }
     }
 }
 

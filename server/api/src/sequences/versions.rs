@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tandem_app::AppError;
 use tandem_app::sequence::{Compared, sequence_validate};
+use tandem_domain::email_template::Library;
 use tandem_domain::sequence::backlog;
 use tandem_domain::sequence::diff::{self as differences, FieldChange, StepChange};
 use tandem_domain::sequence::migration::preview::{Fate, Preview, StepPreview, VersionPreview};
@@ -244,11 +245,11 @@ pub struct SequencePreview {
 
 impl SequencePreview {
     /// What a preview came to; a definition that is not valid has problems instead.
-    pub(super) fn of(source: &str, done: Result<Preview, AppError>) -> Result<Self, ApiError> {
+    pub(super) fn of(source: &str, library: &Library, done: Result<Preview, AppError>) -> Result<Self, ApiError> {
         let preview = match done {
             Ok(preview) => preview,
             Err(error) => {
-                let problems = problems_of(source, error)?;
+                let problems = problems_of(source, library, error)?;
                 return Ok(Self { number: None, count: 0, versions: Vec::new(), map_problems: Vec::new(), problems });
             }
         };
@@ -263,8 +264,8 @@ impl SequencePreview {
 }
 
 /// The problems of a definition that is not valid; every other error stays one.
-fn problems_of(source: &str, error: AppError) -> Result<Vec<SequenceProblem>, ApiError> {
-    match sequence_validate(source).err() {
+fn problems_of(source: &str, library: &Library, error: AppError) -> Result<Vec<SequenceProblem>, ApiError> {
+    match sequence_validate(source, library).err() {
         Some(problems) if error.code() == "SEQUENCE_INVALID" => Ok(problems.into_iter().map(Into::into).collect()),
         _ => Err(error.into()),
     }
@@ -354,7 +355,7 @@ pub struct SequenceDiff {
 
 impl SequenceDiff {
     /// What a comparison came to; a definition that is not valid has problems instead.
-    pub(super) fn of(source: Option<&str>, done: Result<Compared, AppError>) -> Result<Self, ApiError> {
+    pub(super) fn of(source: Option<(&str, &Library)>, done: Result<Compared, AppError>) -> Result<Self, ApiError> {
         match (done, source) {
             (Ok(Compared { against, diff }), _) => Ok(Self {
                 against: against.map(SequenceVersionNode),
@@ -362,8 +363,8 @@ impl SequenceDiff {
                 steps: diff.steps.into_iter().map(Into::into).collect(),
                 problems: Vec::new(),
             }),
-            (Err(error), Some(source)) => {
-                let problems = problems_of(source, error)?;
+            (Err(error), Some((source, library))) => {
+                let problems = problems_of(source, library, error)?;
                 Ok(Self { against: None, header: Vec::new(), steps: Vec::new(), problems })
             }
             (Err(error), None) => Err(error.into()),

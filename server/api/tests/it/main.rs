@@ -7,6 +7,7 @@ mod accounts;
 mod channels;
 mod client;
 mod doors;
+mod email_templates;
 mod emails;
 mod insight;
 mod jobs;

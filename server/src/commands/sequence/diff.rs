@@ -1,14 +1,13 @@
 //! `tandem sequence diff`: what a file changes against a published version.
 
-use super::{read, report};
+use super::{open, read};
 use crate::commands::Outcome;
 use crate::config::Settings;
-use crate::wiring::{self, Migrate};
 use anyhow::Context;
 use serde_json::Value;
 use std::path::PathBuf;
 use tandem_app::App;
-use tandem_app::sequence::{Compared, sequence_validate};
+use tandem_app::sequence::Compared;
 use tandem_domain::id::SequenceVersionId;
 use tandem_domain::sequence::diff::{FieldChange, StepChange, StepChangeKind};
 
@@ -32,10 +31,10 @@ pub(in crate::commands) struct Diff {
 /// Compares; nothing is stored.
 pub(in crate::commands) async fn run(settings: &Settings, options: &Diff) -> anyhow::Result<Outcome> {
     let source = read(&options.file)?;
-    if let Err(problems) = sequence_validate(&source) {
-        return Ok(report(&options.file, &problems));
-    }
-    let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
+    let app = match open(settings, &options.file, &source).await? {
+        Ok(app) => app,
+        Err(outcome) => return Ok(outcome),
+    };
     let against = match &options.against {
         Some(name) => Some(named(&app, name).await?),
         None => None,

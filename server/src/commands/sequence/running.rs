@@ -1,11 +1,9 @@
 //! `tandem sequence preview`, and what `apply` does with those who run on older versions.
 
-use super::{read, report};
+use super::{open, read};
 use crate::commands::Outcome;
 use crate::config::Settings;
-use crate::wiring::{self, Migrate};
 use std::path::PathBuf;
-use tandem_app::sequence::sequence_validate;
 use tandem_app::{App, AppError, Call, SequenceReplace};
 use tandem_domain::sequence::migration::preview::{Fate, Preview, StepPreview};
 use tandem_domain::sequence::migration::{MapEntry, Policy, Running};
@@ -45,10 +43,10 @@ pub(in crate::commands) struct Options {
 /// Prints who stands where and what would become of them; nothing is stored. Exit code 1 where it would be refused.
 pub(in crate::commands) async fn preview(settings: &Settings, options: &Options) -> anyhow::Result<Outcome> {
     let source = read(&options.file)?;
-    if let Err(problems) = sequence_validate(&source) {
-        return Ok(report(&options.file, &problems));
-    }
-    let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
+    let app = match open(settings, &options.file, &source).await? {
+        Ok(app) => app,
+        Err(outcome) => return Ok(outcome),
+    };
     let usual = Running { policy: Policy::Migrate, map: Vec::new() };
     let shown = app.sequence_preview(&source, &options.over.running().unwrap_or(usual)).await?;
     Ok(print(&shown))

@@ -2,6 +2,7 @@
 
 use super::subject::Subject;
 use crate::{App, AppError, Result};
+use serde_json::Value;
 use tandem_domain::id::{ContactId, LeadId};
 use tandem_domain::sequence::steps::StepKind;
 use tandem_domain::sequence::steps::send_email::Letter;
@@ -20,7 +21,8 @@ impl App {
         contact: ContactId,
         lead: Option<LeadId>,
     ) -> Result<std::result::Result<Letter, Vec<Problem>>> {
-        let definition = match validate::read(source) {
+        let library = self.library(source).await?;
+        let definition = match validate::read_with(source, &library) {
             Ok(definition) => definition,
             Err(problems) => return Ok(Err(problems)),
         };
@@ -32,6 +34,20 @@ impl App {
                 return Err(AppError::refused("SEQUENCE_STEP_UNKNOWN", message, Some("step")));
             }
         };
+        let data = self.preview_data(contact, lead, &definition.header.key, step).await?;
+        let letter = email.compose(&data);
+        Ok(Ok(letter.map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some("step")))?))
+    }
+
+    /// The variables of an e-mail that a contact would get, and with a lead where one is named, from a step of what has the key
+    /// `key`.
+    pub(crate) async fn preview_data(
+        &self,
+        contact: ContactId,
+        lead: Option<LeadId>,
+        key: &str,
+        step: &str,
+    ) -> Result<Value> {
         // It is only read, and given up afterwards.
         let tx = self.store.begin(None).await?;
         let subject = Subject::load(&tx, contact, lead).await?;
@@ -43,10 +59,9 @@ impl App {
         let mut data = subject.data(&self.env, None, now);
         drop(tx);
         data["enrollment"] = serde_json::json!({
-            "id": contact, "rule": format!("{}@0", definition.header.key), "step": step, "visit": 0,
+            "id": contact, "rule": format!("{key}@0"), "step": step, "visit": 0,
             "started_at": now.to_rfc3339(), "vars": {}, "variants": {}, "last_task_outcome": null, "event": null,
         });
-        let letter = email.compose(&data);
-        Ok(Ok(letter.map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some("step")))?))
+        Ok(data)
     }
 }

@@ -1,6 +1,7 @@
 //! What people do with definitions: check, simulate, save, publish, pause, resume, archive.
 
 use super::naming::check_names;
+use crate::email_template::library_in;
 use crate::{App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tandem_domain::calendar::Calendars;
 use tandem_domain::decision::Decision;
+use tandem_domain::email_template::Library;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
 use tandem_domain::nearest::nearest;
 use tandem_domain::outbound::channel;
@@ -24,12 +26,12 @@ fn by(call: &Call, env: &Env) -> By {
 }
 
 /// The key that a definition names. Who cannot be read has none; the domain then says what is wrong.
-fn key(source: &str) -> Option<String> {
-    validate::read(source).ok().map(|definition| definition.header.key)
+fn key(source: &str, library: &Library) -> Option<String> {
+    validate::read_with(source, library).ok().map(|definition| definition.header.key)
 }
 
-async fn existing(tx: &Tx, source: &str) -> Result<Option<Sequence>> {
-    match key(source) {
+async fn existing(tx: &Tx, source: &str, library: &Library) -> Result<Option<Sequence>> {
+    match key(source, library) {
         Some(key) => Ok(tx.sequence_with_key(&key).await?),
         None => Ok(None),
     }
@@ -51,8 +53,9 @@ impl Command for SequenceDraft {
     type Output = Sequence;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
-        let existing = existing(tx, &self.source).await?;
-        Ok(publishing::save_draft(existing, &self.source, by(call, env), call.now(env))?)
+        let library = library_in(tx, &self.source).await?;
+        let existing = existing(tx, &self.source, &library).await?;
+        Ok(publishing::save_draft(existing, &self.source, &library, by(call, env), call.now(env))?)
     }
 }
 
@@ -99,7 +102,9 @@ pub(super) async fn decide_publication(
     call: &Call,
     env: &Env,
 ) -> Result<Decision<(Sequence, SequenceVersion)>> {
-    let existing = match existing(tx, source).await? {
+    // Before the sequence is: what is taken from a template does not change until the version is there.
+    let library = library_in(tx, source).await?;
+    let existing = match existing(tx, source, &library).await? {
         Some(sequence) => {
             let latest = match sequence.latest_version {
                 Some(latest) => tx.peek::<SequenceVersion>(latest).await?,
@@ -109,10 +114,10 @@ pub(super) async fn decide_publication(
         }
         None => None,
     };
-    if let Ok(definition) = validate::read(source) {
+    if let Ok(definition) = validate::read_with(source, &library) {
         check_names(tx, call, source, &definition).await?;
     }
-    let published = publishing::publish(existing, source, by(call, env), call.now(env))?;
+    let published = publishing::publish_with(existing, source, &library, by(call, env), call.now(env))?;
     channels_are_there(tx, &published.next.1.definition).await?;
     knows_what_it_names(tx, &published.next.1.definition).await?;
     Ok(published)
@@ -245,26 +250,28 @@ pub enum Applied {
     Unchanged(SequenceVersion),
 }
 
-/// Reads and checks a definition: every problem at once, with path, rule and line.
-pub fn sequence_validate(source: &str) -> Result<Definition, Vec<Problem>> {
-    validate::read(source)
+/// Reads and checks a definition: every problem at once, with path, rule and line. `library` has the stored templates that it may
+/// name.
+pub fn sequence_validate(source: &str, library: &Library) -> Result<Definition, Vec<Problem>> {
+    validate::read_with(source, library)
 }
 
 /// Advice on a definition that breaks no rule: what would go wrong for some of those who get its e-mails.
-pub fn sequence_advice(source: &str) -> Vec<Problem> {
-    lint::advice(source)
+pub fn sequence_advice(source: &str, library: &Library) -> Vec<Problem> {
+    lint::advice(source, library)
 }
 
 /// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on. `data` replaces whole parts
-/// of the usual sample: `contact`, `account`, `lead`, `sender`. `calendars` are those that it may name.
+/// of the usual sample: `contact`, `account`, `lead`, `sender`. `library` and `calendars` have what it may name.
 pub fn sequence_simulate(
     source: &str,
+    library: &Library,
     data: Option<&Value>,
     zone: Tz,
     start: DateTime<Utc>,
     calendars: &Calendars,
 ) -> Result<Vec<Line>, Vec<Problem>> {
-    let definition = validate::read(source)?;
+    let definition = validate::read_with(source, library)?;
     let mut sample = simulation::sample();
     if let (Some(sample), Some(Value::Object(data))) = (sample.as_object_mut(), data) {
         sample.extend(data.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -278,7 +285,8 @@ impl App {
         match self.run(call, SequencePublish { source: source.clone() }).await {
             Ok((_, version)) => Ok(Applied::Published(version)),
             Err(AppError::Refused { code, message, field }) if code == UNCHANGED => {
-                let latest = match key(&source) {
+                let library = self.library(&source).await?;
+                let latest = match key(&source, &library) {
                     Some(key) => self.store.sequence_by_key(&key).await?.and_then(|sequence| sequence.latest_version),
                     None => None,
                 };

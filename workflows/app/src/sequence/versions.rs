@@ -126,7 +126,7 @@ impl App {
     /// Who runs on older versions, and what would become of them if `source` were published now. Where the newest version says
     /// the same already, it is that one they would be moved to.
     pub async fn sequence_preview(&self, source: &str, running: &Running) -> Result<Preview> {
-        let definition = read(source)?;
+        let definition = self.read(source).await?;
         let nobody = Preview { number: 1, count: 0, versions: Vec::new(), problems: Vec::new() };
         let Some(sequence) = self.store.sequence_by_key(&definition.header.key).await? else { return Ok(nobody) };
         let latest: Option<SequenceVersion> = match sequence.latest_version {
@@ -155,7 +155,7 @@ impl App {
 
     /// What a definition changes against a version, or against the newest version of its key.
     pub async fn sequence_diff(&self, source: &str, against: Option<SequenceVersionId>) -> Result<Compared> {
-        let definition = read(source)?;
+        let definition = self.read(source).await?;
         let against = match against {
             Some(id) => Some(self.version(id).await?),
             None => {
@@ -184,13 +184,15 @@ impl App {
         Ok(compared(against, &version.definition))
     }
 
+    async fn read(&self, source: &str) -> Result<Definition> {
+        let library = self.library(source).await?;
+        let definition = validate::read_with(source, &library);
+        Ok(definition.map_err(|problems| publishing::Refusal::Invalid { problems })?)
+    }
+
     async fn version(&self, id: SequenceVersionId) -> Result<SequenceVersion> {
         self.store.find(id).await?.ok_or(AppError::NotFound { what: "SequenceVersion", id: id.into() })
     }
-}
-
-fn read(source: &str) -> Result<Definition> {
-    Ok(validate::read(source).map_err(|problems| publishing::Refusal::Invalid { problems })?)
 }
 
 fn compared(against: Option<SequenceVersion>, after: &Definition) -> Compared {

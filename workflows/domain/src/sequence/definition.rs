@@ -19,6 +19,7 @@
 use super::enrollment::TaskEnd;
 use super::span::Span;
 use super::steps::StepKind;
+use super::steps::send_email::TemplateUse;
 use super::trigger::Trigger;
 use super::window::SendWindow;
 use serde::{Deserialize, Serialize};
@@ -188,6 +189,19 @@ impl Definition {
     /// The keys of the pools of mailboxes that it names.
     pub fn mailbox_pools(&self) -> BTreeSet<&str> {
         self.steps.iter().filter_map(|step| step.kind.mailbox_pool()).collect()
+    }
+
+    /// The versions of stored templates that its e-mails are taken from, each with the step, in the order of the steps.
+    pub fn templates_by_step(&self) -> impl Iterator<Item = (&str, &TemplateUse)> {
+        self.steps.iter().filter_map(|step| match &step.kind {
+            StepKind::SendEmail(email) => Some((step.id.as_str(), email.uses.as_ref()?)),
+            _ => None,
+        })
+    }
+
+    /// The versions of stored templates that its e-mails are taken from.
+    pub fn templates(&self) -> BTreeSet<&TemplateUse> {
+        self.templates_by_step().map(|(_, uses)| uses).collect()
     }
 
     /// The id of the step that follows the one at `position` where it does not jump; none at the end of the list.

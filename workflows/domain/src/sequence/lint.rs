@@ -6,9 +6,10 @@ use super::definition::SubjectKind;
 use super::simulation::sample;
 use super::snippets;
 use super::steps::StepKind;
-use super::steps::send_email::{self, UNSUBSCRIBE_URL};
+use super::steps::send_email::{EmailParts, UNSUBSCRIBE_URL};
 use super::template::{self, Form};
-use super::validate::{self, Problem, Problems, Rule};
+use super::validate::{self, Problem, Problems, Rule, join};
+use crate::email_template::{self, Library};
 use regex::Regex;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -19,38 +20,63 @@ pub const CLIPPED_AT: usize = 102 * 1024;
 /// The most advice on one template.
 const MOST: usize = 20;
 
-/// Advice on a definition, in the order of the document. One that breaks rules gets none: [`validate::read`] says which.
-pub fn advice(source: &str) -> Vec<Problem> {
-    validate::look(source, |definition, problems| {
+/// Advice on a definition, in the order of the document; on what it takes from the stored templates of `library` behind that.
+/// One that breaks rules gets none: [`validate::read_with`] says which.
+pub fn advice(source: &str, library: &Library) -> Vec<Problem> {
+    let found = validate::look(source, library, |definition, problems| {
         let whole = snippets::put_in(definition.clone());
         for (at, (step, written)) in whole.steps.iter().zip(&definition.steps).enumerate() {
             let (StepKind::SendEmail(email), StepKind::SendEmail(written)) = (&step.kind, &written.kind) else {
                 continue;
             };
-            look_at(&format!("steps[{at}]"), email, written, definition.header.subject, problems);
+            let reader = Reader { subject: definition.header.subject, awaits: email.transactional };
+            match &email.uses {
+                Some(uses) => {
+                    let advice =
+                        library.document(uses).map(|source| email_template::definition::advice(source, reader));
+                    problems.add_of_template(&library.name(uses), advice.unwrap_or_default());
+                }
+                None => {
+                    let written = written.templates().map(|(_, template)| template);
+                    let templates = email.templates().zip(written);
+                    let templates = templates.map(|((place, template), written)| (place, template, written));
+                    look_at(&format!("steps[{at}]"), templates, reader, problems);
+                }
+            }
         }
-    })
-    .err()
-    .unwrap_or_default()
-    .into_iter()
-    .filter(|problem| problem.rule.is_advice())
-    .collect()
+    });
+    only_advice(found.err())
 }
 
-fn look_at(
+/// Whom an e-mail is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reader {
+    /// What runs through the sequence.
+    pub subject: SubjectKind,
+    /// Whether the person waits for the e-mail.
+    pub awaits: bool,
+}
+
+/// The advice among what was found.
+pub(crate) fn only_advice(found: Option<Vec<Problem>>) -> Vec<Problem> {
+    found.unwrap_or_default().into_iter().filter(|problem| problem.rule.is_advice()).collect()
+}
+
+/// Looks at the templates of an e-mail: each with the path of its field within `path`, as it is with its snippets, and as it is
+/// written.
+pub(crate) fn look_at<'a>(
     path: &str,
-    email: &send_email::Config,
-    written: &send_email::Config,
-    subject: SubjectKind,
+    templates: impl Iterator<Item = (String, &'a EmailParts, &'a EmailParts)>,
+    reader: Reader,
     problems: &mut Problems<'_>,
 ) {
-    for ((place, template), (_, written)) in email.templates().zip(written.templates()) {
-        let place = format!("{path}.{place}");
-        let mut names_the_way_out = email.transactional;
+    for (place, template, written) in templates {
+        let place = join(path, &place);
+        let mut names_the_way_out = reader.awaits;
         for ((part, source, form), (_, written, _)) in template.parts().zip(written.parts()) {
-            let place = format!("{place}.{part}");
+            let place = join(&place, part);
             names_the_way_out |= source.contains(UNSUBSCRIBE_URL);
-            for variable in without_fallback(source, form, subject) {
+            for variable in without_fallback(source, form, reader.subject) {
                 let message = format!(
                     "not everybody has `{variable}`, and for the others the run fails here; write \
                      `{{{{ {variable} | default(\"...\") }}}}`, or put `{{% if {variable} is defined %}}` around it"
@@ -200,7 +226,10 @@ mod tests {
     use super::*;
 
     fn said(source: &str) -> Vec<(String, &'static str, usize)> {
-        advice(source).into_iter().map(|one| (one.path, one.rule.as_str(), one.line.unwrap_or(0))).collect()
+        advice(source, &Library::closed())
+            .into_iter()
+            .map(|one| (one.path, one.rule.as_str(), one.line.unwrap_or(0)))
+            .collect()
     }
 
     const HEAD: &str =

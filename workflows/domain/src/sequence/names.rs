@@ -81,5 +81,5 @@ fn problem(source: &str, path: String, message: String) -> Problem {
     let tree = expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).ok());
     let place = tree.ok().flatten().map(|tree| tree.place_of(&path));
     let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
-    Problem { path, rule: Rule::ReferenceUnknown, message, line, column }
+    Problem { path, rule: Rule::ReferenceUnknown, message, line, column, template: None }
 }

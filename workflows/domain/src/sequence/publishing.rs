@@ -12,6 +12,7 @@ use super::definition::Definition;
 use super::validate::{self, Problem};
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
+use crate::email_template::Library;
 use crate::id::{SequenceId, SequenceVersionId, UserId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -188,8 +189,8 @@ pub struct By {
     pub user: Option<UserId>,
 }
 
-fn read(source: &str) -> Result<Definition, Refusal> {
-    validate::read(source).map_err(|problems| Refusal::Invalid { problems })
+fn read(source: &str, library: &Library) -> Result<Definition, Refusal> {
+    validate::read_with(source, library).map_err(|problems| Refusal::Invalid { problems })
 }
 
 fn open(
@@ -228,14 +229,15 @@ fn open(
 }
 
 /// Saves a definition without publishing it. It must be valid: a draft that cannot be published helps nobody.
-/// `existing` is the sequence of the definition's key, where there is one.
+/// `existing` is the sequence of the definition's key, where there is one; `library` has the stored templates that it names.
 pub fn save_draft(
     existing: Option<Sequence>,
     source: &str,
+    library: &Library,
     by: By,
     now: DateTime<Utc>,
 ) -> Result<Decision<Sequence>, Refusal> {
-    let definition = read(source)?;
+    let definition = read(source, library)?;
     let (mut sequence, new) = open(existing, &definition, by, now)?;
     if sequence.state == SequenceState::Draft {
         sequence.name = definition.header.name.trim().to_owned();
@@ -246,15 +248,26 @@ pub fn save_draft(
     Ok(Decision::new(sequence, fact))
 }
 
-/// Publishes a definition as the next version. `existing` is the sequence of the definition's key and its newest
-/// version, where there are such.
+/// Publishes a definition as the next version, as [`publish_with`] does, where no stored template is known.
 pub fn publish(
     existing: Option<(Sequence, Option<SequenceVersion>)>,
     source: &str,
     by: By,
     now: DateTime<Utc>,
 ) -> Result<Decision<(Sequence, SequenceVersion)>, Refusal> {
-    let definition = read(source)?;
+    publish_with(existing, source, &Library::closed(), by, now)
+}
+
+/// Publishes a definition as the next version. `existing` is the sequence of the definition's key and its newest
+/// version, where there are such. What e-mails take from the stored templates of `library` becomes a part of the version.
+pub fn publish_with(
+    existing: Option<(Sequence, Option<SequenceVersion>)>,
+    source: &str,
+    library: &Library,
+    by: By,
+    now: DateTime<Utc>,
+) -> Result<Decision<(Sequence, SequenceVersion)>, Refusal> {
+    let definition = read(source, library)?;
     let (existing, latest) = existing.map_or((None, None), |(sequence, latest)| (Some(sequence), latest));
     let (mut sequence, _) = open(existing, &definition, by, now)?;
     let hash = hash(&definition);
@@ -289,6 +302,8 @@ pub fn publish(
         .with("key", &sequence.key)
         .with("number", version.number)
         .with("hash", &version.hash);
+    let templates = version.definition.templates();
+    let fact = if templates.is_empty() { fact } else { fact.with("templates", templates) };
     Ok(Decision::new((sequence, version), fact))
 }
 

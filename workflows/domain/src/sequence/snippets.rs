@@ -5,6 +5,7 @@
 
 use super::definition::Definition;
 use super::steps::StepKind;
+use super::steps::send_email::EmailParts;
 use crate::nearest::nearest;
 use regex::{Captures, Regex};
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ pub(super) const MOST: usize = 50;
 pub(super) const LONGEST: usize = 20_000;
 
 /// The snippets of a definition, by name.
-pub(super) type Snippets = BTreeMap<String, String>;
+pub(crate) type Snippets = BTreeMap<String, String>;
 
 fn inclusions() -> Option<&'static Regex> {
     static INCLUSION: LazyLock<Option<Regex>> =
@@ -66,9 +67,14 @@ pub(super) fn put_in(mut definition: Definition) -> Definition {
     let snippets = std::mem::take(&mut definition.header.snippets);
     for step in &mut definition.steps {
         if let StepKind::SendEmail(email) = &mut step.kind {
-            email.template.map(|source| filled(source, &snippets));
-            email.languages.values_mut().for_each(|template| template.map(|source| filled(source, &snippets)));
+            fill(&mut email.template, &snippets);
+            email.languages.values_mut().for_each(|template| fill(template, &snippets));
         }
     }
     definition
+}
+
+/// Puts every snippet into its place in a template.
+pub(crate) fn fill(template: &mut EmailParts, snippets: &Snippets) {
+    template.map(|source| filled(source, snippets));
 }

@@ -50,6 +50,8 @@ pub struct StepTaken {
     pub condition: Option<String>,
     /// Whether that held.
     pub held: Option<bool>,
+    /// The version of the stored template that its e-mail was taken from, e.g. `welcome_mail@3`.
+    pub template: Option<String>,
 }
 
 /// What a run waits or pauses for.
@@ -108,6 +110,7 @@ pub fn steps_taken(detail: &Map<String, Value>) -> Vec<StepTaken> {
             skipped: text(one, "skipped"),
             condition: text(one, "when"),
             held: one.get("held").and_then(Value::as_bool),
+            template: text(one, "template"),
         })
     };
     taken.iter().filter_map(step).collect()
@@ -156,8 +159,11 @@ pub fn beat(entry: &Entry) -> Beat {
 }
 
 fn step_in_words(step: &StepTaken) -> String {
-    let StepTaken { step, kind, variant, skipped, condition, held, .. } = step;
+    let StepTaken { step, kind, variant, skipped, condition, held, template, .. } = step;
     let mut words = format!("took `{step}` ({kind})");
+    if let Some(template) = template {
+        words.push_str(&format!(", from the template `{template}`"));
+    }
     if let Some(variant) = variant {
         words.push_str(&format!(", variant `{variant}`"));
     }

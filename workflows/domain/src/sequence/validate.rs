@@ -9,6 +9,7 @@ use super::template::{self, Form};
 use super::tree::Tree;
 use crate::calendar::is_key;
 use crate::codes;
+use crate::email_template::library::{self, Library};
 use crate::expression::typing::{self, Purpose, Shape};
 use crate::expression::{self, Broken, Expression};
 use crate::nearest::nearest;
@@ -61,6 +62,8 @@ codes! {
         TriggerDuplicate = "SEQUENCE_TRIGGER_DUPLICATE",
         /// The definition names something that does not exist outside of it.
         ReferenceUnknown = "SEQUENCE_REFERENCE_UNKNOWN",
+        /// The definition takes the text of a template that is archived.
+        TemplateArchived = "SEQUENCE_TEMPLATE_ARCHIVED",
         /// Advice: a template reads what not everybody has, without a word for the others.
         TemplateNoFallback = "TEMPLATE_NO_FALLBACK",
         /// Advice: a link leads nowhere.
@@ -95,10 +98,16 @@ pub struct Problem {
     pub line: Option<usize>,
     /// The column in that line, counted from 1 in characters, where it is known.
     pub column: Option<usize>,
+    /// The stored template in whose document all of this is, e.g. `welcome_mail@3`; none where it is in the document itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(template) = &self.template {
+            write!(f, "{template}, ")?;
+        }
         match (self.line, self.column) {
             (Some(line), Some(column)) => write!(f, "line {line}, column {column}: ")?,
             (Some(line), None) => write!(f, "line {line}: ")?,
@@ -109,39 +118,51 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Reads a definition from YAML (or JSON) and checks every rule. Gives all problems, in the order of the document.
+/// Reads a definition from YAML (or JSON) and checks every rule. Gives all problems, in the order of the document. Of stored
+/// templates none is known here: whoever can look for them reads with [`read_with`].
 pub fn read(source: &str) -> Result<Definition, Vec<Problem>> {
-    Ok(snippets::put_in(look(source, |_, _| {})?))
+    read_with(source, &Library::closed())
 }
 
-/// Reads a definition as [`read`] does, and gives it as it is written, with its snippets outside. `more` may find further
-/// problems of one that has none.
-pub(super) fn look(
-    source: &str,
-    more: impl FnOnce(&Definition, &mut Problems<'_>),
-) -> Result<Definition, Vec<Problem>> {
+/// Reads a definition as [`read`] does; e-mails whose template is the key of a stored one get their text from `library`.
+pub fn read_with(source: &str, library: &Library) -> Result<Definition, Vec<Problem>> {
+    Ok(snippets::put_in(look(source, library, |_, _| {})?))
+}
+
+/// The document as it was written, or why it cannot be read.
+pub(crate) fn parse(source: &str) -> Result<Tree, Vec<Problem>> {
     let whole = |rule, message: String, place: Option<(usize, usize)>| {
         let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
-        vec![Problem { path: String::new(), rule, message, line, column }]
+        vec![Problem { path: String::new(), rule, message, line, column, template: None }]
     };
     if source.len() > MAX_SOURCE {
-        let message = format!("it is larger than {MAX_SOURCE} bytes; split it into several sequences");
+        let message = format!("it is larger than {MAX_SOURCE} bytes; split it into several documents");
         return Err(whole(Rule::TooLarge, message, None));
     }
     // On a stack of its own: nested collections recurse, here and in the YAML reader.
     let parsed =
         expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).map_err(|error| yaml_problem(&error)));
-    let tree = match parsed {
-        Ok(Ok(tree)) => tree,
-        Ok(Err((message, place))) => return Err(whole(Rule::Yaml, message, place)),
+    match parsed {
+        Ok(Ok(tree)) => Ok(tree),
+        Ok(Err((message, place))) => Err(whole(Rule::Yaml, message, place)),
         Err(Broken::NoThread) => {
             let message = "there was no thread left to read it; try again";
-            return Err(whole(Rule::Yaml, message.to_owned(), None));
+            Err(whole(Rule::Yaml, message.to_owned(), None))
         }
-        Err(Broken::Panicked) => return Err(whole(Rule::Yaml, "it cannot be read".to_owned(), None)),
-    };
+        Err(Broken::Panicked) => Err(whole(Rule::Yaml, "it cannot be read".to_owned(), None)),
+    }
+}
+
+/// Reads a definition as [`read_with`] does, and gives it as it is written, with its snippets outside. `more` may find further
+/// problems of one that has none.
+pub(super) fn look(
+    source: &str,
+    library: &Library,
+    more: impl FnOnce(&Definition, &mut Problems<'_>),
+) -> Result<Definition, Vec<Problem>> {
+    let tree = parse(source)?;
     let mut problems = Problems { source, tree: &tree, found: Vec::new() };
-    let definition = decode(&tree, &mut problems);
+    let definition = decode(&tree, library, &mut problems);
     if let Some(definition) = &definition {
         check_header(&definition.header, &mut problems);
         check_steps(&definition.steps, Some(&definition.header.snippets), &mut problems);
@@ -151,12 +172,12 @@ pub(super) fn look(
         if problems.found.iter().all(|problem| !matches!(problem.rule, Rule::Shape)) {
             check_ways(definition, &mut problems);
         }
+        library.look_again(definition, &mut problems);
         if problems.found.is_empty() {
             more(definition, &mut problems);
         }
     }
-    let mut found = problems.found;
-    found.sort_by_key(|problem| (problem.line, problem.column));
+    let found = problems.in_order();
     match definition {
         Some(definition) if found.is_empty() => Ok(definition),
         _ => Err(found),
@@ -179,31 +200,61 @@ fn yaml_problem(error: &serde_saphyr::Error) -> (String, Option<(usize, usize)>)
 }
 
 /// What was found so far.
-pub(super) struct Problems<'a> {
+pub(crate) struct Problems<'a> {
     source: &'a str,
     tree: &'a Tree,
     found: Vec<Problem>,
 }
 
-impl Problems<'_> {
-    fn add(&mut self, path: String, rule: Rule, message: impl Into<String>) {
+impl<'a> Problems<'a> {
+    /// None so far, of a document that was parsed from `source`.
+    pub(crate) const fn new(source: &'a str, tree: &'a Tree) -> Self {
+        Self { source, tree, found: Vec::new() }
+    }
+
+    /// Whether none was found.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All of them in the order of the document, and then those of stored templates, each once.
+    pub(crate) fn in_order(self) -> Vec<Problem> {
+        let mut found = self.found;
+        found.sort_by(|a, b| (&a.template, a.line, a.column).cmp(&(&b.template, b.line, b.column)));
+        found.dedup();
+        found
+    }
+
+    /// Problems in the document of a stored template, whose name and version are `template`.
+    pub(crate) fn add_of_template(&mut self, template: &str, found: Vec<Problem>) {
+        let named = |problem| Problem { template: Some(template.to_owned()), ..problem };
+        self.found.extend(found.into_iter().map(named));
+    }
+
+    /// A problem of the value at `path`.
+    pub(crate) fn add(&mut self, path: String, rule: Rule, message: impl Into<String>) {
         let (line, column) = self.tree.place_of(&path);
-        self.found.push(Problem { path, rule, message: message.into(), line: Some(line), column: Some(column) });
+        self.push(path, rule, message.into(), (line, column));
+    }
+
+    fn push(&mut self, path: String, rule: Rule, message: String, (line, column): (usize, usize)) {
+        let (line, column) = (Some(line), Some(column));
+        self.found.push(Problem { path, rule, message, line, column, template: None });
     }
 
     /// A problem that the decoder found: where a field is not known, the key is where it is.
-    fn add_shape(&mut self, path: String, rule: Rule, message: String) {
+    pub(crate) fn add_shape(&mut self, path: String, rule: Rule, message: String) {
         if !message.starts_with("unknown field") {
             return self.add(path, rule, message);
         }
-        let (line, column) = self.tree.key_place_of(&path);
-        self.found.push(Problem { path, rule, message, line: Some(line), column: Some(column) });
+        let place = self.tree.key_place_of(&path);
+        self.push(path, rule, message, place);
     }
 
     /// A problem at a byte of the text `inside` that is the value at `path`.
-    pub(super) fn add_inside(&mut self, path: String, inside: &str, at: usize, rule: Rule, message: String) {
-        let (line, column) = self.place_inside(&path, inside, at);
-        self.found.push(Problem { path, rule, message, line: Some(line), column: Some(column) });
+    pub(crate) fn add_inside(&mut self, path: String, inside: &str, at: usize, rule: Rule, message: String) {
+        let place = self.place_inside(&path, inside, at);
+        self.push(path, rule, message, place);
     }
 
     /// Where a byte of a text stands in the document, which may quote, indent or fold it: as near as can be told.
@@ -283,7 +334,8 @@ fn shape_hint(message: &str) -> String {
     String::new()
 }
 
-fn join(path: &str, field: &str) -> String {
+/// The path of a field in what is at `path`.
+pub(crate) fn join(path: &str, field: &str) -> String {
     match (path.is_empty(), field) {
         (_, "" | ".") => path.to_owned(),
         (true, _) => field.to_owned(),
@@ -293,7 +345,7 @@ fn join(path: &str, field: &str) -> String {
 }
 
 /// Decodes one part, so that an error in it does not hide the errors in others.
-fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems<'_>) -> Option<T> {
+pub(crate) fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems<'_>) -> Option<T> {
     match serde_path_to_error::deserialize::<_, T>(value) {
         Ok(part) => Some(part),
         Err(error) => {
@@ -305,7 +357,7 @@ fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut Problems<'
     }
 }
 
-fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
+fn decode(tree: &Tree, library: &Library, problems: &mut Problems<'_>) -> Option<Definition> {
     let Value::Object(mut document) = tree.value() else {
         let message = "a map with key, name, subject and steps is expected; write `key: ...` without a dash before it";
         problems.add(String::new(), Rule::Shape, message);
@@ -332,7 +384,7 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
     let steps: Vec<Step> = items
         .into_iter()
         .enumerate()
-        .filter_map(|(at, item)| decode_step(item, &format!("steps[{at}]"), problems))
+        .filter_map(|(at, item)| decode_step(item, &format!("steps[{at}]"), library, problems))
         .collect();
     // A broken header still lets the steps be judged, and the other way round.
     match header {
@@ -348,7 +400,7 @@ fn decode(tree: &Tree, problems: &mut Problems<'_>) -> Option<Definition> {
     }
 }
 
-fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<Step> {
+fn decode_step(item: Value, path: &str, library: &Library, problems: &mut Problems<'_>) -> Option<Step> {
     let Value::Object(mut item) = item else {
         problems.add(path.to_owned(), Rule::Shape, "a step is a map with id and kind");
         return None;
@@ -368,6 +420,9 @@ fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<S
     let id = text(&mut item, "id", true);
     let next = text(&mut item, "next", false);
     let kind = text(&mut item, "kind", true)?;
+    if kind == library::KIND {
+        library.put_in(&mut item, path, problems);
+    }
     let decoded = StepKind::decode(&kind, Value::Object(item));
     let kind = match decoded {
         Some(Ok(kind)) => kind,
@@ -385,7 +440,7 @@ fn decode_step(item: Value, path: &str, problems: &mut Problems<'_>) -> Option<S
 }
 
 /// Why a text is no name, and the name that is nearest to it.
-fn not_a_name(what: &str, text: &str) -> String {
+pub(crate) fn not_a_name(what: &str, text: &str) -> String {
     let rule = format!("{what} is 1 to 60 lower-case letters, digits and `_`, a letter first");
     let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     let tried: String = text.trim().chars().map(fit).take(60).collect();
@@ -412,16 +467,7 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
     if let Some(key) = &header.reentry.key {
         check.expression("reentry.key", key);
     }
-    if header.snippets.len() > snippets::MOST {
-        check.problem("snippets", Rule::TooLarge, format!("a sequence has at most {} snippets", snippets::MOST));
-    }
-    for (name, text) in &header.snippets {
-        let field = format!("snippets.{name}");
-        if !is_name(name) {
-            check.problem(&field, Rule::NameInvalid, not_a_name("the name of a snippet", name));
-        }
-        check.template(&field, text, Form::Text, &[UNSUBSCRIBE_URL], snippets::LONGEST);
-    }
+    check.snippets(&header.snippets);
     for (field, calendar) in [
         ("calendar", header.calendar.as_ref()),
         ("send_window.calendar", header.send_window.as_ref().and_then(|window| window.calendar.as_ref())),
@@ -581,7 +627,27 @@ pub struct Check<'a, 'b> {
     snippets: Option<&'a Snippets>,
 }
 
-impl Check<'_, '_> {
+impl<'a, 'b> Check<'a, 'b> {
+    /// Checks what is at `path`; without `snippets`, whatever an e-mail includes is let through.
+    pub(crate) const fn new(path: String, problems: &'a mut Problems<'b>, snippets: Option<&'a Snippets>) -> Self {
+        Self { path, problems, snippets }
+    }
+
+    /// Checks texts that e-mails share.
+    pub(crate) fn snippets(&mut self, snippets: &Snippets) {
+        if snippets.len() > snippets::MOST {
+            let message = format!("at most {} snippets can be here; put some of them together", snippets::MOST);
+            self.problem("snippets", Rule::TooLarge, message);
+        }
+        for (name, text) in snippets {
+            let field = format!("snippets.{name}");
+            if !is_name(name) {
+                self.problem(&field, Rule::NameInvalid, not_a_name("the name of a snippet", name));
+            }
+            self.template(&field, text, Form::Text, &[UNSUBSCRIBE_URL], snippets::LONGEST);
+        }
+    }
+
     /// Reports a problem at `field` of this step.
     pub fn problem(&mut self, field: &str, rule: Rule, message: impl Into<String>) {
         self.problems.add(join(&self.path, field), rule, message);

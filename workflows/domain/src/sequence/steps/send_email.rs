@@ -6,7 +6,7 @@ use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SendingMailboxId};
 use crate::sending_mailbox::{self, SendingMailbox};
 use crate::sequence::enrollment::WaitReason;
 use crate::sequence::template::{self, Form};
-use crate::sequence::validate::{Check, Rule};
+use crate::sequence::validate::{Check, Rule, join};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,10 +20,10 @@ pub const UNSUBSCRIBE_URL: &str = "unsubscribe_url";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What is written.
-    pub template: EmailTemplate,
+    pub template: EmailParts,
     /// The same in other languages, by BCP 47 tag (`zh`, `pt-BR`): who has such a locale gets it, everybody else the template.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub languages: BTreeMap<String, EmailTemplate>,
+    pub languages: BTreeMap<String, EmailParts>,
     /// The sender; without it, the one that the installation is configured with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Address>,
@@ -36,12 +36,35 @@ pub struct Config {
     /// The key of a pool of mailboxes, one of which is the sender: for one person the same in the whole sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// The version of a stored template that all of the texts were taken from. Written by the reader of definitions alone: in a
+    /// document, `template` is then the key of the stored one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<TemplateUse>,
+}
+
+/// The version of a stored template that the texts of an e-mail were taken from when its sequence was published.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateUse {
+    /// The key of the template.
+    pub template: String,
+    /// The number of its version; 0 where it was not looked up in the database.
+    pub version: u32,
+    /// Whether the document asks for this version. Otherwise it was the newest one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+}
+
+impl std::fmt::Display for TemplateUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.template, self.version)
+    }
 }
 
 /// The parts of an e-mail, each a template.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EmailTemplate {
+pub struct EmailParts {
     /// One line, at most 200 characters.
     pub subject: String,
     /// The plain text.
@@ -64,7 +87,7 @@ pub struct Letter {
     pub html: Option<String>,
 }
 
-impl EmailTemplate {
+impl EmailParts {
     /// The parts that there are, each with its field and form.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, &str, Form)> {
         let always = [("subject", self.subject.as_str(), Form::Line), ("text", self.text.as_str(), Form::Text)];
@@ -81,24 +104,33 @@ impl EmailTemplate {
 
 impl Config {
     /// Every template, each with the path of its field: the one for everybody, then those in other languages.
-    pub(crate) fn templates(&self) -> impl Iterator<Item = (String, &EmailTemplate)> {
+    pub(crate) fn templates(&self) -> impl Iterator<Item = (String, &EmailParts)> {
         let others = self.languages.iter().map(|(tag, template)| (format!("languages.{tag}"), template));
         std::iter::once(("template".to_owned(), &self.template)).chain(others)
     }
 
     /// The e-mail for a person with these data: in the language that is nearest to the person's locale.
     pub fn compose(&self, data: &Value) -> Result<Letter, template::Refusal> {
-        let locale = data.pointer("/contact/locale").and_then(Value::as_str);
-        let language = locale.and_then(|locale| nearest_language(&self.languages, locale));
-        let template = language.map_or(&self.template, |(_, template)| template);
-        let render = |source: &str, form| template::render(source, form, data);
-        Ok(Letter {
-            language: language.map(|(tag, _)| tag.to_owned()),
-            subject: render(&template.subject, Form::Line)?,
-            text: render(&template.text, Form::Text)?,
-            html: template.html.as_deref().map(|html| render(html, Form::Html)).transpose()?,
-        })
+        compose(&self.template, &self.languages, data)
     }
+}
+
+/// The e-mail for a person with these data, of a template and the same in other languages.
+pub(crate) fn compose(
+    everybody: &EmailParts,
+    languages: &BTreeMap<String, EmailParts>,
+    data: &Value,
+) -> Result<Letter, template::Refusal> {
+    let locale = data.pointer("/contact/locale").and_then(Value::as_str);
+    let language = locale.and_then(|locale| nearest_language(languages, locale));
+    let template = language.map_or(everybody, |(_, template)| template);
+    let render = |source: &str, form| template::render(source, form, data);
+    Ok(Letter {
+        language: language.map(|(tag, _)| tag.to_owned()),
+        subject: render(&template.subject, Form::Line)?,
+        text: render(&template.text, Form::Text)?,
+        html: template.html.as_deref().map(|html| render(html, Form::Html)).transpose()?,
+    })
 }
 
 /// The value under the tag that is nearest to a locale: the locale itself, else it without its last part, and so on (RFC 4647,
@@ -189,21 +221,29 @@ fn address(mailbox: Mailbox) -> Address {
     Address { name: mailbox.name, address: mailbox.address }
 }
 
-impl Kind for Config {
-    fn check(&self, check: &mut Check<'_, '_>) {
-        for (path, template) in self.templates() {
-            for (part, source, form) in template.parts() {
-                let chars = match form {
-                    Form::Line => 200,
-                    Form::Text => 60_000,
-                    Form::Html => 150_000,
-                };
-                check.letter(&format!("{path}.{part}"), source, form, chars);
-            }
+/// Checks the templates of an e-mail, each under the path of its field, and the tags of its languages.
+pub(crate) fn check_templates<'a>(check: &mut Check<'_, '_>, templates: impl Iterator<Item = (String, &'a EmailParts)>) {
+    for (path, template) in templates {
+        for (part, source, form) in template.parts() {
+            let chars = match form {
+                Form::Line => 200,
+                Form::Text => 60_000,
+                Form::Html => 150_000,
+            };
+            check.letter(&join(&path, part), source, form, chars);
         }
-        for tag in self.languages.keys().filter(|tag| !is_language(tag)) {
+        if let Some(tag) = path.strip_prefix("languages.").filter(|tag| !is_language(tag)) {
             let message = "a language is a tag such as zh, pt-BR or zh-Hant; write one of those";
             check.problem(&format!("languages.{tag}"), Rule::Shape, message);
+        }
+    }
+}
+
+impl Kind for Config {
+    fn check(&self, check: &mut Check<'_, '_>) {
+        // Those that were taken from a stored one are looked at in its document.
+        if self.uses.is_none() {
+            check_templates(check, self.templates());
         }
         if let Some(pool) = &self.pool {
             check.key("pool", pool, "a pool of mailboxes");
@@ -227,6 +267,11 @@ impl Kind for Config {
 
     fn mailbox_pool(&self) -> Option<&str> {
         self.pool.as_deref()
+    }
+
+    fn because(&self, next: &Next) -> Option<serde_json::Map<String, Value>> {
+        let uses = self.uses.as_ref().filter(|_| matches!(next, Next::Act(_)))?;
+        Some([("template".to_owned(), json!(uses.to_string()))].into_iter().collect())
     }
 
     fn plan(&self, run: &Run<'_>) -> Result<Next, Failure> {
@@ -279,8 +324,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn template(word: &str) -> EmailTemplate {
-        EmailTemplate { subject: word.to_owned(), text: format!("{word} {{{{ contact.name }}}}"), html: None }
+    fn template(word: &str) -> EmailParts {
+        EmailParts { subject: word.to_owned(), text: format!("{word} {{{{ contact.name }}}}"), html: None }
     }
 
     #[test]
@@ -288,7 +333,7 @@ mod tests {
         let languages = [("zh", "你好"), ("zh-Hant", "您好"), ("pt-BR", "Oi")];
         let languages = languages.map(|(tag, word)| (tag.to_owned(), template(word))).into();
         let config =
-            Config { template: template("Hello"), languages, pool: None, from: None, reply_to: None, transactional: false };
+            Config { template: template("Hello"), languages, uses: None, pool: None, from: None, reply_to: None, transactional: false };
         for (locale, language, subject) in [
             ("zh-CN", Some("zh"), "你好"),
             ("zh_Hant_TW", Some("zh-Hant"), "您好"),

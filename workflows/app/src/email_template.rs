@@ -1,0 +1,246 @@
+//! Templates of e-mails that sequences share: publishing them, archiving them, and finding those that a sequence names.
+
+use crate::sequence::Applied;
+use crate::{App, AppError, Call, Command, Env, Result};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use tandem_domain::decision::Decision;
+use tandem_domain::email_template::library::{self, Reference};
+use tandem_domain::email_template::{
+    self, By, EmailTemplate, EmailTemplateVersion, Library, Refusal, TemplateDefinition, Usage, definition,
+};
+use tandem_domain::id::{ContactId, EmailTemplateId, LeadId, SequenceId};
+use tandem_domain::sequence::steps::send_email::Letter;
+use tandem_domain::sequence::{Problem, Sequence, SequenceVersion};
+use tandem_store::Tx;
+use uuid::Uuid;
+
+/// How many templates are looked through for the one that was likely meant.
+const LOOKED_THROUGH: u64 = 500;
+
+/// Publishes a document as the next version of the template of its key, which it makes where there is none.
+#[derive(Debug, Clone, Serialize)]
+pub struct EmailTemplatePublish {
+    /// The document, in YAML or JSON.
+    pub source: String,
+}
+
+impl Command for EmailTemplatePublish {
+    const NAME: &'static str = "emailTemplatePublish";
+    type Output = (EmailTemplate, EmailTemplateVersion);
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Self::Output>> {
+        let now = call.now(env);
+        let existing = match definition::read(&self.source) {
+            Ok(definition) => tx.email_template_with_key(&definition.key).await?,
+            // The domain says what is wrong.
+            Err(_) => None,
+        };
+        let existing = match existing {
+            Some(template) => {
+                let latest = tx.peek(template.latest_version).await?;
+                Some((template, latest))
+            }
+            None => None,
+        };
+        let by = By { template: env.id(now), version: env.id(now), user: call.actor.user };
+        Ok(email_template::publish(existing, &self.source, by, now)?)
+    }
+}
+
+/// Archives a template for good.
+#[derive(Debug, Clone, Serialize)]
+pub struct EmailTemplateArchive {
+    /// The template.
+    pub template: EmailTemplateId,
+    /// Why, 1 to 500 characters; needed where sequences take it.
+    pub reason: Option<String>,
+}
+
+impl Command for EmailTemplateArchive {
+    const NAME: &'static str = "emailTemplateArchive";
+    type Output = EmailTemplate;
+
+    async fn decide(&self, tx: &Tx, _: &Call, _: &Env) -> Result<Decision<EmailTemplate>> {
+        let missing = || AppError::NotFound { what: "EmailTemplate", id: self.template.into() };
+        // Locked: a sequence that takes it meanwhile waits, and then finds it archived.
+        let template: EmailTemplate = tx.get(self.template).await?.ok_or_else(missing)?;
+        let mut keys = BTreeSet::new();
+        for usage in tx.email_template_usages(&template.key).await?.into_iter().filter(|usage| usage.current) {
+            keys.extend(tx.peek::<Sequence>(usage.sequence).await?.map(|sequence| sequence.key));
+        }
+        Ok(email_template::archive(template, keys.into_iter().collect(), self.reason.as_deref())?)
+    }
+}
+
+/// The versions that a definition can take of the templates that it names.
+fn wanted(named: &BTreeSet<Reference>, templates: &[EmailTemplate]) -> Vec<(EmailTemplateId, u32)> {
+    let version = |reference: &Reference| {
+        let template = templates.iter().find(|template| template.key == reference.key)?;
+        Some((template.id, reference.number.unwrap_or(template.latest_number)))
+    };
+    named.iter().filter_map(version).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn keys(named: &BTreeSet<Reference>) -> Vec<&str> {
+    named.iter().map(|reference| reference.key.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn all_there(named: &BTreeSet<Reference>, templates: &[EmailTemplate]) -> bool {
+    named.iter().all(|reference| templates.iter().any(|template| template.key == reference.key))
+}
+
+fn others(templates: Vec<EmailTemplate>) -> Vec<String> {
+    templates.into_iter().map(|template| template.key).collect()
+}
+
+/// The stored templates that a definition of a sequence names. They stay as they are until the end of the transaction.
+pub(crate) async fn library_in(tx: &Tx, source: &str) -> Result<Library> {
+    let named = library::named(source);
+    if named.is_empty() {
+        return Ok(Library::stored(Vec::new(), Vec::new(), Vec::new()));
+    }
+    let templates = tx.share_email_templates(&keys(&named)).await?;
+    let versions = tx.email_template_versions_numbered(&wanted(&named, &templates)).await?;
+    let others = match all_there(&named, &templates) {
+        true => Vec::new(),
+        false => others(tx.active_email_templates(LOOKED_THROUGH).await?),
+    };
+    Ok(Library::stored(templates, versions, others))
+}
+
+/// What is previewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Previewed {
+    /// A document, in YAML or JSON.
+    Document(String),
+    /// A stored template.
+    Stored {
+        /// Its key.
+        key: String,
+        /// The number of the version; none for the newest.
+        number: Option<u32>,
+    },
+}
+
+/// What publishing a document came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TemplateApplied {
+    /// It is a new version.
+    Published(EmailTemplateVersion),
+    /// The newest version, which is given, says the same already.
+    Unchanged(EmailTemplateVersion),
+}
+
+const UNCHANGED: &str = Refusal::Unchanged { number: 0 }.code();
+
+/// Reads and checks a template: every problem at once, with path, rule, line and column.
+pub fn email_template_validate(source: &str) -> Result<TemplateDefinition, Vec<Problem>> {
+    definition::read(source)
+}
+
+/// Advice on a template that breaks no rule: what would go wrong for some of those who get it.
+pub fn email_template_advice(source: &str) -> Vec<Problem> {
+    definition::advice_alone(source)
+}
+
+impl App {
+    /// The stored templates that a definition of a sequence (YAML or JSON) names, as they are now.
+    pub async fn library(&self, source: &str) -> Result<Library> {
+        let named = library::named(source);
+        if named.is_empty() {
+            return Ok(Library::stored(Vec::new(), Vec::new(), Vec::new()));
+        }
+        let templates = self.store.email_templates_with_keys(&keys(&named)).await?;
+        let versions = self.store.email_template_versions_numbered(&wanted(&named, &templates)).await?;
+        let others = match all_there(&named, &templates) {
+            true => Vec::new(),
+            false => others(self.store.active_email_templates(LOOKED_THROUGH).await?),
+        };
+        Ok(Library::stored(templates, versions, others))
+    }
+
+    /// Publishes a template unless the newest version says the same: applying it again changes nothing.
+    pub async fn email_template_apply(&self, call: &Call, source: String) -> Result<TemplateApplied> {
+        match self.run(call, EmailTemplatePublish { source: source.clone() }).await {
+            Ok((_, version)) => Ok(TemplateApplied::Published(version)),
+            Err(AppError::Refused { code, message, field }) if code == UNCHANGED => {
+                let key = definition::read(&source).map(|definition| definition.key).unwrap_or_default();
+                let version: Option<EmailTemplateVersion> = match self.store.email_template_by_key(&key).await? {
+                    Some(template) => self.store.find(template.latest_version).await?,
+                    None => None,
+                };
+                version.map(TemplateApplied::Unchanged).ok_or(AppError::Refused { code, message, field })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The version of a stored template; the newest where no number is given. None where there is no such.
+    pub async fn email_template_version(&self, key: &str, number: Option<u32>) -> Result<Option<EmailTemplateVersion>> {
+        let Some(template) = self.store.email_template_by_key(key).await? else { return Ok(None) };
+        let number = number.unwrap_or(template.latest_number);
+        Ok(self.store.email_template_versions_numbered(&[(template.id, number)]).await?.pop())
+    }
+
+    /// A template as a contact would get it, and with a lead where one is named; or everything that is wrong with the document.
+    /// Nothing is stored or sent.
+    ///
+    /// Refused are a stored template that there is not (`EMAIL_TEMPLATE_UNKNOWN`), and one that has no value for this person
+    /// (`TEMPLATE_UNDEFINED`, `TEMPLATE_FAILED`).
+    pub async fn email_template_preview(
+        &self,
+        of: &Previewed,
+        contact: ContactId,
+        lead: Option<LeadId>,
+    ) -> Result<std::result::Result<Letter, Vec<Problem>>> {
+        let (definition, field) = match of {
+            Previewed::Document(source) => match definition::read(source) {
+                Ok(definition) => (definition, "source"),
+                Err(problems) => return Ok(Err(problems)),
+            },
+            Previewed::Stored { key, number } => match self.email_template_version(key, *number).await? {
+                Some(version) => (version.definition, "key"),
+                None => {
+                    let name = Reference { key: key.clone(), number: *number };
+                    let message = format!("there is no template `{name}`; publish it first, or name another");
+                    return Err(AppError::refused("EMAIL_TEMPLATE_UNKNOWN", message, Some("key")));
+                }
+            },
+        };
+        let data = self.preview_data(contact, lead, &definition.key, "preview").await?;
+        let letter = definition.compose(&data);
+        Ok(Ok(letter.map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some(field)))?))
+    }
+
+    /// The versions of sequences that took e-mails from the template with this key, as far as they start runs now or have live
+    /// ones, each with its sequence.
+    pub async fn email_template_usages(&self, key: &str) -> Result<Vec<(Usage, Sequence)>> {
+        let usages = self.store.email_template_usages(key).await?;
+        let ids = usages.iter().map(|usage| Uuid::from(usage.sequence)).collect::<BTreeSet<_>>();
+        let sequences: Vec<Sequence> = self.store.find_many(ids).await?;
+        let found = |id: SequenceId| sequences.iter().find(|sequence| sequence.id == id).cloned();
+        Ok(usages.into_iter().filter_map(|usage| Some((usage, found(usage.sequence)?))).collect())
+    }
+
+    /// Publishes every sequence again, as it is written, that would take a newer version of the template with this key. Gives the
+    /// key of each with what it came to; a refusal of one leaves the others alone. Who runs stays on their version.
+    pub async fn email_template_republish(&self, call: &Call, key: &str) -> Result<Vec<(String, Result<Applied>)>> {
+        let Some(template) = self.store.email_template_by_key(key).await? else { return Ok(Vec::new()) };
+        let mut done = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (usage, sequence) in self.email_template_usages(key).await? {
+            // A version that took two of the template's is there twice.
+            if !usage.would_take(template.latest_number) || !seen.insert(sequence.id) {
+                continue;
+            }
+            let Some(version) = self.store.find::<SequenceVersion>(usage.version).await? else { continue };
+            let applied = match self.sequence_apply(call, version.source).await {
+                Err(failure) if !failure.is_refusal() => return Err(failure),
+                applied => applied,
+            };
+            done.push((sequence.key, applied));
+        }
+        Ok(done)
+    }
+}
