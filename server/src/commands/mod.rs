@@ -117,6 +117,7 @@ impl Cli {
                 sequence::validate(&file, templates.as_deref())
             }
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
+            Command::Sequence(sequence::Command::Library(options)) => sequence::library::run(&options),
             Command::Sequence(sequence::Command::Diff(options)) => {
                 sequence::diff::run(&logged(load()?)?, &options).await
             }

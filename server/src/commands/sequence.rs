@@ -1,6 +1,7 @@
 //! `tandem sequence`: checks, publishes or tries out a sequence that is written in YAML.
 
 pub(super) mod diff;
+pub(super) mod library;
 pub(super) mod running;
 
 use super::{Outcome, template};
@@ -47,6 +48,8 @@ pub(super) enum Command {
     Simulate(Simulate),
     /// Print what a file changes against a published version: header fields, steps and the ways between them
     Diff(diff::Diff),
+    /// List the shipped programmes with what each needs, or print the file of one, to be adapted and applied
+    Library(library::Library),
 }
 
 /// Options of `tandem sequence simulate`.

@@ -131,6 +131,17 @@ async fn a_sequence_is_checked_tried_out_and_published_once() {
     assert!(code == Some(0) && said.starts_with("published version 1 of "), "{said}");
     let (code, said) = run(&["apply", shipped]).await;
     assert!(code == Some(0) && said.ends_with("nothing changed\n"), "{said}");
+    // What the library prints is a file that holds.
+    let (code, list) = run(&["library"]).await;
+    assert!(
+        code == Some(0) && list.contains("\nno_show  ") && list.contains("needs a chat channel `sales-room`"),
+        "{list}"
+    );
+    let (code, printed) = run(&["library", "no_show"]).await;
+    let file = folder.path().join("no_show.yaml");
+    std::fs::write(&file, &printed).unwrap();
+    assert_eq!((code, run(&["validate", file.to_str().unwrap()]).await.0), (Some(0), Some(0)));
+    assert_eq!(run(&["library", "noshow"]).await, (Some(1), String::new()));
     let wrong = folder.path().join("wrong.yaml");
     std::fs::write(&wrong, "key: x\nsteps: []\n").unwrap();
     let (code, said) = run(&["validate", wrong.to_str().unwrap()]).await;

@@ -122,7 +122,7 @@ fn next_to_nothing(subject: SubjectKind) -> Value {
         "lead": lead,
         "sender": known["sender"],
         "unsubscribe_url": known["unsubscribe_url"],
-        "enrollment": { "id": "-", "rule": "-", "step": "-", "visit": 0, "started_at": "-", "vars": {}, "variants": {} },
+        "enrollment": { "id": "-", "rule": "-", "step": "-", "visit": 0, "started_at": "-", "vars": {}, "variants": {}, "event": null },
         "now": "2026-03-02T09:00:00+00:00",
     })
 }

@@ -16,6 +16,7 @@ pub mod diff;
 pub mod enrollment;
 pub mod environment;
 pub mod hearing;
+pub mod library;
 pub mod lint;
 pub mod migration;
 pub mod names;

@@ -6,10 +6,12 @@
 
 use crate::expression::typing::{Shape, suggestion};
 use crate::expression::{Broken, with_stack};
+use crate::sequence::environment;
 use minijinja::value::Object;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 use serde_json::Value;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The longest template, in bytes.
@@ -102,7 +104,7 @@ impl Refusal {
 pub fn check(source: &str, form: Form) -> Result<(), Refusal> {
     scan(source)?;
     let verdict =
-        with_stack(|| environment(form).template_from_str(source).map(drop).map_err(|error| refusal(source, &error)));
+        with_stack(|| engine(form).template_from_str(source).map(drop).map_err(|error| refusal(source, &error)));
     verdict.unwrap_or_else(broken_off)
 }
 
@@ -110,7 +112,7 @@ pub fn check(source: &str, form: Form) -> Result<(), Refusal> {
 /// and a sentence. A template that cannot be read has none.
 pub fn unknown(source: &str, form: Form, known: &Shape) -> Vec<(usize, String)> {
     let read = with_stack(|| {
-        let environment = environment(form);
+        let environment = engine(form);
         let template = environment.template_from_str(source).ok()?;
         let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
         names.sort_unstable();
@@ -147,7 +149,7 @@ pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal>
     scan(source)?;
     let data = &variables(data);
     let filled = with_stack(|| {
-        let environment = environment(form);
+        let environment = engine(form);
         let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
         let mut output = Bounded { bytes: Vec::new(), full: false };
         match template.render_captured_to(data, &mut output) {
@@ -175,8 +177,9 @@ pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal>
 struct Absent;
 
 impl Object for Absent {
-    fn get_value(self: &Arc<Self>, _: &Jinja) -> Option<Jinja> {
-        None
+    /// Its custom fields are as absent as itself, so that `account.custom.plan | default("...")` reads like `account.name`.
+    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
+        (key.as_str() == Some("custom")).then(|| Jinja::from_object(Self))
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
@@ -200,9 +203,25 @@ fn variables(data: &Value) -> Jinja {
     let all = data.as_object().into_iter().flatten();
     all.map(|(name, value)| match value {
         Value::Null => (name.as_str(), Jinja::from_object(Absent)),
-        value => (name.as_str(), Jinja::from_serialize(without_nulls(value))),
+        value => (name.as_str(), with_records(value, environment::environment().field(name))),
     })
     .collect()
+}
+
+/// A value whose records that are not there, such as `enrollment.event`, are absent as a whole.
+fn with_records(value: &Value, shape: Option<&Shape>) -> Jinja {
+    let record = |key: &str| shape.and_then(|shape| shape.field(key)).is_some_and(|it| matches!(it, Shape::Record(_)));
+    match value.as_object().filter(|entries| entries.iter().any(|(key, value)| value.is_null() && record(key))) {
+        Some(entries) => entries
+            .iter()
+            .filter(|(key, value)| !value.is_null() || record(key))
+            .map(|(key, value)| match value {
+                Value::Null => (key.as_str(), Jinja::from_object(Absent)),
+                value => (key.as_str(), Jinja::from_serialize(without_nulls(value))),
+            })
+            .collect(),
+        None => Jinja::from_serialize(without_nulls(value)),
+    }
 }
 
 fn without_nulls(data: &Value) -> Value {
@@ -224,7 +243,7 @@ fn broken_off<T>(broken: Broken) -> Result<T, Refusal> {
 }
 
 /// Only what cannot grow without bound: no assignments, macros, inclusions, nor filters that multiply.
-fn environment(form: Form) -> Environment<'static> {
+fn engine(form: Form) -> Environment<'static> {
     use minijinja::filters;
     let mut environment = Environment::empty();
     environment.set_debug(true);
@@ -298,7 +317,7 @@ fn refusal(source: &str, error: &Error) -> Refusal {
         error.detail().map_or_else(|| error.kind().to_string(), str::to_owned).chars().take(200).collect();
     match error.kind() {
         ErrorKind::UndefinedError => {
-            let variable = error.range().and_then(|range| source.get(range)).unwrap_or("a variable");
+            let variable = error.range().and_then(|range| whole_name(source, range)).unwrap_or("a variable");
             Refusal::Undefined { variable: variable.trim().chars().take(80).collect(), line }
         }
         ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
@@ -306,6 +325,17 @@ fn refusal(source: &str, error: &Error) -> Refusal {
         }
         _ => Refusal::Failed { line, message },
     }
+}
+
+/// The name at a place of a template. Of one with several dots the engine tells only the part from the first dot on.
+fn whole_name(source: &str, range: Range<usize>) -> Option<&str> {
+    let part = source.get(range.clone())?;
+    if !part.starts_with('.') {
+        return Some(part);
+    }
+    let before = source.get(..range.start)?;
+    let name = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
+    source.get(name.len()..range.end)
 }
 
 /// Bounds the size, and lets only conditions and loops through.
@@ -436,13 +466,28 @@ mod tests {
             "{% if account is defined %}{{ account.name }}{% else %}yours{% endif %}",
             "{% if account is undefined %}yours{% else %}{{ account.name }}{% endif %}",
             "{{ account | default('yours') }}",
+            "{{ account.custom.plan | default('yours', true) }}",
+            "{% if account.custom.plan is defined %}{{ account.custom.plan }}{% else %}yours{% endif %}",
         ] {
             assert_eq!(text(source, &data).unwrap(), "yours", "{source}");
         }
-        for source in ["{{ account.name }}", "{{ account }}", "{{ account.name | upper }}"] {
+        for source in
+            ["{{ account.name }}", "{{ account }}", "{{ account.name | upper }}", "{{ account.custom.plan | upper }}"]
+        {
             assert_eq!(text(source, &data).unwrap_err().code(), "TEMPLATE_UNDEFINED", "{source}");
         }
         assert_eq!(text("{{ account.name | default }}.", &data).unwrap(), ".");
+        let refused = text("{{ account.custom.plan }}", &data).unwrap_err();
+        assert_eq!(refused, Refusal::Undefined { variable: "account.custom.plan".to_owned(), line: 1 });
+        // What a run heard while it waited, where it heard nothing.
+        let silent = json!({"enrollment": {"step": "a", "event": null, "vars": {"x": null}}});
+        assert_eq!(text("{{ enrollment.event.name | default('nothing') }}", &silent).unwrap(), "nothing");
+        assert_eq!(
+            text("{% if enrollment.event is defined %}{{ enrollment.event.name }}{% endif %}", &silent).unwrap(),
+            ""
+        );
+        assert_eq!(text("{{ enrollment.step }}{{ enrollment.vars.x | default('-') }}", &silent).unwrap(), "a-");
+        assert!(text("{{ enrollment.event.name }}", &silent).is_err());
         let there = json!({"account": {"name": "Acme", "tier": null}});
         for source in
             ["{{ account.name | default('yours') }}", "{% if account is defined %}{{ account.name }}{% endif %}"]
