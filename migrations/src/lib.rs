@@ -24,6 +24,7 @@ mod m0020_versions;
 mod m0021_contact_policy;
 mod m0023_reach;
 mod m0024_insight;
+mod m0025_conditions;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_contact_policy::Migration),
             Box::new(m0023_reach::Migration),
             Box::new(m0024_insight::Migration),
+            Box::new(m0025_conditions::Migration),
         ]
     }
 }

@@ -111,6 +111,7 @@ impl Cli {
             Command::Import(args) => import::run(logged(load()?)?, args).await,
             Command::Sequence(sequence::Command::Validate { file }) => sequence::validate(&file),
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
+            Command::Sequence(sequence::Command::Schema) => Ok(sequence::schema()),
             Command::Sequence(sequence::Command::Diff(options)) => {
                 sequence::diff::run(&logged(load()?)?, &options).await
             }

@@ -15,7 +15,7 @@ use tandem_domain::sequence::backlog::Wish;
 use tandem_domain::sequence::publishing::{self, By, Refusal};
 use tandem_domain::sequence::simulation::{self, Line};
 use tandem_domain::sequence::steps::StepKind;
-use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, validate};
+use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, schema, validate};
 use tandem_store::Tx;
 
 fn by(call: &Call, env: &Env) -> By {
@@ -250,13 +250,24 @@ pub fn sequence_validate(source: &str) -> Result<Definition, Vec<Problem>> {
     validate::read(source)
 }
 
+/// The JSON Schema of a definition, for editors.
+pub fn sequence_schema() -> Value {
+    schema::schema()
+}
+
+/// The same as the file that is published with the documentation.
+pub fn sequence_schema_text() -> String {
+    schema::text()
+}
+
 /// Advice on a definition that breaks no rule: what would go wrong for some of those who get its e-mails.
 pub fn sequence_advice(source: &str) -> Vec<Problem> {
     lint::advice(source)
 }
 
 /// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on. `data` replaces whole parts
-/// of the usual sample: `contact`, `account`, `lead`, `sender`. `calendars` are those that it may name.
+/// of the usual sample: `contact`, `account`, `lead`, `sender`, `lists`; of `interactions`, the fields that it names.
+/// `calendars` are those that it may name.
 pub fn sequence_simulate(
     source: &str,
     data: Option<&Value>,
@@ -267,7 +278,11 @@ pub fn sequence_simulate(
     let definition = validate::read(source)?;
     let mut sample = simulation::sample();
     if let (Some(sample), Some(Value::Object(data))) = (sample.as_object_mut(), data) {
-        sample.extend(data.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let (done, replaced): (Vec<_>, Vec<_>) = data.iter().partition(|(key, _)| *key == "interactions");
+        sample.extend(replaced.into_iter().map(|(key, value)| (key.clone(), value.clone())));
+        for (_, done) in done {
+            simulation::set_interactions(sample, done);
+        }
     }
     Ok(simulation::simulate(&definition, &sample, zone, start, calendars))
 }

@@ -15,14 +15,15 @@ use std::collections::BTreeMap;
 /// The variable that only e-mails have: the link by which the person unsubscribes.
 pub const UNSUBSCRIBE_URL: &str = "unsubscribe_url";
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One e-mail to the contact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What is written.
     pub template: EmailTemplate,
     /// The same in other languages, by BCP 47 tag (`zh`, `pt-BR`): who has such a locale gets it, everybody else the template.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "pattern": LANGUAGE, "maxLength": MOST_LANGUAGE }))]
     pub languages: BTreeMap<String, EmailTemplate>,
     /// The sender; without it, the one that the installation is configured with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +33,7 @@ pub struct Config {
     pub reply_to: Option<Address>,
     /// Whether the person waits for it, e.g. a confirmation: then it goes out at any hour.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub transactional: bool,
     /// The key of a pool of mailboxes, one of which is the sender: for one person the same in the whole sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +41,7 @@ pub struct Config {
 }
 
 /// The parts of an e-mail, each a template.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmailTemplate {
     /// One line, at most 200 characters.
@@ -118,6 +120,11 @@ fn nearest_language<'a, T>(languages: &'a BTreeMap<String, T>, locale: &str) -> 
     }
 }
 
+/// The form of a language tag, for editors: what [`is_language`] looks at.
+const LANGUAGE: &str = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$";
+/// The longest language tag, in bytes.
+const MOST_LANGUAGE: usize = 35;
+
 /// Whether a text has the form of a language tag: parts of 1 to 8 letters and digits, the first of 2 or 3 letters.
 fn is_language(tag: &str) -> bool {
     let mut parts = tag.split('-');
@@ -125,11 +132,11 @@ fn is_language(tag: &str) -> bool {
     (2..=3).contains(&first.len())
         && first.bytes().all(|b| b.is_ascii_alphabetic())
         && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
-        && tag.len() <= 35
+        && tag.len() <= MOST_LANGUAGE
 }
 
 /// A mailbox: an address, and a name to show.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// The name to show.
@@ -286,8 +293,14 @@ mod tests {
     fn everybody_gets_the_language_that_is_nearest_to_theirs() {
         let languages = [("zh", "你好"), ("zh-Hant", "您好"), ("pt-BR", "Oi")];
         let languages = languages.map(|(tag, word)| (tag.to_owned(), template(word))).into();
-        let config =
-            Config { template: template("Hello"), languages, pool: None, from: None, reply_to: None, transactional: false };
+        let config = Config {
+            template: template("Hello"),
+            languages,
+            pool: None,
+            from: None,
+            reply_to: None,
+            transactional: false,
+        };
         for (locale, language, subject) in [
             ("zh-CN", Some("zh"), "你好"),
             ("zh_Hant_TW", Some("zh-Hant"), "您好"),
