@@ -24,6 +24,7 @@ mod m0020_versions;
 mod m0021_contact_policy;
 mod m0023_reach;
 mod m0024_insight;
+mod m0025_conditions;
 mod m0026_email_templates;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_contact_policy::Migration),
             Box::new(m0023_reach::Migration),
             Box::new(m0024_insight::Migration),
+            Box::new(m0025_conditions::Migration),
             Box::new(m0026_email_templates::Migration),
         ]
     }

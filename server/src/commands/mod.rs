@@ -118,6 +118,7 @@ impl Cli {
             }
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
             Command::Sequence(sequence::Command::Library(options)) => sequence::library::run(&options),
+            Command::Sequence(sequence::Command::Schema) => Ok(sequence::schema()),
             Command::Sequence(sequence::Command::Diff(options)) => {
                 sequence::diff::run(&logged(load()?)?, &options).await
             }

@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use tandem_app::sequence::{Applied, sequence_advice, sequence_simulate, sequence_validate};
+use tandem_app::sequence::{Applied, sequence_advice, sequence_schema_text, sequence_simulate, sequence_validate};
 use tandem_app::{App, AppError, Call};
 use tandem_domain::calendar;
 use tandem_domain::email_template::Library;
@@ -50,6 +50,8 @@ pub(super) enum Command {
     Diff(diff::Diff),
     /// List the shipped programmes with what each needs, or print the file of one, to be adapted and applied
     Library(library::Library),
+    /// Print the JSON Schema of sequences, with which editors complete and underline what is written
+    Schema,
 }
 
 /// Options of `tandem sequence simulate`.
@@ -67,7 +69,8 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     start: Option<NaiveDateTime>,
 
-    /// A JSON file whose `contact`, `account`, `lead` and `sender` replace those of the sample
+    /// A JSON file whose `contact`, `account`, `lead`, `sender` and `lists` replace those of the sample; of `interactions`, what
+    /// it names
     #[arg(long, value_name = "FILE.json")]
     data: Option<PathBuf>,
 
@@ -149,6 +152,12 @@ pub(super) fn validate(file: &Path, templates: Option<&Path>) -> anyhow::Result<
         }
         Err(problems) => Ok(report(file, &problems)),
     }
+}
+
+/// Prints the schema for editors; it needs neither configuration nor database.
+pub(super) fn schema() -> Outcome {
+    print!("{}", sequence_schema_text());
+    Outcome::Done
 }
 
 /// Tries out; it needs neither configuration nor database, and knows the shipped working calendars.

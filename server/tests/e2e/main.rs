@@ -124,6 +124,8 @@ async fn a_sequence_is_checked_tried_out_and_published_once() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     assert_eq!(run(&["validate", shipped]).await.0, Some(0));
+    let published = include_str!("../../../docs/reference/sequence.schema.json");
+    assert!(run(&["schema"]).await == (Some(0), published.to_owned()), "`sequence schema` is not the published file");
     let (code, plan) = run(&["simulate", shipped, "--start", "2026-03-02", "--zone", "Asia/Shanghai"]).await;
     assert!(code == Some(0) && plan.starts_with("day 1, Monday 2026-03-02\n  09:00  "), "{plan}");
     assert!(!folder.path().join("tandem.db").exists());

@@ -21,6 +21,7 @@ pub(crate) mod row {
         pub kind: String,
         pub occurred_at: i64,
         pub email_id: Option<Uuid>,
+        pub automated: Option<String>,
         #[sea_orm(column_type = "JsonBinary")]
         pub body: Json,
         pub row_version: i32,
@@ -52,6 +53,7 @@ impl Stored for Interaction {
             kind: Set(self.kind.to_string()),
             occurred_at: Set(crate::ms(self.occurred_at)),
             email_id: Set(self.email().map(Into::into)),
+            automated: Set(self.automated.map(|automated| automated.to_string())),
             body: Set(body),
             row_version: Set(version),
         })

@@ -9,6 +9,7 @@ mod ahead;
 mod bell;
 mod bulk;
 mod checkpoint;
+pub mod conditions;
 mod connect;
 pub mod contact_policy;
 pub mod dispatch;

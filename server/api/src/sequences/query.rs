@@ -13,7 +13,7 @@ use async_graphql::{Context, ID, InputObject, Json, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tandem_app::AppError;
-use tandem_app::sequence::{sequence_advice, sequence_simulate, sequence_validate};
+use tandem_app::sequence::{sequence_advice, sequence_schema, sequence_simulate, sequence_validate};
 use tandem_store::sequence::EnrollmentFilter;
 
 /// Which enrolments to read. Every condition given must hold.
@@ -102,6 +102,12 @@ impl SequenceQuery {
         Ok(SequenceValidation { valid: problems.is_empty(), problems, advice })
     }
 
+    /// The JSON Schema (draft 07) of a definition, with which editors complete and underline what is written. What only a look at
+    /// the whole definition tells, `sequenceValidate` says.
+    async fn sequence_schema(&self) -> Json<Value> {
+        Json(sequence_schema())
+    }
+
     /// An e-mail of a definition (YAML or JSON) as a contact would get it, without saving or sending anything.
     async fn sequence_email_preview(
         &self,
@@ -120,7 +126,10 @@ impl SequenceQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The definition.")] source: String,
-        #[graphql(desc = "Replaces parts of the sample: a map with `contact`, `account`, `lead`, `sender`.")]
+        #[graphql(
+            desc = "Replaces parts of the sample: a map with `contact`, `account`, `lead`, `sender`, `lists`; of `interactions`, \
+                    what it names."
+        )]
         data: Option<Json<Value>>,
         #[graphql(desc = "The IANA name of the contact's time zone.", default = "UTC")] time_zone: String,
         #[graphql(desc = "When the run starts; absent means now.")] start_at: Option<DateTime<Utc>>,

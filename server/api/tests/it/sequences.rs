@@ -77,6 +77,13 @@ on_both_databases! {
         assert_eq!(found["data"]["sequenceValidate"], json!({"valid": false, "problems": problems}));
     }
 
+    async fn the_schema_for_editors_is_the_published_one(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let given = ask(&world, &ops, "{ sequenceSchema }", json!({})).await;
+        let published: Value = serde_json::from_str(include_str!("../../../../docs/reference/sequence.schema.json")).unwrap();
+        assert_eq!(given["data"]["sequenceSchema"], published);
+    }
+
     async fn of_many_each_gets_an_answer(world: World) {
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
         let made = change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": SOURCE})).await;

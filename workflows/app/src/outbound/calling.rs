@@ -15,6 +15,7 @@ use tandem_domain::outbound::channel::{self, OutboundChannel};
 use tandem_domain::outbound::{Attempt, CallState, OutboundCall};
 use tandem_domain::sequence::calling::{Keep, PlannedCall, Request};
 use tandem_domain::sequence::enrollment::{self, Answered};
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::steps::Failure;
 use tandem_domain::sequence::{Enrollment, SequenceVersion};
 use tandem_store::{StoreError, Tx};
@@ -168,12 +169,14 @@ impl Command for OutboundCallSettle {
             return Err(Refusal::Settled { state: before.state }.into());
         }
         let run = run_of(tx, &before).await?;
-        let run = with_subject(tx, run).await?;
+        let mut run = with_subject(tx, run).await?;
         let mut outcome = self.outcome.clone();
         let mut value = None;
         if let (Verdict::Taken(answer), Request::Http { keep: Some(keep), .. }, Some((run, subject))) =
-            (&outcome.verdict, &before.request, &run)
+            (&outcome.verdict, &before.request, &mut run)
         {
+            let reads = keep.mapping.as_deref().map(Reads::of_expression).unwrap_or_default();
+            subject.see(tx, &reads, now).await?;
             let data = subject.data(env, Some(run), now);
             match kept(keep, answer.clone(), outcome.attempt.status, data) {
                 Ok(kept) => value = Some((keep.name.clone(), kept)),

@@ -19,6 +19,7 @@ use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, 
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::backlog::Turns;
 use tandem_domain::sequence::enrollment::{self, Refusal};
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::stepper::{advance, wait_on};
 use tandem_domain::sequence::steps::Failure;
 use tandem_domain::sequence::window::{Hours, SendWindow};
@@ -143,7 +144,8 @@ impl EnrollmentAdvance {
             .peek(before.version)
             .await?
             .ok_or(AppError::NotFound { what: "SequenceVersion", id: before.version.into() })?;
-        let subject = Subject::load(tx, before.contact, before.lead).await?;
+        let mut subject = Subject::load(tx, before.contact, before.lead).await?;
+        subject.see(tx, &Reads::of(&version.definition), now).await?;
         let data = subject.data(env, Some(&before), now);
         let surroundings = Surroundings::load(tx, &version.definition).await?;
         let mut context = subject.context(&data, sequence.state, &surroundings);

@@ -14,6 +14,7 @@ use tandem_domain::received::{self, Content};
 use tandem_domain::sequence::enrollment::{
     self, Candidate, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal,
 };
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SubjectKind};
 use tandem_domain::work_item::{self, ItemState, WorkItem};
 use tandem_store::{Save, StoreError, Tx};
@@ -127,7 +128,8 @@ impl Command for EnrollmentCreate {
             Some(_) => tx.live_enrollments_of(contact).await?,
             None => Vec::new(),
         };
-        let subject = Subject::load(tx, contact, self.lead).await?;
+        let mut subject = Subject::load(tx, contact, self.lead).await?;
+        subject.see(tx, &Reads::of(definition), now).await?;
         if let Some(group) = &definition.header.exclusive {
             let now_there = tx.live_enrollments_in_group(contact, group).await?;
             if now_there.iter().any(|one| rivals.iter().all(|rival| rival.id != one.id)) {

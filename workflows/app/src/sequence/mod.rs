@@ -33,7 +33,7 @@ pub use migrating::{
 pub(crate) use publishing::version_of;
 pub use publishing::{
     Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
-    SequenceResume, sequence_advice, sequence_simulate, sequence_validate,
+    SequenceResume, sequence_advice, sequence_schema, sequence_schema_text, sequence_simulate, sequence_validate,
 };
 pub(crate) use subject::Subject;
 pub(crate) use tasks::{run_of_task, task_closed};

@@ -4,6 +4,7 @@ use super::subject::Subject;
 use crate::{App, AppError, Result};
 use serde_json::Value;
 use tandem_domain::id::{ContactId, LeadId};
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::steps::StepKind;
 use tandem_domain::sequence::steps::send_email::Letter;
 use tandem_domain::sequence::{Problem, validate};
@@ -50,12 +51,13 @@ impl App {
     ) -> Result<Value> {
         // It is only read, and given up afterwards.
         let tx = self.store.begin(None).await?;
-        let subject = Subject::load(&tx, contact, lead).await?;
+        let mut subject = Subject::load(&tx, contact, lead).await?;
         if subject.lead.as_ref().is_some_and(|lead| lead.contact != contact) {
             let message = "the lead belongs to another contact; leave it out, or name the lead of this one";
             return Err(AppError::refused("ENROLLMENT_CONTACT_DIFFERS", message, Some("leadId")));
         }
         let now = self.env.now();
+        subject.see(&tx, &Reads::of(&definition), now).await?;
         let mut data = subject.data(&self.env, None, now);
         drop(tx);
         data["enrollment"] = serde_json::json!({

@@ -17,7 +17,7 @@ use tandem_domain::sequence::backlog::Wish;
 use tandem_domain::sequence::publishing::{self, By, Refusal};
 use tandem_domain::sequence::simulation::{self, Line};
 use tandem_domain::sequence::steps::StepKind;
-use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, validate};
+use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, schema, validate};
 use tandem_store::Tx;
 
 fn by(call: &Call, env: &Env) -> By {
@@ -256,13 +256,24 @@ pub fn sequence_validate(source: &str, library: &Library) -> Result<Definition, 
     validate::read_with(source, library)
 }
 
+/// The JSON Schema of a definition, for editors.
+pub fn sequence_schema() -> Value {
+    schema::schema()
+}
+
+/// The same as the file that is published with the documentation.
+pub fn sequence_schema_text() -> String {
+    schema::text()
+}
+
 /// Advice on a definition that breaks no rule: what would go wrong for some of those who get its e-mails.
 pub fn sequence_advice(source: &str, library: &Library) -> Vec<Problem> {
     lint::advice(source, library)
 }
 
 /// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on. `data` replaces whole parts
-/// of the usual sample: `contact`, `account`, `lead`, `sender`. `library` and `calendars` have what it may name.
+/// of the usual sample: `contact`, `account`, `lead`, `sender`, `lists`; of `interactions`, the fields that it names.
+/// `library` and `calendars` have what it may name.
 pub fn sequence_simulate(
     source: &str,
     library: &Library,
@@ -274,7 +285,11 @@ pub fn sequence_simulate(
     let definition = validate::read_with(source, library)?;
     let mut sample = simulation::sample();
     if let (Some(sample), Some(Value::Object(data))) = (sample.as_object_mut(), data) {
-        sample.extend(data.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let (done, replaced): (Vec<_>, Vec<_>) = data.iter().partition(|(key, _)| *key == "interactions");
+        sample.extend(replaced.into_iter().map(|(key, value)| (key.clone(), value.clone())));
+        for (_, done) in done {
+            simulation::set_interactions(sample, done);
+        }
     }
     Ok(simulation::simulate(&definition, &sample, zone, start, calendars))
 }

@@ -12,6 +12,8 @@ use tandem_domain::email::UNSUBSCRIBE_HERE;
 use tandem_domain::id::{ContactId, LeadId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sending_mailbox::SendingMailbox;
+use tandem_domain::sequence::interactions;
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::stepper::Context;
 use tandem_domain::sequence::{Definition, Enrollment, SequenceState};
 use tandem_domain::standing::{Standing, standing};
@@ -44,6 +46,16 @@ pub(crate) struct Subject {
     pub(super) account: Option<Account>,
     pub(crate) lead: Option<Lead>,
     standing: Standing,
+    seen: Seen,
+}
+
+/// What was looked up because something reads it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// The value of `interactions`.
+    pub(super) interactions: Option<Value>,
+    /// The value of `lists`.
+    pub(super) lists: Option<Vec<String>>,
 }
 
 impl Subject {
@@ -64,19 +76,35 @@ impl Subject {
             None => Vec::new(),
         };
         let standing = standing(&contact, contact.email.as_deref(), &suppressions);
-        Ok(Self { contact, account, lead, standing })
+        Ok(Self { contact, account, lead, standing, seen: Seen::default() })
+    }
+
+    /// Looks up what is read of what the person did and of the lists of the company: a statement for each, and none where
+    /// nothing reads it. Until then the data are without.
+    pub(crate) async fn see(&mut self, tx: &Tx, reads: &Reads, now: DateTime<Utc>) -> Result<()> {
+        if !reads.interactions.is_empty() {
+            let tallies = tx.tallies(self.contact.id, &reads.interactions, now).await?;
+            self.seen.interactions = Some(interactions::data(&reads.interactions, &tallies));
+        }
+        if reads.lists {
+            self.seen.lists = Some(match &self.account {
+                Some(account) => tx.list_keys_of(account.id).await?,
+                None => Vec::new(),
+            });
+        }
+        Ok(())
     }
 
     /// The same as it was a moment ago, for conditions alone: whether the person may be written to is not looked up.
-    pub(super) fn glimpsed(contact: Contact, account: Option<Account>, lead: Option<Lead>) -> Self {
-        Self { contact, account, lead, standing: Standing::Unknown }
+    pub(super) fn glimpsed(contact: Contact, account: Option<Account>, lead: Option<Lead>, seen: Seen) -> Self {
+        Self { contact, account, lead, standing: Standing::Unknown, seen }
     }
 
     /// The variables.
     pub(crate) fn data(&self, env: &Env, enrollment: Option<&Enrollment>, now: DateTime<Utc>) -> Value {
         let contact = &self.contact;
         let from = &env.mail.from;
-        json!({
+        let mut data = json!({
             "contact": {
                 "id": contact.id,
                 "name": contact.name,
@@ -117,7 +145,15 @@ impl Subject {
             "unsubscribe_url": UNSUBSCRIBE_HERE,
             "enrollment": enrollment.map(Enrollment::data),
             "now": now.to_rfc3339(),
-        })
+        });
+        // What was not looked up is not there: nothing reads it, and nothing must take it for none.
+        if let Some(interactions) = &self.seen.interactions {
+            data["interactions"] = interactions.clone();
+        }
+        if let Some(lists) = &self.seen.lists {
+            data["lists"] = json!(lists);
+        }
+        data
     }
 
     /// What the domain's rules take. Of answers and meetings a run hears as they come, and not here.

@@ -75,6 +75,7 @@ impl HandoffState {
 
 codes! {
     /// Why a handoff did not go on as it was.
+    #[derive(schemars::JsonSchema)]
     pub enum Reason("handoff reason") {
         /// It belongs to another territory.
         WrongTerritory = "WRONG_TERRITORY",

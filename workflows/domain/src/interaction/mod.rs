@@ -25,6 +25,7 @@ pub const MAX_SECONDS: u32 = 24 * 60 * 60;
 
 codes! {
     /// What was done.
+    #[derive(schemars::JsonSchema)]
     pub enum InteractionKind("kind of interaction") {
         /// An e-mail was opened.
         EmailOpen = "EMAIL_OPEN",

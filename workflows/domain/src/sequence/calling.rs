@@ -1,6 +1,6 @@
 //! What the steps that reach out have in common: the two ways that follow, how long is tried, and the call that they plan.
 
-use super::definition::Step;
+use super::definition::{NAME, Step};
 use super::enrollment::Enrollment;
 use super::span::Span;
 use super::steps::Run;
@@ -18,6 +18,7 @@ const MOST_DAYS: i64 = 7;
 
 codes! {
     /// How a webhook is called.
+    #[derive(schemars::JsonSchema)]
     pub enum Method("method") {
         /// With a body; the usual.
         Post = "POST",
@@ -31,14 +32,17 @@ codes! {
 }
 
 /// Where the run goes once it is known how a call ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "OnCall")]
 pub struct On {
     /// The step after a success; without it, the following one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME))]
     pub success: Option<String>,
     /// The step after a failure; without it, the run ends as FAILED.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME))]
     pub failure: Option<String>,
 }
 

@@ -20,14 +20,14 @@ use super::enrollment::TaskEnd;
 use super::span::Span;
 use super::steps::StepKind;
 use super::steps::send_email::TemplateUse;
-use super::trigger::Trigger;
+use super::trigger::{MAX_TRIGGERS, Trigger};
 use super::window::SendWindow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 /// What runs through a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubjectKind {
     /// A person.
@@ -37,7 +37,7 @@ pub enum SubjectKind {
 }
 
 /// When the same subject may run through the sequence again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reentry {
     /// A CEL expression that gives a text: at most one live enrolment per subject and key. Without it there is one key.
@@ -49,7 +49,7 @@ pub struct Reentry {
 }
 
 /// Which answers end a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopOnReply {
     /// Whatever the person writes to the mailbox that answers come to.
@@ -62,12 +62,14 @@ pub enum StopOnReply {
 }
 
 /// Everything before the steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// The stable name of the sequence: lower-case letters, digits and `_`, 1 to 60.
+    #[schemars(regex(pattern = NAME))]
     pub key: String,
     /// The name to show.
+    #[schemars(length(min = 1, max = 200))]
     pub name: String,
     /// What runs through it.
     pub subject: SubjectKind,
@@ -88,18 +90,23 @@ pub struct Header {
     pub send_window: Option<SendWindow>,
     /// Texts that its e-mails share, by name: `{% include "signature" %}`. A definition that was read has them in place.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "pattern": NAME }))]
     pub snippets: BTreeMap<String, String>,
     /// Which answers of the person end it with REPLIED. By default any.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "any"))]
     pub stop_on_reply: StopOnReply,
     /// Whether a meeting with the person ends it with MEETING_BOOKED. By default it does.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[schemars(extend("default" = true))]
     pub stop_on_meeting: bool,
     /// Whether an opportunity that is opened at the company ends it with OPPORTUNITY_OPENED. By default it does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub stop_on_opportunity: bool,
     /// What starts it by itself; without any, people and webhooks do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_TRIGGERS))]
     pub triggers: Vec<Trigger>,
     /// The key of the working calendar that its waits in business time count on and its send window closes by, where
     /// they name none of their own.
@@ -107,9 +114,11 @@ pub struct Header {
     pub calendar: Option<String>,
     /// A person runs through at most one sequence of this group at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME))]
     pub exclusive: Option<String>,
     /// Which of two sequences of a group has a person: the one of higher priority, else the one that came first. 0 to 100.
     #[serde(default = "usual_priority", skip_serializing_if = "is_usual_priority")]
+    #[schemars(range(max = 100), extend("default" = USUAL_PRIORITY))]
     pub priority: u8,
 }
 
@@ -234,6 +243,9 @@ impl Definition {
         own.or_else(|| self.following(position))
     }
 }
+
+/// The form of a name, for editors: what [`is_name`] looks at.
+pub(crate) const NAME: &str = "^[a-z][a-z0-9_]{0,59}$";
 
 /// Whether a text may be the key of a sequence or the id of a step.
 pub(crate) fn is_name(text: &str) -> bool {

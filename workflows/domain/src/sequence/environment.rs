@@ -5,6 +5,7 @@ use crate::contact::ConsentState;
 use crate::expression::typing::Shape;
 use crate::lead::Stage;
 use crate::sequence::enrollment::TaskEnd;
+use crate::sequence::interactions;
 use crate::sequence::trigger;
 use std::sync::LazyLock;
 
@@ -103,6 +104,8 @@ fn variables() -> Vec<(&'static str, Shape)> {
         ("sender", record(&[("name", Shape::Text), ("email", Shape::Text)])),
         ("enrollment", enrollment),
         ("now", Shape::Text),
+        ("interactions", interactions::shape()),
+        ("lists", texts()),
     ]
 }
 
@@ -114,12 +117,20 @@ mod tests {
     #[test]
     fn the_sample_of_a_simulation_has_all_of_it_and_nothing_else() {
         let sample = sample();
-        for part in ["contact", "account", "lead", "sender"] {
-            let mut known = environment().field(part).map(Shape::fields).unwrap_or_default();
-            let mut given: Vec<&str> = sample[part].as_object().unwrap().keys().map(String::as_str).collect();
+        let holds = |part: &str, given: &serde_json::Value, shape: Option<&Shape>| {
+            let mut known = shape.map(Shape::fields).unwrap_or_default();
+            let mut given: Vec<&str> = given.as_object().unwrap().keys().map(String::as_str).collect();
             known.sort_unstable();
             given.sort_unstable();
             assert_eq!(given, known, "{part}");
+        };
+        for part in ["contact", "account", "lead", "sender", "interactions"] {
+            holds(part, &sample[part], environment().field(part));
         }
+        let kinds = environment().field("interactions").unwrap();
+        for kind in kinds.fields() {
+            holds(kind, &sample["interactions"][kind], kinds.field(kind));
+        }
+        assert!(sample["lists"].is_array());
     }
 }

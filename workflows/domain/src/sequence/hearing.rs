@@ -6,12 +6,14 @@
 
 use super::definition::Definition;
 use super::enrollment::{Enrollment, EnrollmentState, FinishReason, Held, close};
+use super::reads::Reads;
 use super::stepper::{Context, over};
 use super::steps::StepKind;
 use super::steps::wait_for::{self, Since};
-use super::trigger::matching::{doers, touched};
+use super::trigger::matching::{doers, done, relisted, touched};
 use super::trigger::{Event, Who, is_news};
 use crate::decision::Decision;
+use crate::expression::Expression;
 use crate::interaction::InteractionKind;
 use crate::ledger::Entry;
 use chrono::{DateTime, Utc};
@@ -27,6 +29,11 @@ pub const MEETINGS: i32 = 2;
 pub const OPPORTUNITIES: i32 = 4;
 /// A run hears of what the person does: one of its steps waits for it.
 pub const EVENTS: i32 = 8;
+
+/// A run hears of what the person does: a condition reads `interactions`.
+pub const DEEDS: i32 = 16;
+/// A run hears of the lists that the company is on: a condition reads `lists`.
+pub const LISTS: i32 = 32;
 
 /// What a run knows of what it waits for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -75,9 +82,13 @@ pub fn listens(definition: &Definition) -> i32 {
             _ => None,
         })
     };
-    let conditions = header.goal.is_some() || header.exit.is_some() || waits().any(|wait| wait.condition.is_some());
+    let conditions: Vec<&String> =
+        header.goal.iter().chain(&header.exit).chain(waits().filter_map(|wait| wait.condition.as_ref())).collect();
+    let reads: Vec<Reads> = conditions.iter().map(|condition| Reads::of_expression(condition)).collect();
     let parts = [
-        (conditions, CONDITIONS),
+        (!conditions.is_empty(), CONDITIONS),
+        (reads.iter().any(|reads| !reads.interactions.is_empty()), DEEDS),
+        (reads.iter().any(|reads| reads.lists), LISTS),
         (header.stop_on_meeting, MEETINGS),
         (header.stop_on_opportunity, OPPORTUNITIES),
         (waits().any(|wait| !wait.event.is_empty()), EVENTS),
@@ -93,7 +104,14 @@ pub fn concern(entry: &Entry) -> Option<(Who, i32)> {
     if let Some(doers) = doers(entry) {
         let kind = entry.detail.get("kind").and_then(Value::as_str);
         let may_be_meeting = kind.is_none_or(|kind| kind == InteractionKind::Meeting.as_str());
-        return Some((Who::Doers(doers), if may_be_meeting { EVENTS | MEETINGS } else { EVENTS }));
+        let hears = EVENTS | DEEDS;
+        return Some((Who::Doers(doers), if may_be_meeting { hears | MEETINGS } else { hears }));
+    }
+    if let Some(who) = done(entry) {
+        return Some((who, DEEDS));
+    }
+    if let Some(who) = relisted(entry) {
+        return Some((who, LISTS));
     }
     if entry.kind == "opportunity.opened" {
         let who = entry.account_id.map(|id| Who::Account(id.into()));
@@ -145,9 +163,7 @@ pub fn hear(
             ends.then(|| close(enrollment, state, now))
         }
         Heard::Change => {
-            let condition = waited(&enrollment, definition)?.condition.as_ref()?;
-            let holds = crate::expression::Expression::parse(condition).and_then(|c| c.holds(context.data));
-            if !holds.unwrap_or(false) {
+            if !holds_now(&enrollment, definition, context) {
                 return None;
             }
             let fact = enrollment.fact("enrollment.event_heard").with("heard", seq);
@@ -175,7 +191,9 @@ pub fn hear(
                 })
                 .map(|step| step.id.clone())
                 .collect();
-            if !wakes && noted.is_empty() {
+            // A condition may be about what people do; then the event is not what was waited for, and is not kept as that.
+            let holds = !wakes && holds_now(&enrollment, definition, context);
+            if !wakes && !holds && noted.is_empty() {
                 return None;
             }
             let fact = enrollment
@@ -186,6 +204,9 @@ pub fn hear(
                 .with("noted_for", &noted);
             let kept = event.clone().kept();
             enrollment.hearing.noted.extend(noted.into_iter().map(|step| (step, kept.clone())));
+            if holds {
+                return Some(go_on(enrollment, fact, now));
+            }
             if !wakes {
                 return Some(Decision::new(enrollment, fact));
             }
@@ -205,6 +226,13 @@ fn waited<'d>(enrollment: &Enrollment, definition: &'d Definition) -> Option<&'d
         StepKind::WaitFor(config) => Some(config),
         _ => None,
     }
+}
+
+/// Whether the condition that the run waits for holds. One that cannot be worked out does not.
+fn holds_now(enrollment: &Enrollment, definition: &Definition, context: &Context<'_>) -> bool {
+    let condition = waited(enrollment, definition).and_then(|wait| wait.condition.as_ref());
+    let holds = condition.map(|condition| Expression::parse(condition).and_then(|c| c.holds(context.data)));
+    holds.is_some_and(|holds| holds.unwrap_or(false))
 }
 
 /// The wait is over: the step is due now, or as soon as the run is resumed.

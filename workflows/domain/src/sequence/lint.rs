@@ -122,6 +122,8 @@ fn next_to_nothing(subject: SubjectKind) -> Value {
         "lead": lead,
         "sender": known["sender"],
         "unsubscribe_url": known["unsubscribe_url"],
+        "interactions": known["interactions"],
+        "lists": [],
         "enrollment": { "id": "-", "rule": "-", "step": "-", "visit": 0, "started_at": "-", "vars": {}, "variants": {}, "event": null },
         "now": "2026-03-02T09:00:00+00:00",
     })
@@ -132,13 +134,17 @@ fn everything() -> Value {
     let mut data = sample();
     data["enrollment"] = next_to_nothing(SubjectKind::Contact)["enrollment"].clone();
     data["now"] = json!("2026-03-02T09:00:00+00:00");
-    for part in ["contact", "account", "lead"] {
-        for value in data[part].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+    let fill = |record: &mut Value| {
+        for value in record.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
             if value.is_null() {
                 *value = json!("something");
             }
         }
+    };
+    for part in ["contact", "account", "lead"] {
+        fill(&mut data[part]);
     }
+    data["interactions"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut).for_each(fill);
     data
 }
 

@@ -6,6 +6,7 @@ use super::enrollment::{
     Answered, Enrollment, EnrollmentState, Memory, TaskEnd, answered, email_settled, task_settled,
 };
 use super::hearing::Hearing;
+use super::interactions;
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
 use super::steps::{Effect, Record};
@@ -62,7 +63,19 @@ pub fn sample() -> Value {
         },
         "sender": { "name": "Tandem", "email": "tandem@example.com" },
         "unsubscribe_url": "https://example.com/u/sample",
+        "interactions": interactions::nothing(),
+        "lists": [],
     })
+}
+
+/// Sets what the sample subject did: of each kind that `done` names, the fields that it names. The others stay.
+pub fn set_interactions(sample: &mut Map<String, Value>, done: &Value) {
+    for (kind, fields) in done.as_object().into_iter().flatten() {
+        let known = sample.get_mut("interactions").and_then(|known| known.get_mut(kind)).and_then(Value::as_object_mut);
+        if let (Some(known), Value::Object(fields)) = (known, fields) {
+            known.extend(fields.clone());
+        }
+    }
 }
 
 /// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, calls

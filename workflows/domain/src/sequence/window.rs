@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 /// Hours of some weekdays, in the person's zone. One that ends before it begins goes over midnight and belongs to the day on
 /// which it begins: `22:00` to `06:00` of a Friday ends on Saturday morning. One that ends when it begins is the whole day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendWindow {
     /// The weekdays; without them, Monday to Friday.
     #[serde(default = "workdays")]
+    #[schemars(length(min = 1))]
     pub weekdays: Vec<Day>,
     /// From this time of day on.
     pub from: TimeOfDay,

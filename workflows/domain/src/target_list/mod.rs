@@ -43,6 +43,7 @@ pub const SUSPENSION_HOURS: u32 = 72;
 
 codes! {
     /// Why an account is put on a list, taken off it, moved to another tier or suspended.
+    #[derive(schemars::JsonSchema)]
     pub enum ChangeReason("target-list reason") {
         /// It matches the ideal customer profile.
         IcpFit = "ICP_FIT",

@@ -2,7 +2,7 @@
 
 use super::relaying;
 use super::starting::{AT_ONCE, TriggerStart};
-use crate::sequence::subject::Subject;
+use crate::sequence::subject::{Seen, Subject};
 use crate::{App, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -13,6 +13,8 @@ use tandem_domain::id::{AccountId, ContactId, LeadId};
 use tandem_domain::interaction::Interaction;
 use tandem_domain::lead::Lead;
 use tandem_domain::ledger::Entry;
+use tandem_domain::sequence::interactions;
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::trigger::matching::KINDS;
 use tandem_domain::sequence::trigger::{Cause, Event, Meant, Trigger, TriggerKind, Who, completed, meant};
 use tandem_domain::sequence::{Sequence, SequenceVersion};
@@ -163,8 +165,14 @@ impl App {
                 Who::Doers(ids) => {
                     for id in ids {
                         let Some(deed) = looked.deeds.get(&Uuid::from(*id)) else { continue };
+                        let contact = deed.contact.and_then(|id| looked.contacts.get(&id));
+                        if matches!(trigger.kind, TriggerKind::Segment(_)) {
+                            // Its condition counts what people do.
+                            candidates.extend(contact.map(|contact| candidate(contact.clone(), None, None)));
+                            continue;
+                        }
                         let wanted = matches!(&trigger.kind, TriggerKind::Event(on) if on.event.contains(&deed.kind));
-                        let contact = deed.contact.and_then(|id| looked.contacts.get(&id)).filter(|_| wanted);
+                        let contact = contact.filter(|_| wanted);
                         let did = contact.zip(Event::of(deed));
                         candidates.extend(did.map(|(contact, event)| candidate(contact.clone(), None, Some(event))));
                     }
@@ -226,9 +234,22 @@ impl App {
         let accounts: Vec<Account> = self.store.find_many(accounts).await?;
         let accounts: BTreeMap<AccountId, Account> =
             accounts.into_iter().map(|account| (account.id, account)).collect();
+        let reads = Reads::of_trigger(trigger);
+        let people: BTreeSet<ContactId> = candidates.iter().map(|candidate| candidate.contact.id).collect();
+        let people: Vec<ContactId> = people.into_iter().collect();
+        let tallies = self.store.tallies(&people, &reads.interactions, now).await?;
+        let companies: Vec<AccountId> = accounts.keys().copied().filter(|_| reads.lists).collect();
+        let lists = self.store.list_keys_of(&companies).await?;
         let sight = |candidate: Candidate| {
             let account = account(&candidate).and_then(|id| accounts.get(&id)).cloned();
-            let subject = Subject::glimpsed(candidate.contact.clone(), account, candidate.lead.clone());
+            let done = tallies.get(&candidate.contact.id).map_or(&[][..], Vec::as_slice);
+            let seen = Seen {
+                interactions: (!reads.interactions.is_empty()).then(|| interactions::data(&reads.interactions, done)),
+                lists: reads
+                    .lists
+                    .then(|| account.as_ref().and_then(|account| lists.get(&account.id)).cloned().unwrap_or_default()),
+            };
+            let subject = Subject::glimpsed(candidate.contact.clone(), account, candidate.lead.clone(), seen);
             let mut data = subject.data(&self.env, None, now);
             let mut extra: Map<String, Value> = completed(trigger, candidate.seen.clone(), &data);
             extra.extend(candidate.event.as_ref().map(|event| ("event".to_owned(), event.data())));

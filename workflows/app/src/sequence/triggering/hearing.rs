@@ -13,6 +13,7 @@ use tandem_domain::id::EnrollmentId;
 use tandem_domain::interaction::Interaction;
 use tandem_domain::ledger::Entry;
 use tandem_domain::sequence::hearing::{Heard, concern, hear};
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::trigger::matching::KINDS;
 use tandem_domain::sequence::trigger::{Event, Who, chain_of};
 use tandem_domain::sequence::{Enrollment, Sequence, SequenceVersion};
@@ -162,7 +163,8 @@ impl Command for RunHear {
         let sequence: Sequence = tx.peek(enrollment.sequence).await?.ok_or_else(missing)?;
         let missing = || AppError::NotFound { what: "SequenceVersion", id: enrollment.version.into() };
         let version: SequenceVersion = tx.peek(enrollment.version).await?.ok_or_else(missing)?;
-        let subject = Subject::load(tx, enrollment.contact, enrollment.lead).await?;
+        let mut subject = Subject::load(tx, enrollment.contact, enrollment.lead).await?;
+        subject.see(tx, &Reads::of(&version.definition), now).await?;
         let surroundings = Surroundings::default();
         let (mut facts, mut jobs) = (Vec::new(), Vec::new());
         // What conditions read is the same for every change: one look is enough.

@@ -209,3 +209,31 @@ fn a_meeting_is_not_waited_for_where_it_ends_the_run() {
     assert!(found[0].message.contains("stop_on_meeting: false"), "{found:?}");
     assert_eq!(found[0].path, "steps[0].event");
 }
+
+#[test]
+fn who_has_a_condition_on_what_people_do_or_on_lists_hears_of_it() {
+    let of = |header: &str, wait: &str| listens(&definition(header, wait));
+    let usual = MEETINGS | EVENTS;
+    assert_eq!(of("goal: interactions.form.count > 1\n", "event: [FORM], timeout: 3d"), usual | CONDITIONS | DEEDS);
+    assert_eq!(of("exit: \"'vip' in lists\"\n", "event: [FORM], timeout: 3d"), usual | CONDITIONS | LISTS);
+    let wait = "condition: interactions.any.count > 3, timeout: 3d";
+    assert_eq!(of("", wait), MEETINGS | CONDITIONS | DEEDS);
+    // What happens at a step alone is looked at there.
+    assert_eq!(of("entry: interactions.form.count > 1\n", "event: [FORM], timeout: 3d"), usual);
+    let waits = definition("", wait);
+    let page = Heard::Event(event(InteractionKind::Page, "Home"));
+    let with = |run: &Enrollment, count: u32| {
+        let mut data = data(run, "Head");
+        data["interactions"] = json!({"any": {"count": count}});
+        data
+    };
+    let begun = run("wait");
+    let waiting = advance(&begun, &waits, &context(&with(&begun, 0)), at(START)).unwrap().next.enrollment;
+    let seen = |count: u32| {
+        let data = with(&waiting, count);
+        hear(waiting.clone(), &waits, &context(&data), (&page, 30), at(START)).map(|decision| decision.next)
+    };
+    assert_eq!(seen(3), None);
+    let woken = seen(4).unwrap();
+    assert_eq!((woken.state, woken.hearing.event), (EnrollmentState::Active, None));
+}

@@ -1,20 +1,23 @@
 //! `branch`: one of two ways, by a condition.
 
 use super::{Failure, Kind, Next, Run};
+use crate::sequence::definition::NAME;
 use crate::sequence::validate::Check;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One of two ways, by a condition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The condition, in CEL.
     pub when: String,
     /// The step to go to where it holds.
+    #[schemars(regex(pattern = NAME))]
     pub then: String,
     /// The step to go to where it does not.
     #[serde(rename = "else")]
+    #[schemars(regex(pattern = NAME))]
     pub otherwise: String,
 }
 

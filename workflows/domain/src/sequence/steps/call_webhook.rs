@@ -4,7 +4,7 @@ use super::{Effect, Failure, Kind, Next, Run};
 use crate::expression::Expression;
 use crate::outbound::channel::{is_header_name, is_header_value};
 use crate::sequence::calling::{self, Keep, Method, On, PlannedCall, Request};
-use crate::sequence::definition::is_name;
+use crate::sequence::definition::{NAME, is_name};
 use crate::sequence::span::Span;
 use crate::sequence::template::Form;
 use crate::sequence::validate::{Check, Rule};
@@ -21,14 +21,15 @@ const MAX_BODY: usize = 64 * 1024;
 /// The longest parameter, in characters.
 const MAX_QUERY: usize = 1_000;
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Another system is called, by the key of its channel; later steps can use its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The key of the channel.
     pub channel: String,
     /// How it is called.
     #[serde(default = "usual", skip_serializing_if = "is_usual")]
+    #[schemars(extend("default" = "POST"))]
     pub method: Method,
     /// What is added to the address, each value in CEL; null leaves the parameter out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -41,9 +42,11 @@ pub struct Config {
     pub body: Option<String>,
     /// How long one try may take, in seconds: 1 to 15; without it, 15.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
     pub timeout_seconds: Option<u32>,
     /// The name in `enrollment.vars` that the answer is kept under; without it, nothing is kept.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME))]
     pub name: Option<String>,
     /// What of the answer is kept, in CEL over the usual variables, `answer` and `status`; without it, the whole answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

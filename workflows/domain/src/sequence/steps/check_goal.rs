@@ -7,8 +7,8 @@ use crate::sequence::enrollment::FinishReason;
 use crate::sequence::validate::Check;
 use serde::{Deserialize, Serialize};
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Where a condition holds here, the run is over and has reached its goal; else it goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The condition, in CEL.

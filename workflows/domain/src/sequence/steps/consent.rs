@@ -6,8 +6,8 @@ use crate::sequence::template::Form;
 use crate::sequence::validate::Check;
 use serde::{Deserialize, Serialize};
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What the person agreed to or took back is recorded, e.g. after a double opt-in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What the person said.
@@ -17,7 +17,7 @@ pub struct Config {
 }
 
 /// What a person says about being written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Said {
     /// Agreed. A consent that was withdrawn stays withdrawn.

@@ -3,6 +3,7 @@
 
 use super::{Effect, Failure, Kind, Next, Run};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId};
+use crate::sequence::definition::NAME;
 use crate::sequence::enrollment::TaskEnd;
 use crate::sequence::names::{Named, Thing};
 use crate::sequence::span::{MAX_DAYS, Span};
@@ -15,8 +16,8 @@ use serde::{Deserialize, Serialize};
 /// How long after a task was due a run still waits for it, where the step does not say.
 pub const PATIENCE: TimeDelta = TimeDelta::days(14);
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Something for a person to do. The run goes on at once, or, with `wait: true`, once it is known what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What to do: a template of one line.
@@ -25,6 +26,7 @@ pub struct Config {
     pub due_in: Span,
     /// 0 (least urgent) to 100.
     #[serde(default = "usual")]
+    #[schemars(range(max = 100))]
     pub priority: u8,
     /// By which way it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,13 +34,14 @@ pub struct Config {
     /// The name of the team whose queue it goes to; without it, everybody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
-    /// More words about it: a template of at most [`MOST_NOTES`] characters.
+    /// More words about it: a template of at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
     /// Whether the run waits until the task is done or called off, or the time is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub wait: bool,
-    /// How long it waits at most; without it, [`PATIENCE`] longer than the person has.
+    /// How long it waits at most; without it, 14 days longer than the person has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// Where it goes on, by what came of the task.
@@ -51,7 +54,7 @@ const fn usual() -> u8 {
 }
 
 /// By which way a task is done, as written in a definition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     /// By phone.
@@ -79,11 +82,13 @@ macro_rules! on {
     ($($(#[$meta:meta])* $field:ident = $end:ident),+ $(,)?) => {
         /// The steps at which a run goes on, by how its task came to its end. An end without a step of its own goes on as
         /// any step does.
-        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
+        #[schemars(rename = "OnTask")]
         pub struct On { $(
             $(#[$meta])*
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(regex(pattern = NAME))]
             pub $field: Option<String>,
         )+ }
 
@@ -192,10 +197,9 @@ impl Kind for Config {
         let enrollment = run.enrollment;
         let due_at = run.now + self.due_in.delta();
         let notes = self.notes.as_ref().map(|notes| run.render(notes, Form::Text)).transpose()?;
-        let patience = self.timeout.map_or_else(
-            || (self.due_in.delta() + PATIENCE).min(TimeDelta::days(MAX_DAYS)),
-            |timeout| timeout.delta(),
-        );
+        let patience = self
+            .timeout
+            .map_or_else(|| (self.due_in.delta() + PATIENCE).min(TimeDelta::days(MAX_DAYS)), |timeout| timeout.delta());
         let wait = self.wait.then(|| TaskWait { until: run.now + patience, timed_out: self.on.timed_out.clone() });
         let task = PlannedTask {
             enrollment: enrollment.id,

@@ -5,8 +5,8 @@ use crate::sequence::enrollment::FinishReason;
 use crate::sequence::validate::Check;
 use serde::{Deserialize, Serialize};
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The run is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How it ended; `completed` without it.
@@ -15,7 +15,7 @@ pub struct Config {
 }
 
 /// How an enrolment comes to its end by a step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It went through to the end.

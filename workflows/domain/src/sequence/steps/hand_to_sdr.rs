@@ -8,8 +8,8 @@ use crate::sequence::validate::{Check, Rule};
 use crate::work_item::MOST_NOTES;
 use serde::{Deserialize, Serialize};
 
-/// The settings; all of them may be left out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The lead is qualified and enters the queue of the SDRs; all settings may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The name of the team whose queue it goes to; without it, everybody's.
@@ -17,11 +17,12 @@ pub struct Config {
     pub team: Option<String>,
     /// How urgent it becomes, 0 (least) to 100; without it, as urgent as it was, and 50 where it is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
     pub priority: Option<u8>,
     /// The source of a lead that is made because the person has none; without it, `sequence:` and the key of the sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What the SDR should know: a template of at most [`MOST_NOTES`] characters.
+    /// What the SDR should know: a template of at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
 }

@@ -12,6 +12,7 @@ use crate::expression::{self, Expression};
 use crate::id::EnrollmentId;
 use crate::sequence::template::{self, Form};
 use chrono::{DateTime, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +31,11 @@ macro_rules! kinds {
 
         /// The names of the kinds, as written in a definition.
         pub const NAMES: &[&str] = &[$(stringify!($module)),+];
+
+        /// The schema of the settings of each kind, by its name.
+        pub(crate) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+            vec![$((stringify!($module), $module::Config::json_schema(generator))),+]
+        }
 
         impl StepKind {
             /// The name of the kind, as written in a definition.
@@ -147,7 +153,7 @@ pub trait Kind {
 }
 
 /// Whose data a step changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
     /// The person's.

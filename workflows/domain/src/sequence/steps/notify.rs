@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// The longest link, in characters.
 const MAX_LINK: usize = 1_000;
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A message to a chat of the team, by the key of its channel. The run waits until the chat has taken it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The key of the channel.

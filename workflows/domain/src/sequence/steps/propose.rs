@@ -7,8 +7,8 @@ use crate::sequence::validate::{Check, Rule};
 use crate::target_list::ChangeReason;
 use serde::{Deserialize, Serialize};
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The person's company is proposed for a target list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The key of the list.

@@ -15,14 +15,19 @@ use std::collections::BTreeMap;
 /// The variable that only e-mails have: the link by which the person unsubscribes.
 pub const UNSUBSCRIBE_URL: &str = "unsubscribe_url";
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The form of what names a stored template: a key, and perhaps the number of a version.
+const STORED: &str = "^[a-z][a-z0-9_]{0,59}(@[1-9][0-9]{0,8})?$";
+
+/// One e-mail to the contact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What is written.
+    /// What is written; in a document, or the key of a stored template, whose newest version is taken, or `key@3`.
+    #[schemars(schema_with = "written_or_stored")]
     pub template: EmailParts,
     /// The same in other languages, by BCP 47 tag (`zh`, `pt-BR`): who has such a locale gets it, everybody else the template.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "pattern": LANGUAGE, "maxLength": MOST_LANGUAGE }))]
     pub languages: BTreeMap<String, EmailParts>,
     /// The sender; without it, the one that the installation is configured with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +37,7 @@ pub struct Config {
     pub reply_to: Option<Address>,
     /// Whether the person waits for it, e.g. a confirmation: then it goes out at any hour.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub transactional: bool,
     /// The key of a pool of mailboxes, one of which is the sender: for one person the same in the whole sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +45,19 @@ pub struct Config {
     /// The version of a stored template that all of the texts were taken from. Written by the reader of definitions alone: in a
     /// document, `template` is then the key of the stored one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub uses: Option<TemplateUse>,
+}
+
+/// What `template` may be in a document.
+fn written_or_stored(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let written = generator.subschema_for::<EmailParts>();
+    let stored = schemars::json_schema!({
+        "description": "The key of a stored template, and where it matters the number of its version.",
+        "type": "string",
+        "pattern": STORED,
+    });
+    schemars::json_schema!({ "anyOf": [written, stored] })
 }
 
 /// The version of a stored template that the texts of an e-mail were taken from when its sequence was published.
@@ -62,7 +80,7 @@ impl std::fmt::Display for TemplateUse {
 }
 
 /// The parts of an e-mail, each a template.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmailParts {
     /// One line, at most 200 characters.
@@ -150,6 +168,11 @@ fn nearest_language<'a, T>(languages: &'a BTreeMap<String, T>, locale: &str) -> 
     }
 }
 
+/// The form of a language tag, for editors: what [`is_language`] looks at.
+const LANGUAGE: &str = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$";
+/// The longest language tag, in bytes.
+const MOST_LANGUAGE: usize = 35;
+
 /// Whether a text has the form of a language tag: parts of 1 to 8 letters and digits, the first of 2 or 3 letters.
 fn is_language(tag: &str) -> bool {
     let mut parts = tag.split('-');
@@ -157,11 +180,11 @@ fn is_language(tag: &str) -> bool {
     (2..=3).contains(&first.len())
         && first.bytes().all(|b| b.is_ascii_alphabetic())
         && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
-        && tag.len() <= 35
+        && tag.len() <= MOST_LANGUAGE
 }
 
 /// A mailbox: an address, and a name to show.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// The name to show.
@@ -332,8 +355,15 @@ mod tests {
     fn everybody_gets_the_language_that_is_nearest_to_theirs() {
         let languages = [("zh", "你好"), ("zh-Hant", "您好"), ("pt-BR", "Oi")];
         let languages = languages.map(|(tag, word)| (tag.to_owned(), template(word))).into();
-        let config =
-            Config { template: template("Hello"), languages, uses: None, pool: None, from: None, reply_to: None, transactional: false };
+        let config = Config {
+            template: template("Hello"),
+            languages,
+            uses: None,
+            pool: None,
+            from: None,
+            reply_to: None,
+            transactional: false,
+        };
         for (locale, language, subject) in [
             ("zh-CN", Some("zh"), "你好"),
             ("zh_Hant_TW", Some("zh-Hant"), "您好"),

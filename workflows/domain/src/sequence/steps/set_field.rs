@@ -9,14 +9,15 @@ use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The settings: the field, and exactly one of the two values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A custom field, or the lead's priority, gets a value: exactly one of `value` and `expression`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `contact.<key>`, `lead.<key>` or `account.<key>`, where the key is that of a custom field; or `lead.priority`.
     pub field: String,
     /// The value: a template where it is a text, else as it stands. Null takes the value away.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schemars(with = "Value")]
     pub value: Option<Value>,
     /// The value, computed in CEL.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! `split`: each subject is given one of several variants, by lot, and the same one for good.
 
 use super::{Failure, Kind, Next, Run};
-use crate::sequence::definition::is_name;
+use crate::sequence::definition::{NAME, is_name};
 use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,24 +13,28 @@ pub const VARIANTS: std::ops::RangeInclusive<usize> = 2..=10;
 /// The largest weight of a variant.
 pub const MOST_WEIGHT: u32 = 1_000;
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Each subject is given one of several variants, by lot, and the same one for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The variants, 2 to 10.
+    #[schemars(length(min = 2, max = 10))]
     pub variants: Vec<Variant>,
 }
 
 /// One of the variants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     /// Its name within the step: lower-case letters, digits and `_`.
+    #[schemars(regex(pattern = NAME))]
     pub key: String,
-    /// Its share of all weights, 1 to [`MOST_WEIGHT`]; 1 where it is not said.
+    /// Its share of all weights, 1 to 1,000; 1 where it is not said.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = MOST_WEIGHT))]
     pub weight: u32,
     /// The step that it goes to.
+    #[schemars(regex(pattern = NAME))]
     pub then: String,
 }
 
@@ -83,7 +87,8 @@ impl Kind for Config {
         for (at, variant) in self.variants.iter().enumerate() {
             let key = format!("variants[{at}].key");
             if !is_name(&variant.key) {
-                let message = "a key is 1 to 60 lower-case letters, digits and `_`, a letter first; for example `short`";
+                let message =
+                    "a key is 1 to 60 lower-case letters, digits and `_`, a letter first; for example `short`";
                 check.problem(&key, Rule::NameInvalid, message);
             } else if !keys.insert(&variant.key) {
                 let message = format!("another variant has the key `{}`; give this one another", variant.key);
@@ -152,7 +157,8 @@ mod tests {
     #[test]
     fn a_variant_is_for_good() {
         // These were computed with another program: nobody who runs already is ever given another variant.
-        let given: Vec<_> = (1..=8).map(|n| choose("welcome", "test", Uuid::from_u128(n), &[2, 3, 5]).unwrap()).collect();
+        let given: Vec<_> =
+            (1..=8).map(|n| choose("welcome", "test", Uuid::from_u128(n), &[2, 3, 5]).unwrap()).collect();
         assert_eq!(given, [1, 1, 1, 0, 2, 2, 1, 2]);
     }
 }

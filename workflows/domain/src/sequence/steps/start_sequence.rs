@@ -3,7 +3,7 @@
 
 use super::{Effect, Failure, Kind, Next, Origin, Run};
 use crate::expression::Expression;
-use crate::sequence::definition::is_name;
+use crate::sequence::definition::{NAME, is_name};
 use crate::sequence::names::{Named, Thing};
 use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 /// The most values that one step hands over.
 pub const MOST_VARS: usize = 20;
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The subject is enrolled in another sequence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The key of the sequence.
+    #[schemars(regex(pattern = NAME))]
     pub sequence: String,
     /// Values that the new run has as `enrollment.vars.<name>`, each computed in CEL.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -1,16 +1,17 @@
 //! `stop_sequence`: the runs of the same subject through another sequence end.
 
 use super::{Effect, Failure, Kind, Next, Origin, Run};
-use crate::sequence::definition::is_name;
+use crate::sequence::definition::{NAME, is_name};
 use crate::sequence::names::{Named, Thing};
 use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The runs of the same subject through another sequence end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The key of the sequence.
+    #[schemars(regex(pattern = NAME))]
     pub sequence: String,
 }
 

@@ -8,18 +8,21 @@ use serde::{Deserialize, Serialize};
 /// The most tags that one step adds or takes away.
 pub const MOST: usize = 20;
 
-/// The settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Tags are added to the contact, the lead or the account, and others taken away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Whose tags; the contact's where it is not said.
     #[serde(default, skip_serializing_if = "Record::is_contact")]
+    #[schemars(extend("default" = "contact"))]
     pub of: Record,
     /// The tags to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST))]
     pub add: Vec<String>,
     /// The tags to take away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST))]
     pub remove: Vec<String>,
 }
 

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// The most business days of a wait: about a year.
 const MOST_BUSINESS_DAYS: u32 = 250;
 
-/// The settings: exactly one way to say how long, and the calendar where it is business time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Nothing happens for a while: exactly one way to say how long, and the calendar where it is business time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How long.
@@ -24,6 +24,7 @@ pub struct Config {
     pub until: Option<Until>,
     /// Until the same time of day so many working days after today, in the calendar's zone: 1 to 250.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MOST_BUSINESS_DAYS))]
     pub business_days: Option<u32>,
     /// Until so much working time has gone by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +35,7 @@ pub struct Config {
 }
 
 /// A time of day on some weekdays, in the contact's zone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Until {
     /// The weekdays that count; without them, every day.
@@ -45,7 +46,7 @@ pub struct Until {
 }
 
 /// A weekday, written `mon` to `sun`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Day {

@@ -7,6 +7,7 @@
 use super::{Failure, Kind, Next, Run};
 use crate::expression::{Expression, Refusal};
 use crate::interaction::InteractionKind;
+use crate::sequence::definition::NAME;
 use crate::sequence::environment::with_event;
 use crate::sequence::span::Span;
 use crate::sequence::trigger::Event;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// From when on an event counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Since {
     /// From the beginning of the step.
@@ -25,8 +26,8 @@ pub enum Since {
     Enrollment,
 }
 
-/// The settings: exactly one of `event` and `condition`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Nothing happens until the person does something, or a condition begins to hold: exactly one of `event` and `condition`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What the person does: one of these.
@@ -42,9 +43,11 @@ pub struct Config {
     pub timeout: Span,
     /// The step that follows a time-out; without it, the same as otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME))]
     pub on_timeout: Option<String>,
     /// From when on an event counts.
     #[serde(default, skip_serializing_if = "is_step")]
+    #[schemars(extend("default" = "step"))]
     pub since: Since,
 }
 

@@ -15,10 +15,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// An account becomes active on a target list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// The key of the list.
+    #[schemars(length(min = 1, max = 64))]
     pub list: String,
 }
 
@@ -31,19 +32,21 @@ impl List {
 }
 
 /// The condition begins to hold for a contact.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Segment {
     /// Whether those for whom it holds already when it is published are meant too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub existing: bool,
 }
 
 /// A person does something.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnEvent {
     /// What: one of these.
+    #[schemars(length(min = 1))]
     pub event: Vec<InteractionKind>,
 }
 
@@ -117,7 +120,7 @@ impl FieldName {
 }
 
 /// A field changes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
     /// Which.
@@ -147,7 +150,7 @@ impl Field {
 }
 
 /// The grade of a lead changes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grading {
     /// To one of these; without them, to any.
@@ -159,10 +162,11 @@ pub struct Grading {
 }
 
 /// Sales gives an opportunity back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Return {
     /// For one of these reasons.
+    #[schemars(length(min = 1))]
     pub reasons: Vec<Reason>,
 }
 
@@ -211,13 +215,14 @@ impl<'de> Deserialize<'de> for Offset {
 }
 
 /// A moment before, on or after a date in a field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Date {
     /// Which field: a custom field, or `lead.received_at`.
     pub field: String,
     /// How many days before or after; without it, on the day.
     #[serde(default, skip_serializing_if = "is_on_the_day")]
+    #[schemars(extend("default" = "0d"))]
     pub offset: Offset,
     /// The time of that day where the contact lives; without it, 09:00.
     #[serde(default = "in_the_morning")]
@@ -265,13 +270,14 @@ impl Date {
 }
 
 /// A time of day, week or month.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cron {
     /// Five fields: minute, hour, day of month, month, day of week.
     pub cron: String,
     /// The IANA zone in which they are meant; without it, UTC.
     #[serde(default = "utc", with = "zone_by_name")]
+    #[schemars(with = "String", extend("default" = "UTC"))]
     pub zone: Tz,
 }
 

@@ -42,6 +42,8 @@ pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         "contact.changed",
         "contact.consent_set",
         "account.changed",
+        "visitor.identified",
+        "list.account_suspended",
         "interaction.recorded",
         "events.applied",
         "list.change_approved",
@@ -96,6 +98,11 @@ pub fn meant(trigger: &Trigger, sequence: &str, entry: &Entry, lists: &BTreeMap<
     match &trigger.kind {
         TriggerKind::List(list) => listed(entry, *lists.get(&list.list)?, &list.list),
         TriggerKind::Segment(_) => {
+            let deeds = || done(entry).filter(|_| trigger.reads("interactions"));
+            let lists = || relisted(entry).filter(|_| trigger.reads("lists"));
+            if let Some(who) = deeds().or_else(lists) {
+                return Some(Meant { who, seen: None });
+            }
             let who = touched(entry)?;
             // What the condition does not read cannot have made it true.
             let concerned = match who {
@@ -155,6 +162,23 @@ pub fn doers(entry: &Entry) -> Option<Vec<InteractionId>> {
         }
         _ => None,
     }
+}
+
+/// Of whom an entry says that they did something, or that it is known now who did.
+pub fn done(entry: &Entry) -> Option<Who> {
+    if entry.kind != "visitor.identified" {
+        return doers(entry).map(Who::Doers);
+    }
+    let contact = entry.detail.get("contact")?.as_str()?.parse::<Uuid>().ok()?;
+    Some(Who::Contact(contact.into()))
+}
+
+/// Of which company an entry says that it may be worked on for other lists than before.
+pub fn relisted(entry: &Entry) -> Option<Who> {
+    const KINDS: [&str; 4] =
+        ["list.change_approved", "list.account_restored", "list.account_suspended", "list.suspension_ended"];
+    let account = entry.account_id.filter(|_| KINDS.contains(&entry.kind.as_str()))?;
+    Some(Who::Account(account.into()))
 }
 
 fn listed(entry: &Entry, list: ListId, key: &str) -> Option<Meant> {

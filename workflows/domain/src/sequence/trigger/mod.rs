@@ -23,11 +23,13 @@ pub use skip::{Refusal as PassedOver, Skip};
 
 use super::definition::is_name;
 use super::environment::for_triggers;
+use super::interactions;
 use super::validate::{Check, Rule};
 use crate::expression::typing::Shape;
 use crate::expression::{Expression, Refusal};
 use crate::ledger::{canonical, sha256_hex};
 use kinds::{Cron, Date, Field, Grading, List, OnEvent, Return, Segment};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -94,6 +96,11 @@ macro_rules! kinds {
 
         /// The names of the kinds, as written in a definition.
         pub const NAMES: &[&str] = &[$($name),+];
+
+        /// The schema of the settings of each kind, by its name.
+        pub(crate) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+            vec![$(($name, $settings::json_schema(generator))),+]
+        }
 
         impl TriggerKind {
             /// The name of the kind, as written in a definition.
@@ -191,6 +198,11 @@ impl Trigger {
         self.when.as_ref().is_some_and(|when| when.contains(variable))
     }
 
+    /// Whether time alone makes its condition hold, or not hold any more.
+    fn fades(&self) -> bool {
+        self.reads("now") || self.when.as_deref().is_some_and(interactions::fades)
+    }
+
     /// Whether its condition holds for these data. Without one it does.
     pub fn holds(&self, data: &Value) -> Result<bool, Refusal> {
         match &self.when {
@@ -211,7 +223,7 @@ impl Trigger {
         let minute = self.key().bytes().fold(0_u32, |sum, byte| (sum * 31 + u32::from(byte)) % 60);
         match &self.kind {
             TriggerKind::Cron(cron) => Some((cron.cron.clone(), cron.zone.name().to_owned())),
-            TriggerKind::Segment(_) if self.reads("now") => Some((format!("{minute} * * * *"), "UTC".to_owned())),
+            TriggerKind::Segment(_) if self.fades() => Some((format!("{minute} * * * *"), "UTC".to_owned())),
             TriggerKind::Date(_) => Some((format!("{minute} 1 * * *"), "UTC".to_owned())),
             _ => None,
         }
