@@ -6,6 +6,7 @@ mod clients;
 mod demo;
 mod fuzz;
 mod graphql_clients;
+mod import_guide;
 mod outbound;
 mod process;
 mod sdks;

@@ -68,7 +68,7 @@ pub struct CustomField {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such field.
-    #[error("there is no custom field `{key}` of {entity}; define it first, or use one of: {known}")]
+    #[error("there is no custom field `{key}` of {entity}; define it with `customFieldDefine`, or use one of: {known}")]
     Unknown {
         /// What the value was for.
         entity: Entity,
@@ -78,7 +78,7 @@ pub enum Refusal {
         known: String,
     },
     /// The field no longer takes values.
-    #[error("the custom field `{key}` was retired and takes no values; activate it first")]
+    #[error("the custom field `{key}` was retired and takes no values; activate it with `customFieldChange`")]
     Retired {
         /// The field.
         key: String,

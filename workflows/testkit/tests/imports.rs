@@ -5,8 +5,10 @@
 use chrono::TimeDelta;
 use std::fs;
 use std::path::{Path, PathBuf};
+use tandem_app::custom_fields::CustomFieldDefine;
 use tandem_app::import::{ImportError, Job, Mapping, Silent, Summary};
 use tandem_domain::access::User;
+use tandem_domain::custom_field::{Entity, Kind};
 use tandem_store::Page;
 use tandem_testkit::{World, on_both_databases};
 use tempfile::TempDir;
@@ -48,12 +50,29 @@ fn rejects(source: &Path) -> Vec<(u64, String, String)> {
     let mut name = source.as_os_str().to_owned();
     name.push(".rejects.csv");
     let Ok(text) = fs::read_to_string(PathBuf::from(name)) else { return Vec::new() };
-    let mut found = Vec::new();
-    for line in text.lines().skip(1) {
-        let cells: Vec<&str> = line.splitn(4, ',').collect();
-        found.push((cells[0].parse().unwrap(), cells[1].to_owned(), cells[2].to_owned()));
-    }
-    found
+    let delimiter = text.as_bytes()[4];
+    let mut rows = csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
+    let cells = rows.records().map(Result::unwrap);
+    cells.map(|cells| (cells[0].parse().unwrap(), cells[1].to_owned(), cells[2].to_owned())).collect()
+}
+
+/// The reject file of `source`.
+fn reject_file(source: &Path) -> PathBuf {
+    tandem_app::import::rejects::Rejects::path_of(source)
+}
+
+/// Defines a custom field.
+async fn field(world: &World, entity: Entity, key: &str, kind: Kind, required: bool) {
+    let (key, label) = (key.to_owned(), key.to_owned());
+    let command = CustomFieldDefine { entity, key, label, kind, choices: Vec::new(), required };
+    world.app.run(&world.system(), command).await.unwrap();
+}
+
+/// The code blocks of the guide in a language, in their order.
+fn blocks(language: &str) -> Vec<String> {
+    let guide = include_str!("../../../docs/guides/import.md").split("\n```");
+    let blocks = guide.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
+    blocks.map(|block| format!("{block}\n")).collect()
 }
 
 fn expect(rejects: &[(u64, &str, &str)]) -> Vec<(u64, String, String)> {
@@ -140,6 +159,97 @@ on_both_databases! {
         let again = run(&world, What::Contacts, &job).await.unwrap();
         assert_eq!(counts(&again), [4, 0, 0, 2, 2]);
         assert_eq!(world.ledger().await.len(), entries);
+    }
+
+    async fn an_unpaired_quote_loses_no_good_row(world: World) {
+        let text = "email,name,title\nv1@acme.example,V,\"CEO\nv2@acme.example,V,T\nv3@acme.example,V,T\n";
+        let (_folder, path) = file("q.csv", text);
+        let summary = run(&world, What::Contacts, &Job::new(&path)).await.unwrap();
+        assert_eq!(counts(&summary), [3, 2, 0, 0, 1]);
+        assert_eq!(rejects(&path), expect(&[(2, "title", "IMPORT_QUOTE")]));
+
+        let text = "email,name,title\nw1@acme.example,\"W,T\nw2@acme.example,\"W,T\nw3@acme.example,W,T\n";
+        let (_folder, path) = file("w.csv", text);
+        let summary = run(&world, What::Contacts, &Job::new(&path)).await.unwrap();
+        assert_eq!(counts(&summary), [3, 1, 0, 0, 2]);
+        assert_eq!(rejects(&path), expect(&[(2, "name", "IMPORT_QUOTE"), (3, "name", "IMPORT_QUOTE")]));
+
+        // Corrected, the reject file is the file; as it is, it is refused again.
+        let rejected = reject_file(&path);
+        let before = world.ledger().await.len();
+        let again = run(&world, What::Contacts, &Job::new(&rejected)).await.unwrap();
+        assert_eq!(counts(&again), [2, 0, 0, 0, 2]);
+        assert_eq!(world.ledger().await.len(), before, "nothing of it was stored");
+        let corrected = fs::read_to_string(&rejected).unwrap().replace("\"\"\"W\"", "W");
+        fs::write(&rejected, corrected).unwrap();
+        let again = run(&world, What::Contacts, &Job::new(&rejected)).await.unwrap();
+        assert_eq!(counts(&again), [2, 2, 0, 0, 0]);
+        assert_eq!(rejects(&rejected), []);
+    }
+
+    async fn lines_that_two_stray_quotes_swallow_are_in_the_reject_file(world: World) {
+        let text = "email,name,title\n\nw1@acme.example,\"W,T\nw2@acme.example,W\",T\nw3@acme.example,W,T\n";
+        let (_folder, path) = file("w.csv", text);
+        let summary = run(&world, What::Contacts, &Job::new(&path)).await.unwrap();
+        assert_eq!(counts(&summary), [2, 1, 0, 0, 1]);
+        assert_eq!(rejects(&path), expect(&[(3, "name", "IMPORT_LINE_BREAK")]));
+        let kept = fs::read_to_string(reject_file(&path)).unwrap();
+        assert!(kept.contains("w1@acme.example,\"W,T\nw2@acme.example,W\",T\n"), "{kept}");
+    }
+
+    async fn rejects_of_a_mapped_file_are_imported_by_the_same_mapping(world: World) {
+        let (_folder, path) = file("contacts.csv", "Mail;Nom\nada@example.com;Ada\nno address;\"Bob; the second\"\n");
+        let mapping = Mapping::parse("delimiter: ';'\nfields: {email: Mail, name: Nom}").unwrap();
+        let summary = run(&world, What::Contacts, &Job::new(&path).mapped(mapping.clone())).await.unwrap();
+        assert_eq!(counts(&summary), [2, 1, 0, 0, 1]);
+        let rejected = reject_file(&path);
+        let corrected = fs::read_to_string(&rejected).unwrap().replace(";no address;", ";bob@example.com;");
+        fs::write(&rejected, corrected).unwrap();
+        let again = run(&world, What::Contacts, &Job::new(&rejected).mapped(mapping)).await.unwrap();
+        assert_eq!(counts(&again), [1, 1, 0, 0, 0], "{:?}", rejects(&rejected));
+    }
+
+    async fn a_custom_field_at_fault_is_named_by_its_column(world: World) {
+        field(&world, Entity::Contact, "seats", Kind::Number, false).await;
+        let mapping = "fields: {email: Mail}\ncustom: {region: Area, seats: Chairs}";
+        let text = "Mail,Area,Chairs\na@example.com,north,1\nb@example.com,,many\nc@example.com,,3\n";
+        let (_folder, path) = file("contacts.csv", text);
+        let job = Job::new(&path).mapped(Mapping::parse(mapping).unwrap());
+        assert_eq!(counts(&run(&world, What::Contacts, &job).await.unwrap()), [3, 1, 0, 0, 2]);
+        assert_eq!(rejects(&path), expect(&[
+            (2, "Area", "CUSTOM_FIELD_UNKNOWN"),
+            (3, "Chairs", "CUSTOM_FIELD_WRONG_KIND"),
+        ]));
+        let text = fs::read_to_string(reject_file(&path)).unwrap();
+        assert!(text.contains("`customFieldDefine`"), "the sentence says how to define it: {text}");
+
+        let (_folder, path) = file("leads.csv", "source,email,custom.region\nfair,x@example.com,north\n");
+        run(&world, What::Leads, &Job::new(&path)).await.unwrap();
+        assert_eq!(rejects(&path), expect(&[(2, "custom.region", "CUSTOM_FIELD_UNKNOWN")]));
+
+        field(&world, Entity::Account, "plan", Kind::Text, true).await;
+        let (_folder, path) = file("accounts.csv", "name,custom.plan\nExample,\n");
+        run(&world, What::Accounts, &Job::new(&path)).await.unwrap();
+        assert_eq!(rejects(&path), expect(&[(2, "custom.plan", "CUSTOM_FIELD_REQUIRED")]));
+    }
+
+    async fn the_guide_does_in_an_empty_database_what_it_says(world: World) {
+        let (files, commands) = (blocks("csv"), blocks("sh"));
+        let mapping = Mapping::parse(&blocks("yaml")[0]).unwrap();
+        assert!(commands[0].contains(r#"customFieldDefine(input: {entity: CONTACT, key: \"region\", label: \"Region\", kind: TEXT})"#));
+        field(&world, Entity::Contact, "region", Kind::Text, false).await;
+        let (_folder, accounts) = file("accounts.csv", &files[0]);
+        assert_eq!(counts(&run(&world, What::Accounts, &Job::new(&accounts)).await.unwrap()), [1, 1, 0, 0, 0]);
+        let (_folder, contacts) = file("contacts.csv", &files[1]);
+        let job = Job::new(&contacts).mapped(mapping.clone());
+        let summary = run(&world, What::Contacts, &job).await.unwrap();
+        assert_eq!(rejects(&contacts), expect(&[(4, "Opt-in", "IMPORT_VALUE_UNKNOWN")]));
+        assert_eq!((counts(&summary), summary.unused_columns), ([3, 2, 0, 0, 1], Vec::<String>::new()));
+        assert!(commands[2].contains("s/;perhaps;/;no;/"));
+        let corrected = fs::read_to_string(reject_file(&contacts)).unwrap().replace(";perhaps;", ";no;");
+        let (_folder, corrected) = file("corrected.csv", corrected);
+        let summary = run(&world, What::Contacts, &Job::new(&corrected).mapped(mapping)).await.unwrap();
+        assert_eq!(counts(&summary), [1, 1, 0, 0, 0], "{:?}", rejects(&corrected));
     }
 
     async fn leads_bring_their_people_and_come_in_once(world: World) {

@@ -7,8 +7,10 @@ use super::reader::CsvRows;
 use super::rejects::Rejects;
 use crate::written::Outcome;
 use crate::{App, AppError, Batch, Call};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use tandem_domain::custom_field::{self, CustomField, Entity};
 use tandem_store::StoreError;
 use tokio::sync::mpsc;
 
@@ -60,6 +62,8 @@ pub(super) trait Kind: Send + Sync {
     type Input: Send + Sync;
     /// Its name in the plural, as on the command line.
     const NAME: &'static str;
+    /// What its custom fields belong to.
+    const ENTITY: Entity;
     /// Its fields.
     const KNOWN: &'static [Known];
 
@@ -87,6 +91,21 @@ struct Read {
 struct Chunk {
     bytes: u64,
     rows: Vec<Read>,
+}
+
+/// The custom field of `entity` that a row was refused for: the first whose value does not fit, or the first that is
+/// needed and has none; none where it is no custom field of the row's own. A command says only that it is one.
+fn custom_at_fault(definitions: &[CustomField], entity: Entity, code: &str, fields: &Fields) -> Option<String> {
+    let given: BTreeMap<String, serde_json::Value> =
+        fields.family("custom.").map(|(key, value)| (key.to_owned(), value.into())).collect();
+    let unfit = given.iter().find(|(key, value)| custom_field::check(definitions, entity, key, value).is_err());
+    if let Some((key, _)) = unfit {
+        return Some(key.clone());
+    }
+    match custom_field::complete(definitions, entity, &given) {
+        Err(custom_field::Refusal::Required { key }) if code == "CUSTOM_FIELD_REQUIRED" => Some(key),
+        _ => None,
+    }
 }
 
 /// Opens a file to import.
@@ -177,6 +196,13 @@ impl<K: Kind> Run<'_, K> {
         Ok(Some(faults.into_iter().map(|fault| fault.map_or_else(|| ends.next().unwrap_or_else(lost), Err)).collect()))
     }
 
+    /// The column of the custom field that a row was refused for, or its name where no column feeds it.
+    fn custom_column(&self, definitions: &[CustomField], code: &str, row: &Read) -> String {
+        let fields = row.fields.as_ref().ok();
+        let key = fields.and_then(|fields| custom_at_fault(definitions, K::ENTITY, code, fields));
+        key.map(|key| self.bound.column(&format!("custom.{key}"))).unwrap_or_default()
+    }
+
     /// Commits, or in a dry run undoes. False where somebody else was first.
     async fn end(&self, batch: Batch<'_>) -> Result<bool, AppError> {
         if self.dry_run {
@@ -225,7 +251,7 @@ pub(super) async fn run<K: Kind>(
         Some(mapping) => mapping.bind(rows.header(), K::NAME, K::KNOWN)?,
         None => Mapping::of_header(rows.header(), K::NAME, K::KNOWN)?.bind(rows.header(), K::NAME, K::KNOWN)?,
     };
-    let mut rejects = Rejects::of(&job.file, rows.header());
+    let mut rejects = Rejects::of(&job.file, rows.header(), rows.form());
     let mut summary = Summary {
         kind: K::NAME.to_owned(),
         dry_run: job.dry_run,
@@ -241,12 +267,20 @@ pub(super) async fn run<K: Kind>(
             Some(done) => done,
             None => run.one_by_one(&rows).await?,
         };
+        let mut definitions = None;
         for (row, done) in rows.into_iter().zip(done) {
             summary.rows += 1;
             match done {
                 Ok(outcome) => summary.count(outcome),
-                Err(fault) => {
+                Err(mut fault) => {
                     summary.rejected += 1;
+                    if fault.column == "customFields" {
+                        let definitions = match &definitions {
+                            Some(known) => known,
+                            None => definitions.insert(app.store.custom_fields().await.map_err(AppError::from)?),
+                        };
+                        fault.column = run.custom_column(definitions, &fault.code, &row);
+                    }
                     rejects.push(&Reject { line: row.line, fault, cells: row.cells })?;
                 }
             }

@@ -56,6 +56,12 @@ pub enum ImportError {
         /// The fields that exist.
         known: String,
     },
+    /// A quote in the header has no partner, so that it is not known where the header ends.
+    #[error("line {line}: a quote in the header is not closed at the end of a column's name; remove it, or close it")]
+    HeaderQuote {
+        /// The line on which it opens.
+        line: u64,
+    },
     /// A cell of the header is beyond the limit.
     #[error("line 1: a column name is longer than {limit} bytes; is this a CSV file with the delimiter `{delimiter}`?")]
     HeaderTooLarge {
@@ -90,6 +96,7 @@ impl ImportError {
             Self::HeaderMissing { .. } => "IMPORT_HEADER_MISSING",
             Self::HeaderDuplicate { .. } => "IMPORT_HEADER_DUPLICATE",
             Self::ColumnUnknown { .. } => "IMPORT_COLUMN_UNKNOWN",
+            Self::HeaderQuote { .. } => "IMPORT_QUOTE",
             Self::HeaderTooLarge { .. } => "IMPORT_CELL_TOO_LARGE",
             Self::TooManyRows { .. } => "IMPORT_TOO_MANY_ROWS",
             Self::Mapping(_) => "IMPORT_MAPPING",

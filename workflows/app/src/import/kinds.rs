@@ -11,6 +11,7 @@ use crate::{AppError, Batch, Call, Result};
 use std::collections::BTreeMap;
 use tandem_domain::account::AccountPatch;
 use tandem_domain::contact::{ConsentGiven, ConsentState, ContactPatch};
+use tandem_domain::custom_field::Entity;
 use tandem_domain::edit::Edit;
 use tandem_domain::id::ContactId;
 use tandem_domain::lead::Grade;
@@ -52,6 +53,7 @@ pub(super) struct Accounts;
 impl Kind for Accounts {
     type Input = AccountPatch;
     const NAME: &'static str = "accounts";
+    const ENTITY: Entity = Entity::Account;
     const KNOWN: &'static [Known] = &[
         Known::required("name"),
         Known::many("domains"),
@@ -135,6 +137,7 @@ pub(super) struct Contacts;
 impl Kind for Contacts {
     type Input = ContactRow;
     const NAME: &'static str = "contacts";
+    const ENTITY: Entity = Entity::Contact;
     const KNOWN: &'static [Known] = &[
         Known::one("email"),
         Known::one("name"),
@@ -181,6 +184,7 @@ pub(super) struct Leads;
 impl Kind for Leads {
     type Input = LeadRow;
     const NAME: &'static str = "leads";
+    const ENTITY: Entity = Entity::Lead;
     const KNOWN: &'static [Known] = &[
         Known::required("source"),
         Known::one("externalId"),

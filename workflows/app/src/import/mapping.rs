@@ -19,22 +19,29 @@ pub struct Known {
     pub many: bool,
     /// Whether a row without it is refused.
     pub required: bool,
+    /// Whether a value may have several lines. Elsewhere a line break is what a quote without a partner leaves behind.
+    pub lines: bool,
 }
 
 impl Known {
     /// A field of one value that may be absent.
     pub const fn one(name: &'static str) -> Self {
-        Self { name, many: false, required: false }
+        Self { name, many: false, required: false, lines: false }
     }
 
     /// A field of several values.
     pub const fn many(name: &'static str) -> Self {
-        Self { name, many: true, required: false }
+        Self { many: true, ..Self::one(name) }
     }
 
     /// A field of one value that every row needs.
     pub const fn required(name: &'static str) -> Self {
-        Self { name, many: false, required: true }
+        Self { required: true, ..Self::one(name) }
+    }
+
+    /// A field of one value of several lines that may be absent.
+    pub const fn text(name: &'static str) -> Self {
+        Self { lines: true, ..Self::one(name) }
     }
 }
 
@@ -277,7 +284,7 @@ impl Mapping {
         let empty = |spec: &Spec| -> BTreeSet<String> {
             spec.empty.as_ref().unwrap_or(&self.empty).iter().map(|text| text.trim().to_lowercase()).collect()
         };
-        let bind = |name: &str, source: &Source, many: bool, required: bool| {
+        let bind = |name: &str, source: &Source, known: Known| {
             let spec = &source.0;
             let columns = spec.column.iter().chain(&spec.columns).map(|column| find(header, column));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
@@ -295,8 +302,9 @@ impl Mapping {
                 columns,
                 empty: empty(spec),
                 aliases: spec.aliases.iter().map(|(from, to)| (from.trim().to_lowercase(), to.clone())).collect(),
-                many,
-                required: required || spec.required,
+                many: known.many,
+                lines: known.lines,
+                required: known.required || spec.required,
                 spec: spec.clone(),
             })
         };
@@ -306,7 +314,7 @@ impl Mapping {
                 ImportError::Mapping(format!("there is no field `{name}`; the fields are {}", names(known)))
             })?;
             if let Some(source) = extra.get(name).or_else(|| self.fields.get(name)) {
-                fields.push(bind(name, source, field.many, field.required)?);
+                fields.push(bind(name, source, *field)?);
             }
         }
         for field in known.iter().filter(|field| field.required) {
@@ -322,11 +330,11 @@ impl Mapping {
                 });
             }
         }
-        let several = |sources: &BTreeMap<String, Source>, family: &str| {
-            sources.iter().map(|(key, source)| bind(&format!("{family}{key}"), source, false, false)).collect()
+        let several = |sources: &BTreeMap<String, Source>, family: Known| {
+            sources.iter().map(|(key, source)| bind(&format!("{}{key}", family.name), source, family)).collect()
         };
-        let custom: Result<Vec<_>, ImportError> = several(&self.custom, "custom.");
-        let external: Result<Vec<_>, ImportError> = several(&self.external_ids, "external.");
+        let custom: Result<Vec<_>, ImportError> = several(&self.custom, Known::text("custom."));
+        let external: Result<Vec<_>, ImportError> = several(&self.external_ids, Known::one("external."));
         fields.extend(custom?);
         fields.extend(external?);
         let used: BTreeSet<usize> = fields.iter().flat_map(|field| field.columns.iter().copied()).collect();
@@ -357,6 +365,7 @@ struct BoundField {
     empty: BTreeSet<String>,
     aliases: BTreeMap<String, String>,
     many: bool,
+    lines: bool,
     required: bool,
     spec: Spec,
 }
@@ -429,16 +438,28 @@ impl Bound {
         if let Some(constant) = &spec.constant {
             return Ok(vec![constant.clone()]);
         }
+        let split = spec.split.as_deref().or(if field.many { Some(";") } else { None });
+        // Values that a mapping finds between line breaks have none.
+        let lines = field.lines || split.is_some_and(|by| by.contains(['\n', '\r']));
         let mut parts = Vec::new();
         for index in &field.columns {
             let cell = row.cells.get(*index).map_or("", String::as_str);
             let cell = if self.trim { cell.trim() } else { cell };
-            if !cell.is_empty() && !field.empty.contains(&cell.trim().to_lowercase()) {
-                parts.push(cell);
+            if cell.is_empty() || field.empty.contains(&cell.trim().to_lowercase()) {
+                continue;
             }
+            if !lines && cell.contains(['\n', '\r']) {
+                let sentence = format!(
+                    "the cell has {} lines and `{}` takes one; look for an unpaired quote, or write it on one line",
+                    cell.lines().count().max(2),
+                    field.name
+                );
+                let column = self.header.get(*index).cloned().unwrap_or_default();
+                return Err(Fault::new(column, "IMPORT_LINE_BREAK", sentence));
+            }
+            parts.push(cell);
         }
         let joined = parts.join(spec.join.as_deref().unwrap_or(" "));
-        let split = spec.split.as_deref().or(if field.many { Some(";") } else { None });
         let pieces = split.map_or_else(|| vec![joined.as_str()], |by| joined.split(by).map(str::trim).collect());
         let mut values = Vec::new();
         for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {

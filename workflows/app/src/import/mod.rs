@@ -7,7 +7,9 @@
 mod bulk;
 pub mod fault;
 pub mod history;
+mod input;
 mod kinds;
+mod lines;
 pub mod mapping;
 pub mod progress;
 pub mod reader;

@@ -1,7 +1,7 @@
 //! The reject file: each row that was not taken, with line, column, code and sentence, ready to be corrected.
 
 use super::fault::{ImportError, Reject};
-use super::reader::REJECT_COLUMNS;
+use super::reader::{Form, REJECT_COLUMNS};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -11,17 +11,20 @@ pub struct Rejects {
     path: PathBuf,
     part: PathBuf,
     columns: Vec<String>,
+    form: Form,
     out: Option<csv::Writer<BufWriter<File>>>,
     count: u64,
 }
 
 impl Rejects {
-    /// Rejects of `source`, whose columns follow those that say what is wrong. Nothing is written until a row is refused.
-    pub fn of(source: &Path, columns: &[String]) -> Self {
+    /// Rejects of `source`, whose columns follow those that say what is wrong. It is written in the `form` of
+    /// the source, so that whatever reads that reads it too. Nothing is written until a row is refused.
+    pub fn of(source: &Path, columns: &[String], form: Form) -> Self {
         Self {
             path: Self::path_of(source),
             part: with_suffix(source, ".rejects.csv.part"),
             columns: columns.to_vec(),
+            form,
             out: None,
             count: 0,
         }
@@ -47,8 +50,11 @@ impl Rejects {
         let out = match &mut self.out {
             Some(out) => out,
             None => {
-                let file = BufWriter::new(File::create(&self.part)?);
-                let mut out = csv::WriterBuilder::new().flexible(true).from_writer(file);
+                let mut file = BufWriter::new(File::create(&self.part)?);
+                if self.form.mark {
+                    file.write_all("\u{FEFF}".as_bytes())?;
+                }
+                let mut out = csv::WriterBuilder::new().flexible(true).delimiter(self.form.delimiter).from_writer(file);
                 out.write_record(REJECT_COLUMNS.into_iter().chain(self.columns.iter().map(String::as_str)))?;
                 self.out.insert(out)
             }

@@ -46,7 +46,7 @@ pub const KNOWN: &[Known] = &[
     Known::one("amount"),
     Known::one("currency"),
     Known::one("reason"),
-    Known::one("note"),
+    Known::text("note"),
 ];
 
 /// One event of the past.

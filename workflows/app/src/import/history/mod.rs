@@ -13,7 +13,7 @@ use super::bulk::{Job, fault_of, open};
 use super::fault::{Fault, ImportError, Reject};
 use super::mapping::{Bound, Mapping};
 use super::progress::{Progress, Step, Summary};
-use super::reader::{CsvRows, JsonRows};
+use super::reader::{CsvRows, Form, JsonRows};
 use super::rejects::Rejects;
 use crate::written::Outcome;
 use crate::{App, AppError, Call};
@@ -36,6 +36,7 @@ const SPREAD_HOURS: usize = 30 * 24;
 /// A file as it was read.
 struct File {
     columns: Vec<String>,
+    form: Form,
     unused: Vec<String>,
     shape: Shape,
     rows: Vec<Row>,
@@ -63,6 +64,7 @@ fn read(path: PathBuf, job: &Job) -> Result<File, ImportError> {
     let input = open(&path)?;
     let mut file = File {
         columns: vec!["row".to_owned()],
+        form: Form::default(),
         unused: Vec::new(),
         shape: Shape::Json,
         rows: Vec::new(),
@@ -80,7 +82,7 @@ fn read(path: PathBuf, job: &Job) -> Result<File, ImportError> {
         Some(mapping) => {
             let mut rows = CsvRows::open(&path, input, mapping.delimiter()?, job.limits)?;
             (file.shape, file.unused) = shape_of(mapping, rows.header())?;
-            file.columns = rows.header().to_vec();
+            (file.columns, file.form) = (rows.header().to_vec(), rows.form());
             while let Some(row) = rows.next_row()? {
                 take(&mut file, row);
             }
@@ -289,7 +291,7 @@ fn finish(
         }
     }
     rejected.sort_by_key(|reject| reject.line);
-    let mut rejects = Rejects::of(&job.file, &file.columns);
+    let mut rejects = Rejects::of(&job.file, &file.columns, file.form);
     for reject in &rejected {
         rejects.push(reject)?;
     }
