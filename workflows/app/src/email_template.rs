@@ -10,6 +10,7 @@ use tandem_domain::email_template::{
     self, By, EmailTemplate, EmailTemplateVersion, Library, Refusal, TemplateDefinition, Usage, definition,
 };
 use tandem_domain::id::{ContactId, EmailTemplateId, LeadId, SequenceId};
+use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::steps::send_email::Letter;
 use tandem_domain::sequence::{Problem, Sequence, SequenceVersion};
 use tandem_store::Tx;
@@ -208,7 +209,8 @@ impl App {
                 }
             },
         };
-        let data = self.preview_data(contact, lead, &definition.key, "preview").await?;
+        let reads = Reads::of_template(&definition);
+        let data = self.preview_data(contact, lead, &reads, (&definition.key, "preview")).await?;
         let letter = definition.compose(&data);
         Ok(Ok(letter.map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some(field)))?))
     }

@@ -35,19 +35,20 @@ impl App {
                 return Err(AppError::refused("SEQUENCE_STEP_UNKNOWN", message, Some("step")));
             }
         };
-        let data = self.preview_data(contact, lead, &definition.header.key, step).await?;
+        let reads = Reads::of(&definition);
+        let data = self.preview_data(contact, lead, &reads, (&definition.header.key, step)).await?;
         let letter = email.compose(&data);
         Ok(Ok(letter.map_err(|refusal| AppError::refused(refusal.code(), refusal.to_string(), Some("step")))?))
     }
 
-    /// The variables of an e-mail that a contact would get, and with a lead where one is named, from a step of what has the key
-    /// `key`.
+    /// The variables of an e-mail that a contact would get, and with a lead where one is named, from a step of what has a key.
+    /// `reads` is what the e-mail reads of what is not at hand.
     pub(crate) async fn preview_data(
         &self,
         contact: ContactId,
         lead: Option<LeadId>,
-        key: &str,
-        step: &str,
+        reads: &Reads,
+        (key, step): (&str, &str),
     ) -> Result<Value> {
         // It is only read, and given up afterwards.
         let tx = self.store.begin(None).await?;
@@ -57,7 +58,7 @@ impl App {
             return Err(AppError::refused("ENROLLMENT_CONTACT_DIFFERS", message, Some("leadId")));
         }
         let now = self.env.now();
-        subject.see(&tx, &Reads::of(&definition), now).await?;
+        subject.see(&tx, reads, now).await?;
         let mut data = subject.data(&self.env, None, now);
         drop(tx);
         data["enrollment"] = serde_json::json!({

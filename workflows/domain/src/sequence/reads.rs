@@ -3,6 +3,7 @@
 use super::definition::Definition;
 use super::interactions::{kinds_read, places};
 use super::trigger::Trigger;
+use crate::email_template::TemplateDefinition;
 use crate::expression::Expression;
 use crate::interaction::InteractionKind;
 use serde_json::Value;
@@ -37,6 +38,13 @@ impl Reads {
             header["triggers"].take();
             Ok(header)
         });
+        reads
+    }
+
+    /// What the templates of a stored e-mail template read.
+    pub fn of_template(definition: &TemplateDefinition) -> Self {
+        let mut reads = Self::default();
+        reads.look_through(&serde_json::to_value(definition).unwrap_or_default());
         reads
     }
 
