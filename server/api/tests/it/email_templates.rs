@@ -4,7 +4,7 @@ use crate::client::{ask, change, data, global};
 use serde_json::{Value, json};
 use tandem_app::EnrollmentCreate;
 use tandem_domain::access::{Role, Side};
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::on_both_databases;
 
 const MAIL: &str = r#"
 key: welcome_mail
