@@ -109,7 +109,7 @@ async fn begin(world: &World, at: usize, name: &str) -> Begun {
     Begun { run, person, place: world.ledger().await.len(), mails: world.mailer.sent().len(), calls: world.hooks.calls().len() }
 }
 
-/// Does what falls due, and the run's tasks, as far as that succeeds.
+/// Does what falls due, and the run's tasks, as far as that succeeds. Who has claimed one and could not complete it tries again.
 async fn go_on(world: &World, runner: &Runner, sdr: &Call, begun: &Begun) {
     drop(runner.run_due().await);
     for task in items(world, ItemKind::Task).await {
@@ -117,8 +117,11 @@ async fn go_on(world: &World, runner: &Runner, sdr: &Call, begun: &Begun) {
         if task.enrollment != Some(begun.run) || !open {
             continue;
         }
-        if let Ok((claimed, ..)) = world.app.run(sdr, WorkItemClaim { item: task.id }).await {
-            let done = TaskComplete { item: task.id, token: claimed.fence, outcome: None, note: None };
+        if task.state == ItemState::Queued {
+            drop(world.app.run(sdr, WorkItemClaim { item: task.id }).await);
+        }
+        if let Some(task) = world.app.store.find::<WorkItem>(task.id).await.unwrap() {
+            let done = TaskComplete { item: task.id, token: task.fence, outcome: None, note: None };
             drop(world.app.run(sdr, done).await);
         }
     }
@@ -138,7 +141,9 @@ async fn finish(world: &World, runner: &Runner, sdr: &Call, begun: &Begun) -> Re
     for link in world.ledger().await.into_iter().skip(begun.place) {
         // Those who came before go their own ways meanwhile.
         let others = link.entry.detail.get("contact").is_some_and(|contact| *contact != json!(begun.person));
-        if others || link.entry.kind == "lead.escalated" {
+        // What people do about tasks is no beat of a step: a claim may run out before it can be completed.
+        let by_people = ["work_item.claimed", "work_item.lease_expired", "lead.escalated"].contains(&link.entry.kind.as_str());
+        if others || by_people {
             continue;
         }
         *kinds.entry(link.entry.kind).or_default() += 1;
