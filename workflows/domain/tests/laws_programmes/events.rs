@@ -9,9 +9,7 @@ use tandem_domain::id::InteractionId;
 use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sending_mailbox::MailboxState;
 use tandem_domain::sequence::backlog::Way;
-use tandem_domain::sequence::enrollment::{
-    self, EnrollmentState, ExitReason, FinishReason, PauseReason, TaskEnd,
-};
+use tandem_domain::sequence::enrollment::{self, EnrollmentState, ExitReason, FinishReason, PauseReason, TaskEnd};
 use tandem_domain::sequence::hearing::Heard;
 use tandem_domain::sequence::publishing::SequenceState;
 use tandem_domain::sequence::trigger::Event;

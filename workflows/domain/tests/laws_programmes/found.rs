@@ -101,7 +101,8 @@ fn a_run_that_is_moved_while_it_waits_for_an_answer_goes_on_at_the_mapped_step()
 fn a_run_that_is_moved_while_it_waits_for_an_answer_does_not_make_the_call_again() {
     let ask = json!({"id": "ask", "kind": "call_webhook", "channel": "crm", "body": "contact.email"});
     let older = json!([ask, mail("first"), {"id": "done", "kind": "end"}]);
-    let newer = json!([{"id": "rest", "kind": "wait", "duration": "1d"}, ask, mail("first"), {"id": "done", "kind": "end"}]);
+    let newer =
+        json!([{"id": "rest", "kind": "wait", "duration": "1d"}, ask, mail("first"), {"id": "done", "kind": "end"}]);
     let mut person = begun(&[source(older), source(newer)]);
     if moves::mapped(&mut person, &[("ask", "rest")]) {
         person.answer(0, 0, true);
@@ -112,9 +113,7 @@ fn a_run_that_is_moved_while_it_waits_for_an_answer_does_not_make_the_call_again
 
 #[test]
 fn the_end_of_a_task_leads_nobody_who_was_moved_back_to_what_lies_behind() {
-    let call = |on: serde_json::Value| {
-        json!({"id": "call", "kind": "create_task", "title": "Call", "due_in": "1d", "wait": true, "on": on})
-    };
+    let call = |on: serde_json::Value| json!({"id": "call", "kind": "create_task", "title": "Call", "due_in": "1d", "wait": true, "on": on});
     let older = json!([mail("first"), call(json!({})), mail("second"), {"id": "done", "kind": "end"}]);
     let newer = json!([call(json!({"interested": "first"})), mail("second"), {"id": "done", "kind": "end"}, mail("first"),
         {"id": "over", "kind": "end"}]);

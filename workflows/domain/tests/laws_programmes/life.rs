@@ -3,6 +3,8 @@
 //! It stands in for the application: it plays the jobs in the order in which they fall due, keeps e-mails, calls and tasks, and
 //! does to the person's data what effects do.
 
+mod mails;
+
 use crate::choices::Choices;
 use crate::oracle::{is_within_hours, reach, would_be_too_many};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,22 +13,21 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tandem_domain::calendar::Calendars;
 use tandem_domain::contact::ConsentState;
-use tandem_domain::contact_policy::{ContactPolicy, Counted};
+use tandem_domain::contact_policy::ContactPolicy;
 use tandem_domain::decision::{Decision, Job};
-use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Known, Mailbox, Outlook, Room};
-use tandem_domain::id::{ContactId, EmailId, EnrollmentId, LeadId, SendingMailboxId, SequenceId, SequenceVersionId};
+use tandem_domain::email::{Email, Outlook};
+use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SendingMailboxId, SequenceId, SequenceVersionId};
 use tandem_domain::normalise;
 use tandem_domain::sending_mailbox::{MailboxState, SendingMailbox};
 use tandem_domain::sequence::calling::Request;
 use tandem_domain::sequence::enrollment::{
-    self, Answered, Candidate, Enrollment, EnrollmentState, TaskEnd, WaitReason, answered, email_settled, task_settled,
+    self, Answered, Candidate, Enrollment, EnrollmentState, TaskEnd, WaitReason, answered, task_settled,
 };
 use tandem_domain::sequence::hearing::{Heard, hear};
-use tandem_domain::sequence::simulation::sample;
 use tandem_domain::sequence::publishing::{self, By, Sequence, SequenceState, SequenceVersion};
+use tandem_domain::sequence::simulation::sample;
+use tandem_domain::sequence::stepper::{Context, advance};
 use tandem_domain::sequence::steps::{Failure, Record};
-use tandem_domain::sequence::stepper::{Context, advance, wait_on};
-use tandem_domain::sequence::window::{Hours, SendWindow};
 use tandem_domain::sequence::{Definition, Effect, SubjectKind, validate};
 use tandem_domain::standing::Standing;
 use uuid::Uuid;
@@ -111,7 +112,13 @@ pub fn versions(sources: &[String]) -> (Sequence, Vec<SequenceVersion>) {
 
 impl Person {
     /// Somebody with these data, in nothing.
-    pub fn new(data: Value, zone: Tz, now: DateTime<Utc>, policy: ContactPolicy, calendars: &'static Calendars) -> Self {
+    pub fn new(
+        data: Value,
+        zone: Tz,
+        now: DateTime<Utc>,
+        policy: ContactPolicy,
+        calendars: &'static Calendars,
+    ) -> Self {
         let mailbox = SendingMailbox {
             id: SendingMailboxId(Uuid::nil()),
             address: data["sender"]["email"].as_str().unwrap().to_owned(),
@@ -281,7 +288,9 @@ impl Person {
         });
         let Some(call) = asked else { return };
         let kept = match &call.request {
-            Request::Http { keep: Some(keep), .. } => Some((keep.name.clone(), self.data["answers"][&call.step].clone())),
+            Request::Http { keep: Some(keep), .. } => {
+                Some((keep.name.clone(), self.data["answers"][&call.step].clone()))
+            }
             _ => None,
         };
         let how = match taken {
@@ -302,34 +311,6 @@ impl Person {
         if let Some(decision) = decision {
             self.took(run, decision);
         }
-    }
-
-    fn counted(&self, begun_alone: bool) -> Counted {
-        let waits = |email: &&Email| matches!(email.state, EmailState::Planned | EmailState::Deferred);
-        let counts = self.emails.iter().filter(|email| !(begun_alone && waits(email)));
-        let mut moments: Vec<DateTime<Utc>> = counts.filter_map(Email::counts_at).collect();
-        moments.sort_unstable_by(|a, b| b.cmp(a));
-        Counted { person: moments.clone(), account: moments }
-    }
-
-    /// When the e-mails were begun that may have reached the person. One that a mail server put off has not; it is begun again.
-    fn begun(&self) -> Vec<DateTime<Utc>> {
-        let sent = [EmailState::Sending, EmailState::Sent, EmailState::Bounced, EmailState::Unknown];
-        let counts = self.emails.iter().filter(|email| !email.transactional && sent.contains(&email.state));
-        counts.filter_map(|email| email.begun_at).collect()
-    }
-
-    /// The e-mail that a run waits for is itself held up: then the run waits on.
-    fn waits_on(&self, run: usize) -> Option<Decision<Enrollment>> {
-        let before = &self.runs[run].enrollment;
-        let visit = before.awaits.filter(|_| before.due_at.is_some_and(|at| at <= self.now))?;
-        let email = self.emails.iter().find(|it| it.enrollment == Some(before.id) && it.visit == visit)?;
-        if let Some(until) = email.is_held(self.now) {
-            return wait_on(before.clone(), until, self.now);
-        }
-        let by = email.settled_by();
-        let waits = email.outlook() == Outlook::Wait && by > self.now;
-        waits.then(|| enrollment::waits_on(before.clone(), by))
     }
 
     /// A timer of a run fires.
@@ -448,30 +429,7 @@ impl Person {
                 }
             }
             Effect::SendEmail(planned) => {
-                let header = &definition.header;
-                let calendar = header.window_calendar().map(str::to_owned);
-                let window = header.send_window.clone().map(|window| SendWindow { calendar, ..window });
-                let hours = window.map(|window| Hours { window, zone: self.zone }).filter(|_| !planned.transactional);
-                let draft = Draft {
-                    id: EmailId(Uuid::from_u128(self.emails.len() as u128)),
-                    origin: (Some(planned.enrollment), planned.step.clone(), planned.visit),
-                    contact: planned.contact,
-                    lead: planned.lead,
-                    account: planned.account,
-                    to: Mailbox::bare("sam@example.com"),
-                    from: Mailbox::bare("us@example.com"),
-                    reply_to: None,
-                    subject: planned.subject.clone(),
-                    text: planned.text.clone(),
-                    html: planned.html.clone(),
-                    hours,
-                    transactional: planned.transactional,
-                    mailbox: planned.mailbox,
-                };
-                let known = self.known(run);
-                let email = email::plan(draft, Known { enrollment: Gate::Open, ..known }, self.now).unwrap();
-                self.emails.push(email.next);
-                self.plan_jobs(None, Some(self.emails.len() - 1), &email.jobs);
+                self.write(run, planned, definition);
             }
             Effect::CreateTask(task) => {
                 self.runs[run].tasks.push(task.visit);
@@ -489,80 +447,6 @@ impl Person {
             Effect::Propose(_) | Effect::StartSequence(_) | Effect::StopSequence(_) => {}
         }
         Ok(())
-    }
-
-    fn known(&self, run: usize) -> Known {
-        let enrollment = &self.runs[run].enrollment;
-        Known {
-            standing: self.standing,
-            contact_current: true,
-            enrollment: Gate::of(enrollment.state),
-            held_until: enrollment.held.and_then(|held| held.until),
-        }
-    }
-
-    /// The three beats of an e-mail, of which the last may not come.
-    fn deliver(&mut self, at: usize) {
-        let email = self.emails[at].clone();
-        let run = self.runs.iter().position(|run| Some(run.enrollment.id) == email.enrollment).unwrap();
-        if email.state == EmailState::Sending {
-            self.settle(at, run, email::recover(email, self.now).unwrap());
-            return;
-        }
-        let capped = self.policy.holds(&self.counted(true), self.now);
-        let calendar = email.hours.as_ref().and_then(|hours| hours.window.calendar.as_ref());
-        let room = Room { calendar: calendar.map(|key| &self.calendars[key]), capped, turn: None };
-        let known = self.known(run);
-        let Ok(begun) = email::begin(email, known, &room, self.now) else { return };
-        if begun.next.state != EmailState::Sending {
-            self.settle(at, run, begun);
-            return;
-        }
-        let transactional = begun.next.transactional;
-        assert_eq!((known.standing, known.enrollment), (Standing::Allowed, Gate::Open));
-        // Whichever version planned it: the hours are those of that version.
-        if let Some(hours) = begun.next.hours.as_ref().filter(|_| !transactional) {
-            let version = self.runs[run].versions.iter().find(|version| {
-                version.definition.header.send_window.as_ref().is_some_and(|window| {
-                    let calendar = version.definition.header.window_calendar().map(str::to_owned);
-                    SendWindow { calendar, ..window.clone() } == hours.window
-                })
-            });
-            assert!(is_within_hours(version.unwrap(), self.calendars, self.now, self.zone), "{} {}", self.now, self.zone);
-        }
-        let many = would_be_too_many(&self.policy, &self.begun(), self.now);
-        assert!(transactional || !many, "begun although it is too many: {:?}", begun.next);
-        let attempts = begun.next.attempts;
-        self.emails[at] = begun.next.clone();
-        let fate = match self.fates.below(10) {
-            1 | 2 => Delivery::Deferred { code: 451, response: "later".to_owned() },
-            3 => Delivery::Unreached { error: "no way".to_owned() },
-            4 => Delivery::Rejected { code: 554, response: "5.7.1 policy".to_owned(), recipient: false },
-            5 => Delivery::Unknown { error: "reset".to_owned() },
-            // The process dies, and the job runs again once its lease is over.
-            6 => return self.plan(self.now + TimeDelta::seconds(30), Due::Deliver { email: at }),
-            _ => Delivery::Accepted { response: "ok".to_owned() },
-        };
-        let settled = email::settle(begun.next, attempts, &fate, self.now).unwrap();
-        self.settle(at, run, settled);
-    }
-
-    fn settle(&mut self, at: usize, run: usize, decision: Decision<Email>) {
-        self.plan_jobs(None, Some(at), &decision.jobs);
-        self.emails[at] = decision.next;
-        let (email, enrollment) = (&self.emails[at], self.runs[run].enrollment.clone());
-        if !enrollment.state.is_live() {
-            return;
-        }
-        let followed = match email.outlook() {
-            Outlook::Wait => None,
-            Outlook::GoOn => email_settled(enrollment, email.visit, self.now),
-            Outlook::Bounced => enrollment::bounce(enrollment, self.now).ok(),
-            Outlook::OptedOut => enrollment::opt_out(enrollment, self.now).ok(),
-        };
-        if let Some(followed) = followed {
-            self.took(run, followed);
-        }
     }
 
     /// Leaves the person alone until all runs are over. Whoever pauses is resumed first.

@@ -14,9 +14,9 @@ mod oracle;
 #[path = "../support/programmes.rs"]
 mod programmes;
 
+use choices::Choices;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use choices::Choices;
 use events::{Events, happen};
 use life::{Person, versions};
 use programmes::{Wanted, programme};
@@ -121,10 +121,30 @@ fn random_programmes_have_steps_of_every_kind_and_all_that_a_header_says_and_bre
     }
     assert_eq!(kinds, steps::NAMES.iter().copied().collect());
     for part in [
-        "calendar", "exclusive", "exit", "goal", "priority", "reentry", "send_window", "stop_on_meeting", "stop_on_opportunity",
-        "send_email.languages", "send_email.pool", "send_email.transactional", "create_task.on", "create_task.wait",
-        "call_webhook.as", "call_webhook.on", "wait_for.condition", "wait_for.on_timeout", "wait_for.since",
-        "wait.business_days", "wait.business_time", "wait.duration", "wait.until", "split.variants",
+        "calendar",
+        "exclusive",
+        "exit",
+        "goal",
+        "priority",
+        "reentry",
+        "send_window",
+        "stop_on_meeting",
+        "stop_on_opportunity",
+        "send_email.languages",
+        "send_email.pool",
+        "send_email.transactional",
+        "create_task.on",
+        "create_task.wait",
+        "call_webhook.as",
+        "call_webhook.on",
+        "wait_for.condition",
+        "wait_for.on_timeout",
+        "wait_for.since",
+        "wait.business_days",
+        "wait.business_time",
+        "wait.duration",
+        "wait.until",
+        "split.variants",
     ] {
         assert!(said.contains(part), "no programme says {part}");
     }

@@ -284,7 +284,8 @@ impl Writer<'_> {
                 self.plain("consent", json!({"state": state, "source": "the form of {{ enrollment.step }}"}), to)
             }
             "propose" => {
-                let settings = json!({"list": "tier-one", "tier": "T1", "reasons": ["ICP_FIT"], "proposer": "olga@example.com"});
+                let settings =
+                    json!({"list": "tier-one", "tier": "T1", "reasons": ["ICP_FIT"], "proposer": "olga@example.com"});
                 self.plain("propose", settings, to)
             }
             "hand_to_sdr" => {
@@ -296,7 +297,9 @@ impl Writer<'_> {
                 self.plain("start_sequence", json!({"sequence": "other", "vars": {"visit": "enrollment.visit"}}), to)
             }
             "stop_sequence" => self.plain("stop_sequence", json!({"sequence": "other"}), to),
-            unknown => panic!("there are steps of the kind `{unknown}`, and random programmes have none: write them here"),
+            unknown => {
+                panic!("there are steps of the kind `{unknown}`, and random programmes have none: write them here")
+            }
         }
     }
 
@@ -328,7 +331,9 @@ impl Writer<'_> {
     fn pause(&mut self) -> Value {
         match self.choices.below(6) {
             3 => json!({"until": {"time": self.choices.of(&TIMES)}}),
-            4 => json!({"until": {"weekdays": [self.choices.of(&DAYS), self.choices.of(&DAYS)], "time": self.choices.of(&TIMES)}}),
+            4 => {
+                json!({"until": {"weekdays": [self.choices.of(&DAYS), self.choices.of(&DAYS)], "time": self.choices.of(&TIMES)}})
+            }
             5 if self.choices.once_in(2) => json!({"business_days": 1 + self.choices.below(5), "calendar": "china"}),
             5 => json!({"business_time": self.choices.of(&["4h", "30m", "20h"]), "calendar": "china"}),
             _ => json!({"duration": self.choices.of(&SPANS)}),

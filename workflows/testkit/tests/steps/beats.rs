@@ -30,7 +30,11 @@ const STEPS: [(&str, &str, Option<&str>); 18] = [
     ("set_field", "field: contact.round, value: second", Some("contact.changed")),
     ("tag", "of: account, add: [once]", Some("account.changed")),
     ("consent", "state: granted, source: the form", Some("contact.consent_set")),
-    ("propose", "list: tier-one, tier: T1, reasons: [ICP_FIT], proposer: olga@example.com", Some("list.change_proposed")),
+    (
+        "propose",
+        "list: tier-one, tier: T1, reasons: [ICP_FIT], proposer: olga@example.com",
+        Some("list.change_proposed"),
+    ),
     ("hand_to_sdr", "team: Inbound", Some("lead.qualified")),
     ("start_sequence", "sequence: other", Some("enrollment.started")),
     ("stop_sequence", "sequence: other", Some("enrollment.ended")),
@@ -89,7 +93,8 @@ async fn set_up(world: &World) {
         // An end would leave nothing to lead to the other one.
         let fork = "- {id: fork, kind: branch, when: contact.phone != null, then: done, else: it}\n";
         let before = if kind == "end" { fork } else { "" };
-        publish(world, &steps(&format!("beats_{at}"), &format!("{before}- {{id: it, kind: {kind}, {settings}}}"))).await;
+        publish(world, &steps(&format!("beats_{at}"), &format!("{before}- {{id: it, kind: {kind}, {settings}}}")))
+            .await;
     }
 }
 
@@ -106,7 +111,13 @@ async fn begin(world: &World, at: usize, name: &str) -> Begun {
     }
     let run = enroll(world, &sequence(world, &format!("beats_{at}")).await, &person, None).await.id;
     let person = person.id;
-    Begun { run, person, place: world.ledger().await.len(), mails: world.mailer.sent().len(), calls: world.hooks.calls().len() }
+    Begun {
+        run,
+        person,
+        place: world.ledger().await.len(),
+        mails: world.mailer.sent().len(),
+        calls: world.hooks.calls().len(),
+    }
 }
 
 /// Does what falls due, and the run's tasks, as far as that succeeds. Who has claimed one and could not complete it tries again.
@@ -137,12 +148,16 @@ async fn finish(world: &World, runner: &Runner, sdr: &Call, begun: &Begun) -> Re
         }
         world.clock.advance(TimeDelta::hours(1));
     }
+    // What it started and what failed last is tried again within minutes.
+    world.clock.advance(TimeDelta::minutes(5));
+    go_on(world, runner, sdr, begun).await;
     let mut kinds = BTreeMap::new();
     for link in world.ledger().await.into_iter().skip(begun.place) {
         // Those who came before go their own ways meanwhile.
         let others = link.entry.detail.get("contact").is_some_and(|contact| *contact != json!(begun.person));
         // What people do about tasks is no beat of a step: a claim may run out before it can be completed.
-        let by_people = ["work_item.claimed", "work_item.lease_expired", "lead.escalated"].contains(&link.entry.kind.as_str());
+        let by_people =
+            ["work_item.claimed", "work_item.lease_expired", "lead.escalated"].contains(&link.entry.kind.as_str());
         if others || by_people {
             continue;
         }
