@@ -495,6 +495,8 @@ proptest! {
             life.settle();
             life.later(7);
         }
+        // An e-mail that is still on its way would be waited for.
+        life.settle();
         life.sequence = SequenceState::Paused;
         life.later(paused);
         prop_assume!(life.run.state == EnrollmentState::Paused(PauseReason::Sequence));

@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up its world fails")]
 
+mod faults;
 mod inbox;
 mod mailer;
 mod postgres;
 mod receiver;
 mod world;
 
+pub use faults::Fault;
 pub use inbox::FakeInbox;
 pub use mailer::FakeMailer;
 pub use postgres::Cluster;

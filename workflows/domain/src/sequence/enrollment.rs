@@ -143,6 +143,7 @@ impl Enrollment {
             && matches!(self.state, EnrollmentState::Paused(_)) == self.held.is_some()
             && matches!(self.waits_for(), Some(WaitReason::Email | WaitReason::Answer)) == self.awaits.is_some()
             && (self.waits_for() == Some(WaitReason::Task)) == self.memory.task.is_some()
+            && (!self.memory.moved_on || self.waits_for() == Some(WaitReason::Answer))
             && (self.state.is_live() || self.hearing.awaited.is_none())
     }
 
@@ -152,6 +153,11 @@ impl Enrollment {
             EnrollmentState::Waiting(reason) => Some(reason),
             _ => self.held.and_then(|held| held.waiting),
         }
+    }
+
+    /// Whether its present step is one that made a call, of which it waits for the answer.
+    pub(crate) fn stands_at_its_call(&self) -> bool {
+        self.waits_for() == Some(WaitReason::Answer) && !self.memory.moved_on
     }
 
     pub(crate) fn fact(&self, kind: &'static str) -> Fact {
@@ -442,6 +448,7 @@ pub(crate) fn close(mut enrollment: Enrollment, state: EnrollmentState, now: Dat
     enrollment.awaits = None;
     enrollment.trail.catch_up = None;
     enrollment.memory.task = None;
+    enrollment.memory.moved_on = false;
     enrollment.hearing.awaited = None;
     enrollment.hearing.noted.clear();
     enrollment.ended_at = Some(now);

@@ -9,7 +9,7 @@ use super::hearing::Hearing;
 use super::interactions;
 use super::publishing::SequenceState;
 use super::stepper::{Context, advance};
-use super::steps::{Effect, Record};
+use super::steps::{Effect, Failure, Record};
 use super::trail::Trail;
 use crate::calendar::Calendars;
 use crate::contact::ConsentState;
@@ -148,6 +148,10 @@ pub fn simulate(
             effect,
         };
         if let Some(effect) = &decision.next.effect {
+            if let Some(failure) = refusal(effect, &data) {
+                lines.push(line(at, visit, format!("end: FAILED: {} {}", failure.code, failure.message), None));
+                break;
+            }
             if apply(effect, &mut data) {
                 standing = Standing::Withdrawn;
             }
@@ -242,6 +246,23 @@ fn describe(effect: &Effect) -> String {
     }
 }
 
+/// Why the effect cannot be had, so that the run fails instead.
+fn refusal(effect: &Effect, data: &Value) -> Option<Failure> {
+    let of = match effect {
+        Effect::SetField(field) => field.owner,
+        Effect::Tag(tags) => tags.of,
+        _ => return None,
+    };
+    if of == Record::Lead && data.get("lead").is_none_or(Value::is_null) {
+        let message = "the enrolment has no lead that the step could change; enrol the lead instead of the contact";
+        return Some(Failure::new("ENROLLMENT_LEAD_MISSING", message));
+    }
+    match effect {
+        Effect::SetField(field) => field.priority()?.err(),
+        _ => None,
+    }
+}
+
 /// Does to the data what the effect does; whether the person may not be written to any more.
 fn apply(effect: &Effect, data: &mut Value) -> bool {
     let mut set = |record: Record, field: &str, value: Value| {
@@ -250,12 +271,17 @@ fn apply(effect: &Effect, data: &mut Value) -> bool {
         }
     };
     match effect {
-        Effect::SetField(field) if field.priority().is_some() => set(Record::Lead, "priority", field.value.clone()),
         Effect::SetField(field) => {
-            if let Some(custom) = data.pointer_mut(&format!("/{}/custom", field.owner.name()))
+            if let Some(priority) = field.priority() {
+                // As it is kept: a number, also where it was written as a text.
+                set(Record::Lead, "priority", json!(priority.ok()));
+            } else if let Some(custom) = data.pointer_mut(&format!("/{}/custom", field.owner.name()))
                 && let Some(custom) = custom.as_object_mut()
             {
-                custom.insert(field.key.clone(), field.value.clone());
+                match &field.value {
+                    Value::Null => custom.remove(&field.key),
+                    value => custom.insert(field.key.clone(), value.clone()),
+                };
             }
         }
         Effect::Tag(tags) => {

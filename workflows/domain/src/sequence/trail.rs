@@ -118,7 +118,8 @@ impl Ways {
         passed.filter_map(|at| self.ids.get(at).cloned()).collect()
     }
 
-    fn comes_from(&self, at: usize, from: usize) -> bool {
+    /// Whether a run that has passed the step `from` can come to the step `at`.
+    pub(crate) fn comes_from(&self, at: usize, from: usize) -> bool {
         if from != at {
             return self.leads(from, at);
         }

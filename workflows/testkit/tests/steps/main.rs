@@ -3,7 +3,14 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beats;
+#[path = "../../../domain/tests/support/choices.rs"]
+mod choices;
+mod executed;
 mod handing;
+mod live;
+#[path = "../../../domain/tests/support/programmes.rs"]
+mod programmes;
 mod records;
 mod scene;
 mod ways;

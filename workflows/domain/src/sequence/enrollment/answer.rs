@@ -33,7 +33,10 @@ pub fn answered(
     if enrollment.awaits? != visit {
         return None;
     }
+    let moved_on = std::mem::take(&mut enrollment.memory.moved_on);
     let (way, failure) = match kept(&mut enrollment, answered) {
+        // Whatever the answer is, it goes on where it was moved to.
+        kept if moved_on => (Ok(enrollment.step.clone()), kept.err()),
         Ok(()) => (success_of(&enrollment, definition), None),
         Err(failure) => (failure_of(&enrollment, definition).ok_or_else(|| failure.clone()), Some(failure)),
     };

@@ -20,6 +20,10 @@ pub struct Memory {
     /// How the last task that it waited for came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_task_outcome: Option<TaskEnd>,
+    /// While it waits for an answer: whether it was moved away from the step that made the call. Then it goes on at its present
+    /// step, which it has not taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved_on: bool,
     /// The runs that started each other, of which this one is the last; none where a person or a rule outside started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,

@@ -10,13 +10,15 @@
 //! The move **repeats** an effect where a step of which the run took an effect could not come again in the older version, and
 //! the same step can come in the newer. It **skips** an effect where a step with an effect that the run did not take could
 //! still come in the older version, and the newer has the same step but it cannot come there. Both are refused unless the entry
-//! says `repeat` or `skip`. A loop of the sequence itself is no repetition: what could come again before may come again after.
+//! says `repeat` or `skip`. A run that waits for an answer stands at the step that made the call: that effect lies behind it. Where
+//! the map leads it to another step, it goes on there once the answer has come. One that waits for a task stands before every
+//! step that the end of the task may lead to. A loop of the sequence itself is no repetition: what could come again before may come again after.
 
 use super::map::{MapEntry, entry};
 use super::{Refusal, SequenceMigration};
 use crate::decision::Decision;
 use crate::id::SequenceMigrationId;
-use crate::sequence::enrollment::{Enrollment, EnrollmentState, ExitReason, close};
+use crate::sequence::enrollment::{Enrollment, EnrollmentState, ExitReason, Memory, TaskEnd, close};
 use crate::sequence::publishing::SequenceVersion;
 use crate::sequence::trail::{Trail, Ways};
 use chrono::{DateTime, Utc};
@@ -46,6 +48,19 @@ pub enum Place {
 pub(super) struct Losses {
     pub(super) repeats: Vec<String>,
     pub(super) skips: Vec<String>,
+}
+
+/// Where a run stands: before a step, or at one whose effect it took already.
+#[derive(Debug, Clone, Copy)]
+struct Stand<'a> {
+    step: &'a str,
+    done: bool,
+}
+
+impl<'a> Stand<'a> {
+    const fn before(step: &'a str) -> Self {
+        Self { step, done: false }
+    }
 }
 
 /// The steps of which a run took an effect: those of which it may have, and those of which it surely has.
@@ -92,19 +107,58 @@ impl<'a> Route<'a> {
 
     /// What the move from before one step to before another would repeat and skip.
     pub(super) fn losses(&self, from: &str, to: &str, behind: &Behind) -> Losses {
-        let Some(to) = self.after.position(to) else { return Losses::default() };
-        let from = self.before.position(from);
+        self.losses_between(Stand::before(from), Stand::before(to), behind)
+    }
+
+    /// The same for a run, which may stand at more than one place: at its call, of which the answer is still to come, or at the
+    /// ways that the end of its task may lead to.
+    fn losses_of_run(&self, run: &Enrollment, to: &str, behind: &Behind) -> Losses {
+        let at = |step: &'a str, done: bool| Stand { step, done };
+        let (from, to) = match (self.older.definition.step(&run.step), self.newer.definition.step(to)) {
+            (Some((_, from)), Some((_, to))) => (from.id.as_str(), to.id.as_str()),
+            _ => return Losses::default(),
+        };
+        let asked = run.stands_at_its_call();
+        let first = (at(from, asked), at(to, asked && self.same(from) == Some(to)));
+        let mut pairs = vec![first];
+        if let Some(task) = &run.memory.task {
+            let known = self.newer.definition.step(&task.step).is_some();
+            for end in TaskEnd::ALL {
+                let was = self.older.definition.after_task(&task.step, *end).unwrap_or(from);
+                let is = self.newer.definition.after_task(&task.step, *end).filter(|_| known).unwrap_or(to);
+                pairs.push((at(was, false), at(is, false)));
+            }
+        }
+        let mut all = Losses::default();
+        for (was, is) in pairs {
+            let Losses { repeats, skips } = self.losses_between(was, is, behind);
+            all.repeats.extend(repeats);
+            all.skips.extend(skips);
+        }
+        for steps in [&mut all.repeats, &mut all.skips] {
+            steps.sort_unstable();
+            steps.dedup();
+        }
+        all
+    }
+
+    fn losses_between(&self, from: Stand<'_>, to: Stand<'_>, behind: &Behind) -> Losses {
+        let Some(place) = self.after.position(to.step) else { return Losses::default() };
+        let leads = |ways: &Ways, stand: Stand<'_>, at: usize, step: usize| {
+            if stand.done { ways.comes_from(step, at) } else { ways.leads(at, step) }
+        };
+        let origin = self.before.position(from.step);
         let comes_after = |step: &str| {
             let at = self.after.position(step)?;
-            self.after.acts(at).then(|| self.after.leads(to, at))
+            self.after.acts(at).then(|| leads(&self.after, to, place, at))
         };
-        let came_before = |step: &str| match (from, self.before.position(step)) {
-            (Some(from), Some(step)) => self.before.leads(from, step),
+        let came_before = |step: &str| match (origin, self.before.position(step)) {
+            (Some(at), Some(step)) => leads(&self.before, from, at, step),
             _ => false,
         };
         let repeats = behind.perhaps.iter().filter(|step| !came_before(step)).filter_map(|step| self.same(step));
         let repeats: BTreeSet<&str> = repeats.filter(|step| comes_after(step) == Some(true)).collect();
-        let ahead = from.into_iter().flat_map(|from| self.before.effects_ahead(from));
+        let ahead = origin.into_iter().flat_map(|at| self.before.effects_ahead(at)).filter(|step| came_before(step));
         let skips = ahead.filter(|step| !behind.surely.contains(*step)).filter_map(|step| self.same(step));
         let skips: BTreeSet<&str> = skips.filter(|step| comes_after(step) == Some(false)).collect();
         let owned = |steps: BTreeSet<&str>| steps.into_iter().map(str::to_owned).collect();
@@ -168,7 +222,7 @@ pub fn migrate(
         Place::Step(to) => to,
     };
     let behind = route.behind_run(&run);
-    route.forbidden(&run.step, route.losses(&run.step, &to, &behind))?;
+    route.forbidden(&run.step, route.losses_of_run(&run, &to, &behind))?;
     // Under the names that the newer version has for them, too.
     let named = |steps: BTreeSet<String>| -> BTreeSet<String> {
         let anew: Vec<String> = steps.iter().filter_map(|step| route.same(step).map(str::to_owned)).collect();
@@ -177,12 +231,15 @@ pub fn migrate(
     let (perhaps, taken) = (named(behind.perhaps), named(behind.surely));
     let perhaps = perhaps.difference(&taken).cloned().collect();
     let (from_rule, from_step) = (run.rule.clone(), run.step.clone());
+    let away = run.stands_at_its_call() && route.same(&run.step) != Some(to.as_str());
+    let memory = Memory { moved_on: run.memory.moved_on || away, ..run.memory };
     let newer = route.newer;
     let moved = Enrollment {
         version: newer.id,
         rule: format!("{}@{}", newer.definition.header.key, newer.number),
         step: to,
         trail: Trail { taken: Some(taken), perhaps, catch_up: run.trail.catch_up },
+        memory,
         ..run
     };
     let fact = moved
