@@ -12,7 +12,9 @@ use cel::objects::Map;
 use cel::{Context, Env, Value as CelValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Number, Value};
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 
 /// The longest expression, in characters.
@@ -254,9 +256,29 @@ pub(crate) enum Broken {
     Panicked,
 }
 
-/// Runs `work` on a stack of its own.
+/// What may be used up of a stack that many expressions share before one of them begins, in bytes.
+const BEFORE_ONE: usize = 8 * 1024 * 1024;
+
+thread_local! {
+    /// Whether this thread is a stack that many expressions share.
+    static SHARED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on a stack of its own; where the thread is one that many share, on that.
 pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
+    if SHARED.get() {
+        return std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| Broken::Panicked);
+    }
     with_stack_of(STACK, work)
+}
+
+/// Runs `work`, which evaluates and fills many expressions and templates one after the other, on one stack for all of them:
+/// making a stack takes longer than most of them do. It must not go deep itself.
+pub(crate) fn with_stack_for_many<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
+    with_stack_of(STACK + BEFORE_ONE, || {
+        SHARED.set(true);
+        work()
+    })
 }
 
 fn with_stack_of<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
