@@ -110,6 +110,9 @@ impl Cli {
             Command::Token(command) => token::run(&logged(load()?)?, command).await,
             Command::Import(args) => import::run(logged(load()?)?, args).await,
             Command::Sequence(sequence::Command::Validate { file }) => sequence::validate(&file),
+            Command::Sequence(sequence::Command::Simulate(options)) if options.over.is_asked() => {
+                sequence::simulating::run(&logged(load()?)?, &options).await
+            }
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
             Command::Sequence(sequence::Command::Diff(options)) => {
                 sequence::diff::run(&logged(load()?)?, &options).await

@@ -6,11 +6,13 @@
 
 use crate::expression::typing::{Shape, suggestion};
 use crate::expression::{Broken, with_stack};
+use crate::memo::Memo;
 use minijinja::value::Object;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The longest template, in bytes.
 pub const MAX_SOURCE: usize = 160 * 1024;
@@ -144,13 +146,22 @@ pub fn unknown(source: &str, form: Form, known: &Shape) -> Vec<(usize, String)> 
 /// Fills a template. `data` is a JSON object whose top-level keys are the variables. What is null there counts as not
 /// defined: nobody gets "Dear none".
 pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal> {
-    scan(source)?;
-    let data = &variables(data);
+    render_with(source, form, data, None)
+}
+
+/// The same with another value for one of the variables.
+pub(crate) fn render_with(
+    source: &str,
+    form: Form,
+    data: &Value,
+    instead: Option<(&str, &Value)>,
+) -> Result<String, Refusal> {
     let filled = with_stack(|| {
-        let environment = environment(form);
-        let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
+        let compiled = compiled(source, form)?;
+        let template = compiled.environment.get_template(NAME).map_err(|error| refusal(source, &error))?;
+        let data = compiled.variables(data, instead);
         let mut output = Bounded { bytes: Vec::new(), full: false };
-        match template.render_captured_to(data, &mut output) {
+        match template.render_captured_to(&data, &mut output) {
             Ok(_) => Ok(String::from_utf8_lossy(&output.bytes).into_owned()),
             Err(_) if output.full => {
                 Err(Refusal::Failed { line: 1, message: format!("the result is larger than {MAX_OUTPUT} bytes") })
@@ -167,6 +178,67 @@ pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal>
             .join(" "),
         Form::Text | Form::Html => text,
     })
+}
+
+/// The name of the only template of an environment.
+const NAME: &str = "<string>";
+
+/// A template that was read, in an environment of its own.
+struct Compiled {
+    environment: Environment<'static>,
+    /// The variables that it reads, each with the fields that it reads of it; none where it reads the whole.
+    reads: BTreeMap<String, Option<BTreeSet<String>>>,
+}
+
+/// Reads a template. One that was read before is not read again.
+fn compiled(source: &str, form: Form) -> Result<Arc<Compiled>, Refusal> {
+    static READ: LazyLock<[Memo<Arc<Compiled>>; 3]> = LazyLock::new(|| [Memo::new(), Memo::new(), Memo::new()]);
+    let [text, line, html] = &*READ;
+    let memo = match form {
+        Form::Text => text,
+        Form::Line => line,
+        Form::Html => html,
+    };
+    memo.of(source, || {
+        scan(source)?;
+        let mut environment = environment(form);
+        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| refusal(source, &error))?;
+        let template = environment.get_template(NAME).map_err(|error| refusal(source, &error))?;
+        let mut reads: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+        for path in template.undeclared_variables(true) {
+            let mut parts = path.split('.');
+            let (name, field) = (parts.next().unwrap_or_default(), parts.next());
+            let fields = reads.entry(name.to_owned()).or_insert_with(|| Some(BTreeSet::new()));
+            match (field, &mut *fields) {
+                (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
+                _ => *fields = None,
+            }
+        }
+        Ok(Arc::new(Compiled { environment, reads }))
+    })
+}
+
+impl Compiled {
+    /// Those of the data that it reads.
+    fn variables(&self, data: &Value, instead: Option<(&str, &Value)>) -> Jinja {
+        let value = |name: &str| match instead {
+            Some((replaced, value)) if replaced == name => Some(value),
+            _ => data.get(name),
+        };
+        let all = self.reads.iter().filter_map(|(name, fields)| Some((name.as_str(), fields, value(name)?)));
+        all.map(|(name, fields, value)| match (value, fields) {
+            (Value::Null, _) => (name, Jinja::from_object(Absent)),
+            // What it does not read cannot change the result, and would have to be copied.
+            (Value::Object(entries), Some(fields)) => {
+                let there = fields.iter().filter_map(|field| Some((field, entries.get(field)?)));
+                let there = there.filter(|(_, value)| !value.is_null());
+                let known = there.map(|(field, value)| (field.as_str(), Jinja::from_serialize(without_nulls(value))));
+                (name, known.collect())
+            }
+            (value, _) => (name, Jinja::from_serialize(without_nulls(value))),
+        })
+        .collect()
+    }
 }
 
 /// A variable that is null, such as the company of somebody who has none: it is not defined, and nor is any field of it, so
@@ -194,15 +266,6 @@ fn default(value: Jinja, other: Option<Jinja>, lax: Option<bool>) -> Jinja {
     } else {
         value
     }
-}
-
-fn variables(data: &Value) -> Jinja {
-    let all = data.as_object().into_iter().flatten();
-    all.map(|(name, value)| match value {
-        Value::Null => (name.as_str(), Jinja::from_object(Absent)),
-        value => (name.as_str(), Jinja::from_serialize(without_nulls(value))),
-    })
-    .collect()
 }
 
 fn without_nulls(data: &Value) -> Value {

@@ -124,6 +124,9 @@ struct Engine<'a> {
     window: Option<SendWindow>,
     hears: i32,
     triggered: bool,
+    /// Whether a condition or a template may read `enrollment`, and `now`: what nobody looks at need not be made.
+    reads_enrollment: bool,
+    reads_now: bool,
     end: DateTime<Utc>,
     people: People<'a>,
     runs: Vec<Run>,
@@ -149,6 +152,9 @@ impl<'a> Engine<'a> {
         let followed = |(place, one): (usize, &Participant<'_>)| {
             (place < plan.follow.first || plan.follow.people.contains(&one.is.contact)).then(Vec::new)
         };
+        // Where a name stands in none of its texts, nothing reads it. `since: enrollment` is the one setting of that name.
+        let text = serde_json::to_string(definition).map(|text| text.replace("\"since\":\"enrollment\"", ""));
+        let text = text.unwrap_or_else(|_| "enrollment now".to_owned());
         let days = i64::from(plan.days.clamp(1, MOST_DAYS));
         Self {
             programme,
@@ -159,6 +165,8 @@ impl<'a> Engine<'a> {
             window: header.send_window.clone().map(|window| SendWindow { calendar, ..window }),
             hears: listens(definition),
             triggered: plan.entering == Entering::Triggered,
+            reads_enrollment: text.contains("enrollment"),
+            reads_now: text.contains("now"),
             end: plan.start.checked_add_signed(TimeDelta::days(days)).unwrap_or(DateTime::<Utc>::MAX_UTC),
             touches: Touches::new(
                 around.policy.as_ref(),
@@ -253,10 +261,6 @@ impl<'a> Engine<'a> {
             Beat::TaskEnds(run, visit, end) => {
                 let Some(before) = self.live(run) else { return };
                 if let Some(settled) = task_settled(before, self.definition, visit, end, now) {
-                    let step = self.runs[run].enrollment.memory.task.as_ref().map(|task| task.step.clone());
-                    let until = now.with_timezone(&self.zone_of(run)).format("%a %Y-%m-%d %H:%M %Z");
-                    let what = format!("wait (TASK) until {until}, when it is {end}");
-                    self.line(self.runs[run].person, now, &step.unwrap_or_default(), visit, what, None);
                     self.keep(run, settled, now);
                 }
             }
@@ -340,15 +344,24 @@ impl<'a> Engine<'a> {
         self.lines.get(person).is_some_and(Option::is_some)
     }
 
-    fn see(&mut self, person: usize, enrollment: Value, event: Option<&Event>, now: DateTime<Utc>) {
+    fn see(&mut self, person: usize, enrollment: Option<Value>, event: Option<&Event>, now: DateTime<Utc>) {
         if let Some(Value::Object(data)) = self.people.all.get_mut(person).map(|found| &mut found.data) {
-            data.insert("enrollment".to_owned(), enrollment);
-            data.insert("now".to_owned(), json!(now.to_rfc3339()));
+            if let Some(enrollment) = enrollment {
+                data.insert("enrollment".to_owned(), enrollment);
+            }
+            if self.reads_now {
+                data.insert("now".to_owned(), json!(now.to_rfc3339()));
+            }
             match event {
                 Some(event) => data.insert("event".to_owned(), event.data()),
                 None => data.remove("event"),
             };
         }
+    }
+
+    /// What conditions and templates see of a run, where they look.
+    fn seen_of(&self, run: &Enrollment) -> Option<Value> {
+        self.reads_enrollment.then(|| run.data())
     }
 
     fn context<'s>(&'s self, person: &'s Participant<'_>) -> Context<'s> {
@@ -377,7 +390,7 @@ impl<'a> Engine<'a> {
             account: is.account,
             vars,
         };
-        self.see(person, candidate.data(&self.sequence, version, now), event, now);
+        self.see(person, Some(candidate.data(&self.sequence, version, now)), event, now);
         let found = &self.people.all[person];
         let context = self.context(found);
         let entered = reentry_key(version, context.data).and_then(|key| {
@@ -410,7 +423,7 @@ impl<'a> Engine<'a> {
             if !on.event.contains(&event.kind) {
                 continue;
             }
-            self.see(person, Value::Null, Some(event), now);
+            self.see(person, Some(Value::Null), Some(event), now);
             let data = &self.people.all[person].data;
             match trigger.holds(data).and_then(|holds| holds.then(|| trigger.values(data)).transpose()) {
                 Ok(Some(vars)) => self.enter(person, vars, Some(event), now),
@@ -449,7 +462,8 @@ impl<'a> Engine<'a> {
         }
         for run in self.people.all[person].runs.clone() {
             let Some(before) = self.live(run) else { continue };
-            self.see(person, before.data(), None, now);
+            let seen = self.seen_of(&before);
+            self.see(person, seen, None, now);
             let context = self.context(&self.people.all[person]);
             let (step, visit) = (before.step.clone(), before.visit);
             if let Some(decision) = hear(before, self.definition, &context, (heard, seq), now) {
@@ -478,18 +492,23 @@ impl<'a> Engine<'a> {
     }
 
     fn advance(&mut self, run: usize, visit: u32, now: DateTime<Utc>) {
-        let Some(before) = self.live(run).filter(|before| before.visit == visit) else { return };
         let person = self.runs[run].person;
-        if let Some(waits) = self.waits_on(run, &before, now) {
+        let before = &self.runs[run].enrollment;
+        if !before.state.is_live() || before.visit != visit {
+            return;
+        }
+        if let Some(waits) = self.waits_on(run, before, now) {
             return self.keep(run, waits, now);
         }
-        self.see(person, before.data(), None, now);
+        let seen = self.seen_of(before);
+        self.see(person, seen, None, now);
+        let before = &self.runs[run].enrollment;
         let mut context = self.context(&self.people.all[person]);
-        let Ok(mut decision) = advance(&before, self.definition, &context, now) else { return };
+        let Ok(mut decision) = advance(before, self.definition, &context, now) else { return };
         if decision.next.effect.as_ref().is_some_and(Effect::keeps_hours) {
             context.capped = self.touches.holds(person, before.account, false, now);
             if context.capped.is_some()
-                && let Ok(capped) = advance(&before, self.definition, &context, now)
+                && let Ok(capped) = advance(before, self.definition, &context, now)
             {
                 decision = capped;
             }
@@ -543,7 +562,7 @@ impl<'a> Engine<'a> {
             }
         }
         let after_state = after.state;
-        self.runs[run].enrollment = after;
+        let before = std::mem::replace(&mut self.runs[run].enrollment, after);
         self.plan_jobs(run, decision.jobs);
         let mut tells_wait = !matches!(after_state, EnrollmentState::Waiting(WaitReason::Email | WaitReason::Answer));
         if let Some(effect) = effect {
@@ -603,6 +622,9 @@ impl<'a> Engine<'a> {
                     let subject = self.people.subject(person);
                     let end = self.plan.assumptions.task(self.plan.seed, subject, &step, round);
                     if let Some(end) = end.filter(|_| task.due_at <= wait.until) {
+                        let until = task.due_at.with_timezone(&self.zone_of(run)).format("%a %Y-%m-%d %H:%M %Z");
+                        let what = format!("wait (TASK) until {until}, when it is {end}");
+                        self.line(person, now, &step, visit, what, None);
                         self.later(task.due_at, 0, Beat::TaskEnds(run, visit, end));
                         return Acted::WaitIsTold;
                     }

@@ -88,10 +88,17 @@ impl Config {
 
     /// The e-mail for a person with these data: in the language that is nearest to the person's locale.
     pub fn compose(&self, data: &Value) -> Result<Letter, template::Refusal> {
+        self.compose_from(None, data)
+    }
+
+    /// The same from a mailbox, which is then the `sender` of the templates.
+    fn compose_from(&self, mailbox: Option<&SendingMailbox>, data: &Value) -> Result<Letter, template::Refusal> {
+        let sender = mailbox.map(|mailbox| json!({ "name": mailbox.name, "email": mailbox.address }));
+        let sender = sender.as_ref().map(|sender| ("sender", sender));
         let locale = data.pointer("/contact/locale").and_then(Value::as_str);
         let language = locale.and_then(|locale| nearest_language(&self.languages, locale));
         let template = language.map_or(&self.template, |(_, template)| template);
-        let render = |source: &str, form| template::render(source, form, data);
+        let render = |source: &str, form| template::render_with(source, form, data, sender);
         Ok(Letter {
             language: language.map(|(tag, _)| tag.to_owned()),
             subject: render(&template.subject, Form::Line)?,
@@ -175,15 +182,6 @@ pub struct PlannedEmail {
 /// When it is looked again whether a pool has an active mailbox.
 const POOL_RETRY: TimeDelta = TimeDelta::hours(1);
 
-/// A person's mailbox as templates see it: `sender`.
-fn with_sender(data: &Value, mailbox: &SendingMailbox) -> Value {
-    let mut data = data.clone();
-    if let Some(data) = data.as_object_mut() {
-        data.insert("sender".to_owned(), json!({ "name": mailbox.name, "email": mailbox.address }));
-    }
-    data
-}
-
 fn address(mailbox: Mailbox) -> Address {
     Address { name: mailbox.name, address: mailbox.address }
 }
@@ -241,8 +239,7 @@ impl Kind for Config {
             }
             None => None,
         };
-        let data = mailbox.map(|mailbox| with_sender(run.context.data, mailbox));
-        let letter = self.compose(data.as_ref().unwrap_or(run.context.data))?;
+        let letter = self.compose_from(mailbox, run.context.data)?;
         let email = PlannedEmail {
             enrollment: enrollment.id,
             step: run.step.id.clone(),
