@@ -68,6 +68,7 @@ pub struct Query(
     outbound::OutboundQuery,
     events::EventQuery,
     sequences::SequenceVersionQuery,
+    sequences::SequenceSimulationQuery,
     insight::InsightQuery,
     channels::ChannelQuery,
     sending::SendingQuery,
