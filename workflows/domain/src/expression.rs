@@ -139,9 +139,12 @@ impl Expression {
                 let message = first.map_or_else(|| "it cannot be read".to_owned(), |e| short(&e.msg));
                 Refusal::Syntax { line, column, message }
             })?;
-            Ok((loops(&tree), tree))
+            // The tree may be deep: it is walked here.
+            let mut reads = Reads::new();
+            free(&tree, &mut Vec::new(), &mut reads);
+            Ok((loops(&tree), tree, reads))
         });
-        let (loops, tree) = parsed.unwrap_or_else(|broken| match broken {
+        let (loops, tree, reads) = parsed.unwrap_or_else(|broken| match broken {
             Broken::NoThread => Err(Refusal::NoThread),
             Broken::Panicked => Err(syntax("it cannot be read")),
         })?;
@@ -149,8 +152,6 @@ impl Expression {
             return Err(syntax(&format!("at most {MAX_LOOP_NESTING} loops may be inside one another")));
         }
         let loops = u32::try_from(loops).unwrap_or(u32::MAX);
-        let mut reads = Reads::new();
-        free(&tree, &mut Vec::new(), &mut reads);
         let reads = Arc::new(reads);
         Ok(Self { source: source.into(), tree: Arc::new(tree), reads, loops })
     }
