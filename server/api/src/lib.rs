@@ -69,6 +69,7 @@ pub struct Query(
     outbound::OutboundQuery,
     events::EventQuery,
     sequences::SequenceVersionQuery,
+    sequences::SequenceSimulationQuery,
     insight::InsightQuery,
     channels::ChannelQuery,
     sending::SendingQuery,

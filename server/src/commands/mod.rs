@@ -116,6 +116,9 @@ impl Cli {
             Command::Sequence(sequence::Command::Validate { file, templates }) => {
                 sequence::validate(&file, templates.as_deref())
             }
+            Command::Sequence(sequence::Command::Simulate(options)) if options.over.is_asked() => {
+                sequence::simulating::run(&logged(load()?)?, &options).await
+            }
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
             Command::Sequence(sequence::Command::Library(options)) => sequence::library::run(&options),
             Command::Sequence(sequence::Command::Schema) => Ok(sequence::schema()),

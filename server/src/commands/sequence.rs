@@ -3,6 +3,7 @@
 pub(super) mod diff;
 pub(super) mod library;
 pub(super) mod running;
+pub(super) mod simulating;
 
 use super::{Outcome, template};
 use crate::config::Settings;
@@ -43,8 +44,8 @@ pub(super) enum Command {
     },
     /// Print who runs on older versions, step by step, and what would become of them if a file were published
     Preview(running::Options),
-    /// Print, day by day, what the sequence would do to a sample person, by the rules that production uses; nothing is
-    /// sent or stored
+    /// Print, day by day, what the sequence would do to a sample person, by the rules that production uses; with --contacts, what
+    /// it would do to the people of the database. Nothing is sent or stored
     Simulate(Simulate),
     /// Print what a file changes against a published version: header fields, steps and the ways between them
     Diff(diff::Diff),
@@ -74,13 +75,16 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "FILE.json")]
     data: Option<PathBuf>,
 
-    /// The folder of the templates that its steps may name by their keys
+    /// The folder of the templates that its steps may name by their keys; with --contacts, they are the stored ones
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
 
-    /// Print one JSON object a line, with the effects in full
+    /// Print one JSON object a line, with the effects in full; with --contacts, one object
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    pub(super) over: simulating::Over,
 }
 
 /// Publishes.
@@ -170,12 +174,7 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
         None => None,
     };
     let start: DateTime<Utc> = match options.start {
-        // In the hour that a clock change repeats or leaves out, the earlier moment, or the time as it is in UTC.
-        Some(local) => options
-            .zone
-            .from_local_datetime(&local)
-            .earliest()
-            .map_or_else(|| local.and_utc(), |moment| moment.with_timezone(&Utc)),
+        Some(local) => earliest(local, options.zone),
         None => wiring::now(),
     };
     let library = options.templates.as_deref().map_or_else(|| Ok(Library::closed()), template::folder)?;
@@ -197,6 +196,11 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
         println!("  {}  {:<20} {}", at.format("%H:%M"), line.step, line.what);
     }
     Ok(Outcome::Done)
+}
+
+/// In the hour that a clock change repeats or leaves out, the earlier moment, or the time as it is in UTC.
+fn earliest(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
+    zone.from_local_datetime(&local).earliest().map_or_else(|| local.and_utc(), |moment| moment.with_timezone(&Utc))
 }
 
 pub(super) fn report(file: &Path, problems: &[Problem]) -> Outcome {

@@ -7,12 +7,15 @@
 
 pub mod typing;
 
+use crate::memo::Memo;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::objects::Map;
 use cel::{Context, Env, Value as CelValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Number, Value};
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 
 /// The longest expression, in characters.
@@ -110,15 +113,22 @@ impl Refusal {
 /// A parsed expression, and the text it was parsed from. Equal texts are equal expressions; stored as the text.
 #[derive(Clone)]
 pub struct Expression {
-    source: String,
+    source: Arc<str>,
     tree: Arc<IdedExpr>,
+    /// The variables it reads, each with the fields that it reads of it; none where it reads the whole.
+    reads: Arc<Reads>,
     /// How many loops are inside one another.
     loops: u32,
 }
 
 impl Expression {
-    /// Parses an expression.
+    /// Parses an expression. One that was parsed before is not parsed again.
     pub fn parse(source: &str) -> Result<Self, Refusal> {
+        static PARSED: LazyLock<Memo<Expression>> = LazyLock::new(Memo::new);
+        PARSED.of(source, || Self::parse_anew(source))
+    }
+
+    fn parse_anew(source: &str) -> Result<Self, Refusal> {
         scan(source)?;
         let parsed = with_stack(|| {
             let tree = STANDARD.parser().parse(source).map_err(|errors| {
@@ -129,9 +139,12 @@ impl Expression {
                 let message = first.map_or_else(|| "it cannot be read".to_owned(), |e| short(&e.msg));
                 Refusal::Syntax { line, column, message }
             })?;
-            Ok((loops(&tree), tree))
+            // The tree may be deep: it is walked here.
+            let mut reads = Reads::new();
+            free(&tree, &mut Vec::new(), &mut reads);
+            Ok((loops(&tree), tree, reads))
         });
-        let (loops, tree) = parsed.unwrap_or_else(|broken| match broken {
+        let (loops, tree, reads) = parsed.unwrap_or_else(|broken| match broken {
             Broken::NoThread => Err(Refusal::NoThread),
             Broken::Panicked => Err(syntax("it cannot be read")),
         })?;
@@ -139,7 +152,8 @@ impl Expression {
             return Err(syntax(&format!("at most {MAX_LOOP_NESTING} loops may be inside one another")));
         }
         let loops = u32::try_from(loops).unwrap_or(u32::MAX);
-        Ok(Self { source: source.to_owned(), tree: Arc::new(tree), loops })
+        let reads = Arc::new(reads);
+        Ok(Self { source: source.into(), tree: Arc::new(tree), reads, loops })
     }
 
     /// The text it was parsed from.
@@ -150,11 +164,21 @@ impl Expression {
     /// The value of the expression. `data` is a JSON object whose top-level keys are the variables.
     pub fn evaluate(&self, data: &Value) -> Result<Value, Refusal> {
         self.afford(data)?;
-        let failed = |message: &str| Refusal::Failed { source_text: self.source.clone(), message: short(message) };
+        let failed = |message: &str| Refusal::Failed { source_text: self.source.to_string(), message: short(message) };
         let evaluated = with_stack(|| {
             let mut context = Context::with_env(Arc::clone(&STANDARD));
-            for (name, value) in data.as_object().into_iter().flatten() {
-                context.add_variable_from_value(name.as_str(), to_cel(value));
+            // What it does not read cannot change its value, and would have to be copied.
+            for (name, fields) in &*self.reads {
+                let value = match (data.get(name), fields) {
+                    (Some(Value::Object(entries)), Some(fields)) => {
+                        let there = fields.iter().filter_map(|field| entries.get_key_value(field));
+                        let there = there.map(|(key, value)| (key.clone(), to_cel(value)));
+                        CelValue::Map(Map::from(there.collect::<HashMap<String, CelValue>>()))
+                    }
+                    (Some(value), _) => to_cel(value),
+                    (None, _) => continue,
+                };
+                context.add_variable_from_value(name.as_str(), value);
             }
             let value = CelValue::resolve(&self.tree, &context).map_err(|error| failed(&error.to_string()))?;
             value.json().map_err(|_| failed("its value has no JSON form"))
@@ -167,6 +191,10 @@ impl Expression {
 
     /// Refuses what could go on for long, or grow large, over these data, before it begins: once begun it cannot be stopped.
     fn afford(&self, data: &Value) -> Result<(), Refusal> {
+        // Without loops and sums nothing grows.
+        if self.loops == 0 && !self.source.contains('+') {
+            return Ok(());
+        }
         let (mut longest, mut largest) = (0, 0);
         measure(data, &mut longest, &mut largest);
         // A list may also be written into the expression.
@@ -179,7 +207,7 @@ impl Expression {
         let bytes = largest.max(longest.saturating_mul(BYTES_OF_A_VALUE)).saturating_mul(growth);
         let bytes = if sums == 0 { 0 } else { bytes.saturating_mul(rounds) };
         if rounds > MAX_ROUNDS || bytes > MAX_BYTES {
-            return Err(Refusal::TooCostly { source_text: self.source.clone(), rounds });
+            return Err(Refusal::TooCostly { source_text: self.source.to_string(), rounds });
         }
         Ok(())
     }
@@ -194,14 +222,12 @@ impl Expression {
             Value::Array(_) => "a list",
             Value::Object(_) => "a map",
         };
-        Err(Refusal::NotBoolean { source_text: self.source.clone(), given })
+        Err(Refusal::NotBoolean { source_text: self.source.to_string(), given })
     }
 
     /// The names of the variables it reads, sorted.
     pub fn variables(&self) -> Vec<String> {
-        let mut names = std::collections::BTreeSet::new();
-        free(&self.tree, &mut Vec::new(), &mut names);
-        names.into_iter().collect()
+        self.reads.keys().cloned().collect()
     }
 }
 
@@ -245,6 +271,9 @@ impl<'de> Deserialize<'de> for Expression {
     }
 }
 
+/// What an expression reads: variables, and of each the fields, or none for the whole.
+type Reads = BTreeMap<String, Option<BTreeSet<String>>>;
+
 /// Why work on a stack of its own gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
@@ -254,9 +283,29 @@ pub(crate) enum Broken {
     Panicked,
 }
 
-/// Runs `work` on a stack of its own.
+/// What may be used up of a stack that many expressions share before one of them begins, in bytes.
+const BEFORE_ONE: usize = 8 * 1024 * 1024;
+
+thread_local! {
+    /// Whether this thread is a stack that many expressions share.
+    static SHARED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on a stack of its own; where the thread is one that many share, on that.
 pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
+    if SHARED.get() {
+        return std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| Broken::Panicked);
+    }
     with_stack_of(STACK, work)
+}
+
+/// Runs `work`, which evaluates and fills many expressions and templates one after the other, on one stack for all of them:
+/// making a stack takes longer than most of them do. It must not go deep itself.
+pub(crate) fn with_stack_for_many<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
+    with_stack_of(STACK + BEFORE_ONE, || {
+        SHARED.set(true);
+        work()
+    })
 }
 
 fn with_stack_of<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, Broken> {
@@ -383,19 +432,27 @@ fn loops(tree: &IdedExpr) -> usize {
 }
 
 /// Collects the variables that are read and not made by a loop around them.
-fn free<'t>(tree: &'t IdedExpr, bound: &mut Vec<&'t str>, names: &mut std::collections::BTreeSet<String>) {
+fn free<'t>(tree: &'t IdedExpr, bound: &mut Vec<&'t str>, names: &mut Reads) {
     match &tree.expr {
         Expr::Unspecified | Expr::Literal(_) => {}
         Expr::Ident(name) => {
             // Loops are expanded with variables of the interpreter's own.
             if !name.starts_with('@') && !bound.contains(&name.as_str()) {
-                names.insert(name.clone());
+                names.insert(name.clone(), None);
             }
         }
         Expr::Call(call) => {
             call.target.as_deref().into_iter().chain(&call.args).for_each(|part| free(part, bound, names));
         }
-        Expr::Select(select) => free(&select.operand, bound, names),
+        Expr::Select(select) => match &select.operand.expr {
+            Expr::Ident(name) if !name.starts_with('@') && !bound.contains(&name.as_str()) => {
+                let fields = names.entry(name.clone()).or_insert_with(|| Some(BTreeSet::new()));
+                if let Some(fields) = fields {
+                    fields.insert(select.field.clone());
+                }
+            }
+            _ => free(&select.operand, bound, names),
+        },
         Expr::List(list) => list.elements.iter().for_each(|part| free(part, bound, names)),
         Expr::Map(map) => map.entries.iter().for_each(|entry| free_entry(&entry.expr, bound, names)),
         Expr::Struct(made) => made.entries.iter().for_each(|entry| free_entry(&entry.expr, bound, names)),
@@ -411,7 +468,7 @@ fn free<'t>(tree: &'t IdedExpr, bound: &mut Vec<&'t str>, names: &mut std::colle
     }
 }
 
-fn free_entry<'t>(entry: &'t EntryExpr, bound: &mut Vec<&'t str>, names: &mut std::collections::BTreeSet<String>) {
+fn free_entry<'t>(entry: &'t EntryExpr, bound: &mut Vec<&'t str>, names: &mut Reads) {
     match entry {
         EntryExpr::StructField(field) => free(&field.value, bound, names),
         EntryExpr::MapEntry(entry) => {

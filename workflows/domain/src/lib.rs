@@ -26,6 +26,7 @@ pub mod interaction;
 pub mod lead;
 pub mod ledger;
 pub mod link;
+mod memo;
 pub mod nearest;
 pub mod normalise;
 pub mod opportunity;

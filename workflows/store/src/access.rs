@@ -27,7 +27,8 @@ pub mod token {
 use crate::page::{Page, PageOf};
 use crate::{Result, Store, Tx};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-use tandem_domain::access::{AccessToken, Team, User};
+use std::collections::BTreeMap;
+use tandem_domain::access::{AccessToken, Role, Team, User};
 use tandem_domain::id::UserId;
 use uuid::Uuid;
 
@@ -65,6 +66,18 @@ impl Store {
     /// A page of users.
     pub async fn user_page(&self, page: &Page<Uuid>) -> Result<PageOf<User>> {
         self.page(user::row::Entity::find(), page).await
+    }
+
+    /// The active users with a role, by the name of their team; those without one under "".
+    pub async fn active_by_team(&self, role: Role) -> Result<BTreeMap<String, Vec<User>>> {
+        let users: Vec<User> = self.all(user::row::Entity::find().filter(user::row::Column::Active.eq(true))).await?;
+        let teams: Vec<Team> = self.all(team::row::Entity::find()).await?;
+        let name = |user: &User| teams.iter().find(|team| Some(team.id) == user.team).map(|team| team.name.clone());
+        let mut found: BTreeMap<String, Vec<User>> = BTreeMap::new();
+        for user in users.into_iter().filter(|user| user.roles.contains(&role)) {
+            found.entry(name(&user).unwrap_or_default()).or_default().push(user);
+        }
+        Ok(found)
     }
 
     /// A page of teams.

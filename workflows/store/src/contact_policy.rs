@@ -3,7 +3,7 @@
 use crate::stored::stored;
 use crate::{Result, Store, Tx, ms};
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, Value};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tandem_domain::contact_policy::{CapScope, ContactPolicy, Counted, Reach};
@@ -133,39 +133,76 @@ impl Tx {
         which: Which,
         now: DateTime<Utc>,
     ) -> Result<HashMap<Uuid, Vec<DateTime<Utc>>>> {
-        let mut counted: HashMap<Uuid, Vec<DateTime<Utc>>> = owners.iter().map(|owner| (*owner, Vec::new())).collect();
-        let begun = match which {
-            Which::AlsoPlanned => "",
-            Which::Begun => " AND state NOT IN ('PLANNED', 'DEFERRED')",
-        };
-        let since = now.checked_sub_signed(reach.window).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let owners: Vec<Uuid> = owners.into_iter().collect();
-        for owners in owners.chunks(CHUNK) {
-            let places: Vec<String> = (0..owners.len()).map(|place| format!("${}", place + 3)).collect();
-            let sql = format!(
-                "SELECT owner, counted_at FROM (SELECT {column} AS owner, counted_at, ROW_NUMBER() OVER (PARTITION BY \
-                 {column} ORDER BY counted_at DESC) AS place FROM email WHERE {column} IN ({}) AND counted_at > $1{begun}) \
-                 AS newest WHERE place <= $2 ORDER BY owner, counted_at DESC",
-                places.join(", ")
-            );
-            let values: Vec<Value> = [Value::from(ms(since)), i64::from(reach.most).into()]
-                .into_iter()
-                .chain(owners.iter().map(|owner| Value::from(*owner)))
-                .collect();
-            let statement = Statement::from_sql_and_values(self.backend(), sql, values);
-            for row in self.connection().await?.query_all_raw(statement).await? {
-                let owner: Uuid = row.try_get("", "owner")?;
-                let at = DateTime::from_timestamp_millis(row.try_get("", "counted_at")?);
-                counted.entry(owner).or_default().extend(at);
-            }
-        }
-        Ok(counted)
+        let connection = self.connection().await?;
+        counted(connection, self.backend(), column, owners, reach, which, now).await
     }
 }
+
+/// The newest moments that count, of each owner in `column`: from an index, as many as the reach asks for.
+async fn counted(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    column: &str,
+    owners: BTreeSet<Uuid>,
+    reach: Reach,
+    which: Which,
+    now: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Vec<DateTime<Utc>>>> {
+    let mut counted: HashMap<Uuid, Vec<DateTime<Utc>>> = owners.iter().map(|owner| (*owner, Vec::new())).collect();
+    let begun = match which {
+        Which::AlsoPlanned => "",
+        Which::Begun => " AND state NOT IN ('PLANNED', 'DEFERRED')",
+    };
+    let since = now.checked_sub_signed(reach.window).unwrap_or(DateTime::<Utc>::MIN_UTC);
+    let owners: Vec<Uuid> = owners.into_iter().collect();
+    for owners in owners.chunks(CHUNK) {
+        let places: Vec<String> = (0..owners.len()).map(|place| format!("${}", place + 3)).collect();
+        let sql = format!(
+            "SELECT owner, counted_at FROM (SELECT {column} AS owner, counted_at, ROW_NUMBER() OVER (PARTITION BY \
+             {column} ORDER BY counted_at DESC) AS place FROM email WHERE {column} IN ({}) AND counted_at > $1{begun}) \
+             AS newest WHERE place <= $2 ORDER BY owner, counted_at DESC",
+            places.join(", ")
+        );
+        let values: Vec<Value> = [Value::from(ms(since)), i64::from(reach.most).into()]
+            .into_iter()
+            .chain(owners.iter().map(|owner| Value::from(*owner)))
+            .collect();
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        for row in connection.query_all_raw(statement).await? {
+            let owner: Uuid = row.try_get("", "owner")?;
+            let at = DateTime::from_timestamp_millis(row.try_get("", "counted_at")?);
+            counted.entry(owner).or_default().extend(at);
+        }
+    }
+    Ok(counted)
+}
+
+/// The moments that count for caps, newest first, by the ids of people and of companies.
+pub type CountedOf = (HashMap<Uuid, Vec<DateTime<Utc>>>, HashMap<Uuid, Vec<DateTime<Utc>>>);
 
 impl Store {
     /// The policy, once there is one.
     pub async fn contact_policy(&self) -> Result<Option<ContactPolicy>> {
         Ok(self.all(row::Entity::find()).await?.pop())
+    }
+
+    /// The e-mails to these people, and to everybody of these companies, that count for whoever plans another one at the moment,
+    /// as they are seen without a lock: as far as the policy reaches.
+    pub async fn counted_of(
+        &self,
+        policy: &ContactPolicy,
+        contacts: BTreeSet<Uuid>,
+        accounts: BTreeSet<Uuid>,
+        now: DateTime<Utc>,
+    ) -> Result<CountedOf> {
+        let mut found = CountedOf::default();
+        let (reader, backend) = (self.reader(), self.reader().get_database_backend());
+        if let Some(reach) = policy.reach(CapScope::Person) {
+            found.0 = counted(reader, backend, "contact_id", contacts, reach, Which::AlsoPlanned, now).await?;
+        }
+        if let Some(reach) = policy.reach(CapScope::Account) {
+            found.1 = counted(reader, backend, "account_id", accounts, reach, Which::AlsoPlanned, now).await?;
+        }
+        Ok(found)
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::page::{Page, PageOf};
 use crate::{Result, Store, StoreError, Stored};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, Statement, Value};
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, Statement, Value};
 use tandem_domain::id::{AccountId, ContactId};
 use tandem_domain::interaction::{Interaction, InteractionKind};
 use uuid::Uuid;
@@ -128,6 +129,28 @@ impl Store {
         for ids in accounts.chunks(CHUNK) {
             let part = self.ranked("account_id", ids, limit, backward).await?;
             found.extend(part.into_iter().filter_map(|one| Some((Of::Account(one.account?), one))));
+        }
+        Ok(found)
+    }
+
+    /// What these people did from one moment on and before another, in the order in which it happened; what machines did is left
+    /// to the caller.
+    pub async fn interactions_between(
+        &self,
+        contacts: &[ContactId],
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<Vec<Interaction>> {
+        use row::{Column, Entity};
+        let mut found = Vec::new();
+        for contacts in contacts.chunks(CHUNK) {
+            let query = Entity::find()
+                .filter(Column::ContactId.is_in(contacts.iter().map(|contact| Uuid::from(*contact))))
+                .filter(Column::OccurredAt.gte(crate::ms(from)))
+                .filter(Column::OccurredAt.lt(crate::ms(to)))
+                .order_by_asc(Column::OccurredAt)
+                .order_by_asc(Column::Id);
+            found.extend(self.all::<Interaction>(query).await?);
         }
         Ok(found)
     }

@@ -35,6 +35,7 @@ pub mod received;
 pub mod sending_mailbox;
 pub mod sequence;
 pub mod sequence_migration;
+pub mod simulation;
 mod stored;
 pub mod suppression;
 pub mod target_list;

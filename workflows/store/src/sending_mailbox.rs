@@ -78,6 +78,13 @@ impl Tx {
 }
 
 impl Store {
+    /// Every mailbox with its pace, as they are seen without a lock: there are few.
+    pub async fn mailboxes_and_paces(&self) -> Result<(Vec<SendingMailbox>, Vec<MailboxPace>)> {
+        let mailboxes: Vec<SendingMailbox> = self.all(row::Entity::find()).await?;
+        let paces = self.find_many(mailboxes.iter().map(|mailbox| mailbox.id.into())).await?;
+        Ok((mailboxes, paces))
+    }
+
     /// A page of mailboxes, of one pool or of all.
     pub async fn sending_mailbox_page(&self, pool: Option<&str>, page: &Page<Uuid>) -> Result<PageOf<SendingMailbox>> {
         let mut query = row::Entity::find();

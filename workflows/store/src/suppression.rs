@@ -97,6 +97,17 @@ impl Store {
         self.all(query).await
     }
 
+    /// Every suppression under which one of these addresses could be covered, live or not, as it is seen without a lock.
+    pub async fn suppressions_covering(&self, addresses: impl IntoIterator<Item = &str>) -> Result<Vec<Suppression>> {
+        let names: BTreeSet<(SuppressionKind, String)> = addresses.into_iter().flat_map(lookups).collect();
+        let names: Vec<(SuppressionKind, String)> = names.into_iter().collect();
+        let mut found = Vec::new();
+        for names in names.chunks(CHUNK) {
+            found.extend(self.all(row::Entity::find().filter(any_of(names))).await?);
+        }
+        Ok(found)
+    }
+
     /// A page of suppressions: the live ones, the lifted ones, or all.
     pub async fn suppression_page(&self, live: Option<bool>, page: &Page<Uuid>) -> Result<PageOf<Suppression>> {
         let mut query = row::Entity::find();

@@ -361,9 +361,16 @@ fn a_simulation_is_told_what_the_person_did() {
                   \x20 - {id: call, kind: create_task, title: \"{{ interactions.form.last_name }}\", due_in: 1d}\n\
                   \x20 - {id: done, kind: end}\n";
     let start = "2026-03-02T09:00:00Z".parse().unwrap();
+    let library = tandem_domain::email_template::Library::closed();
     let lines = |data: Option<Value>| -> Vec<String> {
-        let lines =
-            tandem_app::sequence::sequence_simulate(source, data.as_ref(), chrono_tz::UTC, start, &Default::default());
+        let lines = tandem_app::sequence::sequence_simulate(
+            source,
+            &library,
+            data.as_ref(),
+            chrono_tz::UTC,
+            start,
+            &Default::default(),
+        );
         lines.unwrap().into_iter().map(|line| line.what).collect()
     };
     assert_eq!(lines(None), ["end: FINISHED(COMPLETED)"]);

@@ -14,6 +14,7 @@ mod migrating;
 mod naming;
 mod preview;
 mod publishing;
+mod simulating;
 mod subject;
 mod tasks;
 mod triggering;
@@ -35,6 +36,7 @@ pub use publishing::{
     Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
     SequenceResume, sequence_advice, sequence_schema, sequence_schema_text, sequence_simulate, sequence_validate,
 };
+pub use simulating::{Refusal as SimulationRefusal, Simulated, SimulationAsk, Who};
 pub(crate) use subject::Subject;
 pub(crate) use tasks::{run_of_task, task_closed};
 pub use triggering::TriggerStart;

@@ -52,7 +52,7 @@ impl TemplateDefinition {
 
     /// The e-mail for a person with these data: in the language that is nearest to the person's locale.
     pub fn compose(&self, data: &Value) -> Result<Letter, template::Refusal> {
-        compose(&self.everybody(), &self.languages, data)
+        compose(&self.everybody(), &self.languages, data, None)
     }
 
     fn with_snippets(mut self) -> Self {

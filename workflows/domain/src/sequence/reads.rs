@@ -62,6 +62,13 @@ impl Reads {
         reads
     }
 
+    /// What either reads.
+    pub fn and(mut self, mut other: Self) -> Self {
+        self.interactions.append(&mut other.interactions);
+        self.lists |= other.lists;
+        self
+    }
+
     /// Whether it is nothing.
     pub fn is_nothing(&self) -> bool {
         self.interactions.is_empty() && !self.lists

@@ -6,13 +6,15 @@
 
 use crate::expression::typing::{Shape, suggestion};
 use crate::expression::{Broken, with_stack};
+use crate::memo::Memo;
 use crate::sequence::environment;
 use minijinja::value::Object;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The longest template, in bytes.
 pub const MAX_SOURCE: usize = 160 * 1024;
@@ -146,13 +148,22 @@ pub fn unknown(source: &str, form: Form, known: &Shape) -> Vec<(usize, String)> 
 /// Fills a template. `data` is a JSON object whose top-level keys are the variables. What is null there counts as not
 /// defined: nobody gets "Dear none".
 pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal> {
-    scan(source)?;
-    let data = &variables(data);
+    render_with(source, form, data, None)
+}
+
+/// The same with another value for one of the variables.
+pub(crate) fn render_with(
+    source: &str,
+    form: Form,
+    data: &Value,
+    instead: Option<(&str, &Value)>,
+) -> Result<String, Refusal> {
     let filled = with_stack(|| {
-        let environment = engine(form);
-        let template = environment.template_from_str(source).map_err(|error| refusal(source, &error))?;
+        let compiled = compiled(source, form)?;
+        let template = compiled.environment.get_template(NAME).map_err(|error| refusal(source, &error))?;
+        let data = compiled.variables(data, instead);
         let mut output = Bounded { bytes: Vec::new(), full: false };
-        match template.render_captured_to(data, &mut output) {
+        match template.render_captured_to(&data, &mut output) {
             Ok(_) => Ok(String::from_utf8_lossy(&output.bytes).into_owned()),
             Err(_) if output.full => {
                 Err(Refusal::Failed { line: 1, message: format!("the result is larger than {MAX_OUTPUT} bytes") })
@@ -169,6 +180,60 @@ pub fn render(source: &str, form: Form, data: &Value) -> Result<String, Refusal>
             .join(" "),
         Form::Text | Form::Html => text,
     })
+}
+
+/// The name of the only template of an environment.
+const NAME: &str = "<string>";
+
+/// A template that was read, in an environment of its own.
+struct Compiled {
+    environment: Environment<'static>,
+    /// The variables that it reads, each with the fields that it reads of it; none where it reads the whole.
+    reads: BTreeMap<String, Option<BTreeSet<String>>>,
+}
+
+/// Reads a template. One that was read before is not read again.
+fn compiled(source: &str, form: Form) -> Result<Arc<Compiled>, Refusal> {
+    static READ: LazyLock<[Memo<Arc<Compiled>>; 3]> = LazyLock::new(|| [Memo::new(), Memo::new(), Memo::new()]);
+    let [text, line, html] = &*READ;
+    let memo = match form {
+        Form::Text => text,
+        Form::Line => line,
+        Form::Html => html,
+    };
+    memo.of(source, || {
+        scan(source)?;
+        let mut environment = engine(form);
+        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| refusal(source, &error))?;
+        let template = environment.get_template(NAME).map_err(|error| refusal(source, &error))?;
+        let mut reads: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+        for path in template.undeclared_variables(true) {
+            let mut parts = path.split('.');
+            let (name, field) = (parts.next().unwrap_or_default(), parts.next());
+            let fields = reads.entry(name.to_owned()).or_insert_with(|| Some(BTreeSet::new()));
+            match (field, &mut *fields) {
+                (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
+                _ => *fields = None,
+            }
+        }
+        Ok(Arc::new(Compiled { environment, reads }))
+    })
+}
+
+impl Compiled {
+    /// Those of the data that it reads.
+    fn variables(&self, data: &Value, instead: Option<(&str, &Value)>) -> Jinja {
+        let value = |name: &str| match instead {
+            Some((replaced, value)) if replaced == name => Some(value),
+            _ => data.get(name),
+        };
+        let all = self.reads.iter().filter_map(|(name, fields)| Some((name.as_str(), fields, value(name)?)));
+        all.map(|(name, fields, value)| match (value, fields) {
+            (Value::Null, _) => (name, Jinja::from_object(Absent)),
+            (value, fields) => (name, with_records(value, fields.as_ref(), environment::environment().field(name))),
+        })
+        .collect()
+    }
 }
 
 /// A variable that is null, such as the company of somebody who has none: it is not defined, and nor is any field of it, so
@@ -199,28 +264,23 @@ fn default(value: Jinja, other: Option<Jinja>, lax: Option<bool>) -> Jinja {
     }
 }
 
-fn variables(data: &Value) -> Jinja {
-    let all = data.as_object().into_iter().flatten();
-    all.map(|(name, value)| match value {
-        Value::Null => (name.as_str(), Jinja::from_object(Absent)),
-        value => (name.as_str(), with_records(value, environment::environment().field(name))),
-    })
-    .collect()
-}
-
-/// A value whose records that are not there, such as `enrollment.event`, are absent as a whole.
-fn with_records(value: &Value, shape: Option<&Shape>) -> Jinja {
+/// A value without what is null in it. A record of it that is not there, such as `enrollment.event`, is absent as a whole. Of an
+/// object whose `fields` are all that is read, the others cannot change the result, and would have to be copied.
+fn with_records(value: &Value, fields: Option<&BTreeSet<String>>, shape: Option<&Shape>) -> Jinja {
     let record = |key: &str| shape.and_then(|shape| shape.field(key)).is_some_and(|it| matches!(it, Shape::Record(_)));
-    match value.as_object().filter(|entries| entries.iter().any(|(key, value)| value.is_null() && record(key))) {
-        Some(entries) => entries
-            .iter()
-            .filter(|(key, value)| !value.is_null() || record(key))
-            .map(|(key, value)| match value {
-                Value::Null => (key.as_str(), Jinja::from_object(Absent)),
-                value => (key.as_str(), Jinja::from_serialize(without_nulls(value))),
-            })
-            .collect(),
-        None => Jinja::from_serialize(without_nulls(value)),
+    let is_read = |key: &String| fields.is_none_or(|fields| fields.contains(key));
+    match value.as_object() {
+        Some(entries) if fields.is_some() || entries.iter().any(|(key, value)| value.is_null() && record(key)) => {
+            entries
+                .iter()
+                .filter(|(key, value)| is_read(key) && (!value.is_null() || record(key)))
+                .map(|(key, value)| match value {
+                    Value::Null => (key.as_str(), Jinja::from_object(Absent)),
+                    value => (key.as_str(), Jinja::from_serialize(without_nulls(value))),
+                })
+                .collect()
+        }
+        _ => Jinja::from_serialize(without_nulls(value)),
     }
 }
 

@@ -129,20 +129,30 @@ impl Config {
 
     /// The e-mail for a person with these data: in the language that is nearest to the person's locale.
     pub fn compose(&self, data: &Value) -> Result<Letter, template::Refusal> {
-        compose(&self.template, &self.languages, data)
+        compose(&self.template, &self.languages, data, None)
+    }
+
+    /// The same from a mailbox, which is then the `sender` of the templates.
+    fn compose_from(&self, mailbox: Option<&SendingMailbox>, data: &Value) -> Result<Letter, template::Refusal> {
+        let called = |mailbox: &SendingMailbox| mailbox.name.clone().unwrap_or_else(|| mailbox.address.clone());
+        let sender = mailbox.map(|mailbox| json!({ "name": called(mailbox), "email": mailbox.address }));
+        compose(&self.template, &self.languages, data, sender.as_ref())
     }
 }
 
-/// The e-mail for a person with these data, of a template and the same in other languages.
+/// The e-mail for a person with these data, of a template and the same in other languages. A `sender` that is given stands in
+/// for that of the data.
 pub(crate) fn compose(
     everybody: &EmailParts,
     languages: &BTreeMap<String, EmailParts>,
     data: &Value,
+    sender: Option<&Value>,
 ) -> Result<Letter, template::Refusal> {
     let locale = data.pointer("/contact/locale").and_then(Value::as_str);
     let language = locale.and_then(|locale| nearest_language(languages, locale));
     let template = language.map_or(everybody, |(_, template)| template);
-    let render = |source: &str, form| template::render(source, form, data);
+    let sender = sender.map(|sender| ("sender", sender));
+    let render = |source: &str, form| template::render_with(source, form, data, sender);
     Ok(Letter {
         language: language.map(|(tag, _)| tag.to_owned()),
         subject: render(&template.subject, Form::Line)?,
@@ -230,16 +240,6 @@ pub struct PlannedEmail {
 /// When it is looked again whether a pool has an active mailbox.
 const POOL_RETRY: TimeDelta = TimeDelta::hours(1);
 
-/// A person's mailbox as templates see it: `sender`.
-fn with_sender(data: &Value, mailbox: &SendingMailbox) -> Value {
-    let mut data = data.clone();
-    if let Some(data) = data.as_object_mut() {
-        let name = mailbox.name.as_deref().unwrap_or(&mailbox.address);
-        data.insert("sender".to_owned(), json!({ "name": name, "email": mailbox.address }));
-    }
-    data
-}
-
 fn address(mailbox: Mailbox) -> Address {
     Address { name: mailbox.name, address: mailbox.address }
 }
@@ -310,8 +310,7 @@ impl Kind for Config {
             }
             None => None,
         };
-        let data = mailbox.map(|mailbox| with_sender(run.context.data, mailbox));
-        let letter = self.compose(data.as_ref().unwrap_or(run.context.data))?;
+        let letter = self.compose_from(mailbox, run.context.data)?;
         let email = PlannedEmail {
             enrollment: enrollment.id,
             step: run.step.id.clone(),

@@ -1,28 +1,25 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
-use super::calling::Request;
-use super::definition::{Definition, SubjectKind};
-use super::enrollment::{
+use super::effects::{apply, describe, refusal};
+use crate::calendar::Calendars;
+use crate::id::{ContactId, EnrollmentId, LeadId, SendingMailboxId, SequenceId, SequenceVersionId};
+use crate::sending_mailbox::{MailboxState, SendingMailbox};
+use crate::sequence::calling::Request;
+use crate::sequence::definition::{Definition, SubjectKind};
+use crate::sequence::enrollment::{
     Answered, Enrollment, EnrollmentState, Memory, TaskEnd, answered, email_settled, task_settled,
 };
-use super::hearing::Hearing;
-use super::interactions;
-use super::publishing::SequenceState;
-use super::stepper::{Context, advance};
-use super::steps::{Effect, Failure, Record};
-use super::trail::Trail;
-use crate::calendar::Calendars;
-use crate::contact::ConsentState;
-use crate::id::{ContactId, EnrollmentId, LeadId, SendingMailboxId, SequenceId, SequenceVersionId};
-use crate::lead::Stage;
-use crate::normalise;
-use crate::sending_mailbox::{MailboxState, SendingMailbox};
+use crate::sequence::hearing::Hearing;
+use crate::sequence::interactions;
+use crate::sequence::publishing::SequenceState;
+use crate::sequence::stepper::{Context, advance};
+use crate::sequence::steps::Effect;
+use crate::sequence::trail::Trail;
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The most lines of a plan: an endless loop of waits is cut here.
@@ -215,109 +212,4 @@ fn stand_ins(definition: &Definition, data: &Value) -> Vec<SendingMailbox> {
         version: 1,
     };
     definition.mailbox_pools().into_iter().map(stand_in).collect()
-}
-
-fn describe(effect: &Effect) -> String {
-    match effect {
-        Effect::SendEmail(email) => format!("send e-mail \"{}\"", email.subject),
-        Effect::CreateTask(task) => {
-            format!("create task \"{}\", due {}", task.title, task.due_at.format("%Y-%m-%d %H:%M UTC"))
-        }
-        Effect::SetField(field) => format!("set {} to {}", field.key, field.value),
-        Effect::Tag(tags) => {
-            let signed = |sign, tags: &[String]| tags.iter().map(|tag| format!("{sign}{tag}")).collect::<Vec<_>>();
-            let both = [signed('+', &tags.add), signed('-', &tags.remove)].concat();
-            format!("tag the {}: {}", tags.of.name(), both.join(" "))
-        }
-        Effect::Consent(consent) => format!("record consent {} from \"{}\"", consent.state, consent.source),
-        Effect::Propose(proposal) => format!("propose the account for the list {}", proposal.list),
-        Effect::HandToSdr(handover) => match &handover.team {
-            Some(team) => format!("hand the lead to the SDRs of {team}"),
-            None => "hand the lead to the SDRs".to_owned(),
-        },
-        Effect::StartSequence(start) => format!("start the sequence {}", start.sequence),
-        Effect::StopSequence(stop) => format!("end the runs through the sequence {}", stop.sequence),
-        Effect::Call(call) => match &call.request {
-            Request::Message { title, text, .. } => {
-                format!("tell {} \"{}\"", call.channel, title.as_deref().unwrap_or(text))
-            }
-            Request::Http { method, .. } => format!("call {} by {method}", call.channel),
-        },
-    }
-}
-
-/// Why the effect cannot be had, so that the run fails instead.
-fn refusal(effect: &Effect, data: &Value) -> Option<Failure> {
-    let of = match effect {
-        Effect::SetField(field) => field.owner,
-        Effect::Tag(tags) => tags.of,
-        _ => return None,
-    };
-    if of == Record::Lead && data.get("lead").is_none_or(Value::is_null) {
-        let message = "the enrolment has no lead that the step could change; enrol the lead instead of the contact";
-        return Some(Failure::new("ENROLLMENT_LEAD_MISSING", message));
-    }
-    match effect {
-        Effect::SetField(field) => field.priority()?.err(),
-        _ => None,
-    }
-}
-
-/// Does to the data what the effect does; whether the person may not be written to any more.
-fn apply(effect: &Effect, data: &mut Value) -> bool {
-    let mut set = |record: Record, field: &str, value: Value| {
-        if let Some(Value::Object(record)) = data.get_mut(record.name()) {
-            record.insert(field.to_owned(), value);
-        }
-    };
-    match effect {
-        Effect::SetField(field) => {
-            if let Some(priority) = field.priority() {
-                // As it is kept: a number, also where it was written as a text.
-                set(Record::Lead, "priority", json!(priority.ok()));
-            } else if let Some(custom) = data.pointer_mut(&format!("/{}/custom", field.owner.name()))
-                && let Some(custom) = custom.as_object_mut()
-            {
-                match &field.value {
-                    Value::Null => custom.remove(&field.key),
-                    value => custom.insert(field.key.clone(), value.clone()),
-                };
-            }
-        }
-        Effect::Tag(tags) => {
-            let known = data.pointer(&format!("/{}/tags", tags.of.name())).and_then(Value::as_array);
-            let mut known: BTreeSet<String> =
-                known.into_iter().flatten().filter_map(|tag| tag.as_str().map(str::to_owned)).collect();
-            known.extend(normalise::tags(&tags.add).unwrap_or_default());
-            let removed = normalise::tags(&tags.remove).unwrap_or_default();
-            let left: Vec<_> = known.difference(&removed).collect();
-            if let Some(Value::Object(record)) = data.get_mut(tags.of.name()) {
-                record.insert("tags".to_owned(), json!(left));
-            }
-        }
-        Effect::Consent(consent) => {
-            set(Record::Contact, "consent", json!(consent.state));
-            return consent.state == ConsentState::Withdrawn;
-        }
-        Effect::HandToSdr(handover) => {
-            if data.get("lead").is_none_or(Value::is_null) {
-                let mut lead = sample()["lead"].take();
-                lead["source"] = json!(handover.source);
-                data["lead"] = lead;
-            }
-            if let Some(Value::Object(lead)) = data.get_mut("lead") {
-                lead.insert("stage".to_owned(), json!(Stage::Queued));
-                if let Some(priority) = handover.priority {
-                    lead.insert("priority".to_owned(), json!(priority));
-                }
-            }
-        }
-        Effect::SendEmail(_)
-        | Effect::CreateTask(_)
-        | Effect::Propose(_)
-        | Effect::StartSequence(_)
-        | Effect::StopSequence(_)
-        | Effect::Call(_) => {}
-    }
-    false
 }

@@ -1,0 +1,295 @@
+//! A sequence simulated over the people of the installation.
+
+use super::types::{SequencePlanLine, SequenceProblem};
+use crate::context::ContextExt;
+use crate::error::ApiError;
+use crate::ids::local;
+use crate::scalars::Date;
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+use tandem_app::AppError;
+use tandem_app::sequence::{Simulated, SimulationAsk, Who};
+use tandem_domain::id::ContactId;
+use tandem_domain::sequence::simulation::{Assumptions, Entering, Follow, MOST_DAYS, Simulation};
+
+/// The most people of one request: it has to answer in time. The command line takes more.
+const MOST_PEOPLE: u64 = 2_000;
+/// After so many moments at which something happens a simulation is cut off.
+const MOST_BEATS: u64 = 150_000;
+/// The most people whose plans are given in full.
+const MOST_FOLLOWED: usize = 20;
+
+/// Whom a simulation is about: everything that is given must not be more than one; nothing means everybody.
+#[derive(InputObject, Default)]
+pub struct SequenceSimulationPeopleInput {
+    /// The key of a target list: those at companies that are active on it.
+    list: Option<String>,
+    /// The key of a sequence: those who run through it now.
+    sequence: Option<String>,
+    /// A condition in CEL, as for a segment: those for whom it holds.
+    condition: Option<String>,
+    /// These people.
+    contact_ids: Option<Vec<ID>>,
+}
+
+/// How many there are of something.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceSimulationCount {
+    /// The code: of a refusal, of a state with its reason, or the rule that holds e-mails up.
+    code: String,
+    /// How many.
+    count: i64,
+}
+
+/// One simulated day.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceSimulationDay {
+    /// The date, in UTC.
+    date: Date,
+    /// Runs that began.
+    began: i64,
+    /// E-mails that went out.
+    emails: i64,
+    /// Tasks that were made.
+    tasks: i64,
+    /// Runs that ended.
+    ended: i64,
+}
+
+/// One simulated day of a mailbox.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceSimulationMailboxDay {
+    /// Its address; for e-mails without a pool, the sender of the installation.
+    address: String,
+    /// The date in its zone.
+    date: Date,
+    /// E-mails that went out, with those that had before the simulation.
+    emails: i64,
+    /// How many it may send on that day; null where nothing limits it.
+    cap: Option<i64>,
+}
+
+/// One simulated day of a queue of tasks.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceSimulationQueueDay {
+    /// The name of the team; null for the queue of everybody.
+    team: Option<String>,
+    /// The date, in UTC.
+    date: Date,
+    /// Tasks that came in.
+    tasks: i64,
+    /// How many a day it can take; null where that was not given.
+    capacity: Option<i64>,
+    /// Whether more came in than it can take.
+    over: bool,
+    /// How many are left at the end of the day.
+    left: i64,
+}
+
+/// What became of one step.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceSimulationStep {
+    /// Its id.
+    step: String,
+    /// Its kind.
+    kind: String,
+    /// How often a run came to it.
+    entered: i64,
+    /// How often it was taken.
+    done: i64,
+    /// How many runs stand before it at the end.
+    waiting: i64,
+    /// How many runs ended before it.
+    left: i64,
+}
+
+/// The plan of one person.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct SequenceSimulationPerson {
+    /// The person's id.
+    contact_id: ID,
+    /// The name, where it is known.
+    name: Option<String>,
+    /// What happens, in order.
+    lines: Vec<SequencePlanLine>,
+}
+
+/// A definition simulated over the people of the installation, or why it is not.
+#[derive(Debug, Clone, Default, SimpleObject)]
+pub struct SequenceContactsSimulation {
+    /// Everything that is wrong with the definition; where there is anything, all else is empty.
+    problems: Vec<SequenceProblem>,
+    /// The sequence and the version that the definition is or would be, e.g. `welcome@3`.
+    rule: Option<String>,
+    /// How many people it is about.
+    people: i64,
+    /// Whether there are more people, who were left out.
+    left_out: bool,
+    /// When it was cut off since too much happened; null where it came to its end.
+    cut_at: Option<DateTime<Utc>>,
+    /// Day by day; days on which nothing happens are left out.
+    days: Vec<SequenceSimulationDay>,
+    /// E-mails per mailbox and day.
+    mailboxes: Vec<SequenceSimulationMailboxDay>,
+    /// Tasks per queue and day.
+    queues: Vec<SequenceSimulationQueueDay>,
+    /// How often each thing holds e-mails up: each cap by its rule, `WINDOW`, `MAILBOX`, `POOL`, `CONSENT`.
+    held: Vec<SequenceSimulationCount>,
+    /// Who is not taken into the sequence, by the code of the refusal.
+    not_taken: Vec<SequenceSimulationCount>,
+    /// How runs end.
+    ends: Vec<SequenceSimulationCount>,
+    /// Where runs stand at the end.
+    running: Vec<SequenceSimulationCount>,
+    /// Step by step.
+    steps: Vec<SequenceSimulationStep>,
+    /// The plans of those who are followed.
+    followed: Vec<SequenceSimulationPerson>,
+    /// For how many people something else happens than in the version it is compared with; null where none was named.
+    changed_people: Option<i64>,
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn counts(counts: &BTreeMap<String, u64>) -> Vec<SequenceSimulationCount> {
+    counts.iter().map(|(code, count)| SequenceSimulationCount { code: code.clone(), count: whole(*count) }).collect()
+}
+
+fn held(simulation: &Simulation) -> Vec<SequenceSimulationCount> {
+    let holds = &simulation.holds;
+    let caps = holds.caps.iter().map(|cap| (cap.rule.clone(), cap.hold.times));
+    let others =
+        [("WINDOW", holds.window), ("MAILBOX", holds.mailbox), ("POOL", holds.pool), ("CONSENT", holds.consent)];
+    let all = caps.chain(others.into_iter().map(|(code, hold)| (code.to_owned(), hold.times)));
+    all.filter(|(_, times)| *times > 0)
+        .map(|(code, times)| SequenceSimulationCount { code, count: whole(times) })
+        .collect()
+}
+
+impl From<Simulated> for SequenceContactsSimulation {
+    fn from(simulated: Simulated) -> Self {
+        let Simulated { simulation, against, left_out } = simulated;
+        let days = simulation.days.iter().map(|day| SequenceSimulationDay {
+            date: Date(day.date),
+            began: whole(day.began),
+            emails: whole(day.emails),
+            tasks: whole(day.tasks),
+            ended: whole(day.ended),
+        });
+        let mailboxes = simulation.mailboxes.iter().map(|load| SequenceSimulationMailboxDay {
+            address: load.address.clone(),
+            date: Date(load.date),
+            emails: i64::from(load.emails) + i64::from(load.before),
+            cap: load.cap.map(i64::from),
+        });
+        let queues = simulation.queues.iter().map(|load| SequenceSimulationQueueDay {
+            team: load.team.clone(),
+            date: Date(load.date),
+            tasks: whole(load.tasks),
+            capacity: load.capacity.map(i64::from),
+            over: load.over,
+            left: whole(load.left),
+        });
+        let steps = simulation.steps.iter().map(|step| SequenceSimulationStep {
+            step: step.step.clone(),
+            kind: step.kind.to_owned(),
+            entered: whole(step.entered),
+            done: whole(step.done),
+            waiting: whole(step.waiting),
+            left: whole(step.left),
+        });
+        let followed = simulation.followed().map(|plan| SequenceSimulationPerson {
+            contact_id: tandem_domain::id::global("Contact", plan.contact.into()).into(),
+            name: plan.name.clone(),
+            lines: plan.lines.iter().cloned().map(Into::into).collect(),
+        });
+        Self {
+            problems: Vec::new(),
+            rule: Some(simulation.rule.clone()),
+            people: whole(simulation.people),
+            left_out,
+            cut_at: simulation.cut_at,
+            days: days.collect(),
+            mailboxes: mailboxes.collect(),
+            queues: queues.collect(),
+            held: held(&simulation),
+            not_taken: counts(&simulation.not_taken),
+            ends: counts(&simulation.ends),
+            running: counts(&simulation.running),
+            steps: steps.collect(),
+            followed: followed.collect(),
+            changed_people: against.map(|(_, difference)| whole(difference.people)),
+        }
+    }
+}
+
+fn who(people: SequenceSimulationPeopleInput) -> Result<Who, ApiError> {
+    let SequenceSimulationPeopleInput { list, sequence, condition, contact_ids } = people;
+    let contacts = contact_ids
+        .map(|ids| ids.iter().map(|id| local(id, "people.contactIds")).collect::<Result<BTreeSet<ContactId>, _>>())
+        .transpose()?;
+    Ok(match (list, sequence, condition, contacts) {
+        (None, None, None, None) => Who::Everybody,
+        (Some(key), None, None, None) => Who::OnList(key),
+        (None, Some(key), None, None) => Who::InSequence(key),
+        (None, None, Some(condition), None) => Who::Where(condition),
+        (None, None, None, Some(contacts)) => Who::These(contacts),
+        _ => {
+            let message = "people are named in one way; keep one of list, sequence, condition and contactIds";
+            return Err(AppError::refused("SIMULATION_PEOPLE_TWICE", message, Some("people")).into());
+        }
+    })
+}
+
+/// The simulation over real people.
+#[derive(Default)]
+pub struct SequenceSimulationQuery;
+
+#[Object]
+impl SequenceSimulationQuery {
+    /// Runs a definition (YAML or JSON) over the people of the installation, all from `startAt` on, without saving or sending
+    /// anything. People do nothing there; tasks are done when they are due. At most 2,000 people take part, in the order of
+    /// their ids.
+    #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
+    async fn sequence_simulate_contacts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The definition.")] source: String,
+        #[graphql(desc = "Whom it is about; absent means everybody.", default)] people: SequenceSimulationPeopleInput,
+        #[graphql(desc = "When it begins; absent means now.")] start_at: Option<DateTime<Utc>>,
+        #[graphql(desc = "How many days, 1 to 732.", default = 90)] days: i32,
+        #[graphql(desc = "What lots are drawn from: the same number gives the same result.", default = 1)] seed: i32,
+        #[graphql(desc = "How many tasks each SDR does on a day; absent where that is not known.")] tasks_a_day: Option<
+            i32,
+        >,
+        #[graphql(desc = "The key of a sequence whose newest version it is compared with.")] against: Option<String>,
+        #[graphql(desc = "How many people's plans are given in full, 0 to 20.", default = 0)] follow: i32,
+    ) -> Result<SequenceContactsSimulation, ApiError> {
+        let ask = SimulationAsk {
+            source,
+            against: against.map(|key| (key, None)),
+            who: who(people)?,
+            most: MOST_PEOPLE,
+            start: start_at,
+            days: u32::try_from(days).unwrap_or(1).clamp(1, MOST_DAYS),
+            seed: u64::from(seed.unsigned_abs()),
+            zone: chrono_tz::Tz::UTC,
+            entering: Entering::AtOnce,
+            assumptions: Assumptions::default(),
+            history: None,
+            tasks_a_day: tasks_a_day.map(|tasks| u32::try_from(tasks).unwrap_or(0)),
+            follow: Follow { people: BTreeSet::new(), first: usize::try_from(follow).unwrap_or(0).min(MOST_FOLLOWED) },
+            most_beats: Some(MOST_BEATS),
+        };
+        Ok(match ctx.app().sequence_simulate_contacts(&ask).await? {
+            Ok(simulated) => simulated.into(),
+            Err(problems) => SequenceContactsSimulation {
+                problems: problems.into_iter().map(Into::into).collect(),
+                ..SequenceContactsSimulation::default()
+            },
+        })
+    }
+}

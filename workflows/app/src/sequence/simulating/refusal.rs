@@ -1,0 +1,82 @@
+//! Why nothing is simulated.
+
+use crate::AppError;
+use tandem_domain::expression;
+
+/// Why a simulation is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No target list has this key.
+    #[error("there is no target list `{given}`; name one by its key")]
+    ListUnknown {
+        /// What was given.
+        given: String,
+    },
+    /// No sequence has this key.
+    #[error("there is no sequence `{given}`; name one by its key")]
+    SequenceUnknown {
+        /// What was given.
+        given: String,
+    },
+    /// The sequence has no such version.
+    #[error("the sequence {key} has no version {}; its newest is {latest}", .number.map_or_else(|| "yet".to_owned(), |n| n.to_string()))]
+    VersionUnknown {
+        /// The sequence's key.
+        key: String,
+        /// The number that was given; none for the newest.
+        number: Option<u32>,
+        /// The number of the newest; 0 where nothing is published.
+        latest: u32,
+    },
+    /// The condition on people cannot be read.
+    #[error("the condition on people cannot be used: {0}")]
+    Condition(String),
+    /// A stretch of the past that ends before it begins, or has not begun.
+    #[error("a recorded past begins before it ends, and before now; give another stretch of time")]
+    History,
+    /// Nobody is recorded to have set anything off.
+    #[error(
+        "the past sets triggers off only where one is given to live through again; give it, or let people begin otherwise"
+    )]
+    NothingToTrigger,
+    /// It broke off.
+    #[error("the simulation broke off, which is told in the log; try it with fewer people or days")]
+    BrokeOff,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ListUnknown { .. } => "SIMULATION_LIST_UNKNOWN",
+            Self::SequenceUnknown { .. } => "SIMULATION_SEQUENCE_UNKNOWN",
+            Self::VersionUnknown { .. } => "SIMULATION_VERSION_UNKNOWN",
+            Self::Condition(_) => "SIMULATION_CONDITION_INVALID",
+            Self::History => "SIMULATION_HISTORY_INVALID",
+            Self::NothingToTrigger => "SIMULATION_HISTORY_MISSING",
+            Self::BrokeOff => "SIMULATION_BROKE_OFF",
+        }
+    }
+
+    /// The input field concerned, where there is one.
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::ListUnknown { .. } | Self::Condition(_) => Some("who"),
+            Self::SequenceUnknown { .. } | Self::VersionUnknown { .. } => Some("against"),
+            Self::History | Self::NothingToTrigger => Some("history"),
+            Self::BrokeOff => None,
+        }
+    }
+}
+
+impl From<Refusal> for AppError {
+    fn from(refusal: Refusal) -> Self {
+        Self::refused(refusal.code(), refusal.to_string(), refusal.field())
+    }
+}
+
+impl From<expression::Refusal> for Refusal {
+    fn from(refusal: expression::Refusal) -> Self {
+        Self::Condition(refusal.to_string())
+    }
+}

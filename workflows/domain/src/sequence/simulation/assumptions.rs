@@ -1,0 +1,181 @@
+//! What people are assumed to do, where no recorded past says it.
+//!
+//! Each choice is a lot drawn by a stable hash of the seed, the person, the step and how often it was taken: it is the same in
+//! every simulation, and what one person does says nothing about another.
+
+use crate::codes;
+use crate::interaction::InteractionKind;
+use crate::sequence::enrollment::TaskEnd;
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+codes! {
+    /// What may come of an e-mail.
+    pub enum Reaction("reaction to an e-mail") {
+        /// It is opened.
+        Open = "OPEN",
+        /// A link of it is followed.
+        Click = "CLICK",
+        /// It is answered.
+        Reply = "REPLY",
+        /// Its mailbox does not exist.
+        Bounce = "BOUNCE",
+        /// The person unsubscribes.
+        Unsubscribe = "UNSUBSCRIBE",
+    }
+}
+
+impl Reaction {
+    /// How long after the e-mail it may come, at the latest.
+    pub(super) const fn within(self) -> TimeDelta {
+        match self {
+            Self::Bounce => TimeDelta::zero(),
+            Self::Reply => TimeDelta::hours(72),
+            Self::Open | Self::Click | Self::Unsubscribe => TimeDelta::hours(48),
+        }
+    }
+}
+
+/// How many of a million.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rate(u32);
+
+/// A text that is no rate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{given}` is not a rate; write a number from 0 to 1, such as 0.03")]
+pub struct RateUnreadable {
+    /// What was given.
+    pub given: String,
+}
+
+impl Rate {
+    /// Everybody.
+    pub const ALL: Self = Self(1_000_000);
+
+    /// So many of a million; more than all are all.
+    pub const fn per_million(share: u32) -> Self {
+        if share > Self::ALL.0 { Self::ALL } else { Self(share) }
+    }
+}
+
+impl std::str::FromStr for Rate {
+    type Err = RateUnreadable;
+
+    fn from_str(text: &str) -> Result<Self, RateUnreadable> {
+        let unreadable = || RateUnreadable { given: text.chars().take(40).collect() };
+        let rate: f64 = text.trim().parse().map_err(|_| unreadable())?;
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(unreadable());
+        }
+        // Within the bounds of the type by the check above.
+        Ok(Self::per_million((rate * 1_000_000.0).round() as u32))
+    }
+}
+
+/// What people are assumed to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assumptions {
+    /// How often each thing comes of an e-mail that was sent. What is not named never happens.
+    pub emails: BTreeMap<Reaction, Rate>,
+    /// How the tasks end that runs wait for. What is left of all of them is not done, and the run goes on without. An end comes
+    /// when the task is due.
+    pub tasks: BTreeMap<TaskEnd, Rate>,
+    /// How often somebody does what a `wait_for` waits for, by kind: at any moment within its time-out.
+    pub events: BTreeMap<InteractionKind, Rate>,
+}
+
+impl Default for Assumptions {
+    /// People do nothing; tasks are done when they are due.
+    fn default() -> Self {
+        Self { tasks: [(TaskEnd::Done, Rate::ALL)].into(), ..Self::nobody() }
+    }
+}
+
+/// One drawn lot: whether, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lot {
+    share: u64,
+    moment: u64,
+}
+
+impl Lot {
+    /// Draws. `round` says how often the step was taken before.
+    pub(super) fn draw(seed: u64, subject: Uuid, step: &str, round: u32, what: &str) -> Self {
+        let digest = Sha256::new()
+            .chain_update(seed.to_be_bytes())
+            .chain_update(subject.as_bytes())
+            .chain_update(round.to_be_bytes())
+            .chain_update(step)
+            .chain_update([0])
+            .chain_update(what)
+            .finalize();
+        let number = |from: usize| digest.iter().skip(from).take(8).fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+        Self { share: number(0) % u64::from(Rate::ALL.0), moment: number(8) }
+    }
+
+    /// Whether it is among the share.
+    pub(super) const fn is_in(self, rate: Rate) -> bool {
+        self.share < rate.0 as u64
+    }
+
+    /// A moment of a span of time: from one second on to its end, in whole seconds.
+    pub(super) fn within(self, span: TimeDelta) -> TimeDelta {
+        let seconds = u64::try_from(span.num_seconds()).unwrap_or(0).max(1);
+        TimeDelta::try_seconds(i64::try_from(self.moment % seconds).unwrap_or(0) + 1).unwrap_or_default()
+    }
+
+    /// The one of several ends whose part of the whole it falls into.
+    fn among<T: Copy>(self, shares: &BTreeMap<T, Rate>) -> Option<T> {
+        let mut left = self.share;
+        shares.iter().find_map(|(end, rate)| {
+            let here = left < u64::from(rate.0);
+            left = left.saturating_sub(u64::from(rate.0));
+            here.then_some(*end)
+        })
+    }
+}
+
+impl Assumptions {
+    /// Nobody does anything, tasks included.
+    pub const fn nobody() -> Self {
+        Self { emails: BTreeMap::new(), tasks: BTreeMap::new(), events: BTreeMap::new() }
+    }
+
+    /// How a task ends; none where nobody does it.
+    pub(super) fn task(&self, seed: u64, subject: Uuid, step: &str, round: u32) -> Option<TaskEnd> {
+        if self.tasks.get(&TaskEnd::Done) == Some(&Rate::ALL) {
+            return Some(TaskEnd::Done);
+        }
+        if self.tasks.is_empty() { None } else { Lot::draw(seed, subject, step, round, "task").among(&self.tasks) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_from_nothing_to_all() {
+        assert_eq!("0.03".parse(), Ok(Rate::per_million(30_000)));
+        assert_eq!("1".parse(), Ok(Rate::ALL));
+        for wrong in ["-0.1", "1.01", "NaN", "3%", ""] {
+            assert_eq!(wrong.parse::<Rate>().unwrap_err().given, wrong);
+        }
+    }
+
+    #[test]
+    fn as_many_draw_a_lot_as_the_rate_says() {
+        let rate = Rate::per_million(250_000);
+        let drawn = |what| (0..20_000).map(move |n| Lot::draw(7, Uuid::from_u128(n), "hello", 0, what));
+        let chosen = drawn("OPEN").filter(|lot| lot.is_in(rate)).count();
+        assert!(chosen.abs_diff(5_000) < 300, "{chosen}");
+        let both = drawn("OPEN").zip(drawn("CLICK")).filter(|(a, b)| a.is_in(rate) && b.is_in(rate)).count();
+        assert!(both.abs_diff(1_250) < 200, "{both}");
+        let day = TimeDelta::days(1);
+        assert!(drawn("OPEN").all(|lot| lot.within(day) >= TimeDelta::seconds(1) && lot.within(day) <= day));
+    }
+}

@@ -1,0 +1,359 @@
+//! Laws of the simulation of many people, over random people, rules and seeds.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
+use chrono_tz::Tz;
+use proptest::prelude::*;
+use serde_json::{Map, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tandem_domain::calendar::Calendars;
+use tandem_domain::contact_policy::{CapScope, ContactPolicy, FrequencyCap};
+use tandem_domain::email::Mailbox;
+use tandem_domain::id::{
+    AccountId, ContactId, ContactPolicyId, InteractionId, SendingMailboxId, SequenceId, SequenceVersionId,
+};
+use tandem_domain::interaction::InteractionKind;
+use tandem_domain::sending_mailbox::{MailboxState, RampUp, SendingMailbox};
+use tandem_domain::sequence::publishing::{By, publish};
+use tandem_domain::sequence::simulation::{
+    Assumptions, Entering, Follow, Mark, Person, Plan, Programme, Rate, Reaction, Simulation, Surroundings, What,
+    compare, sample, simulate, simulate_many,
+};
+use tandem_domain::sequence::trigger::Event;
+use tandem_domain::sequence::{Sequence, SequenceVersion};
+use tandem_domain::standing::Standing;
+use uuid::Uuid;
+
+const PROGRAMME: &str = "
+key: laws
+name: Laws
+subject: contact
+entry: contact.email != null
+exit: \"'left' in contact.tags\"
+send_window: { from: '09:00', to: '17:00' }
+triggers: [{ kind: event, event: [FORM], when: event.name == 'Demo', vars: { form: event.name } }]
+steps:
+  - {id: which, kind: split, variants: [{key: a, weight: 1, then: one}, {key: b, weight: 2, then: two}]}
+  - {id: one, kind: send_email, pool: out, next: pause, template: {subject: 'One', text: 'Hi {{ contact.first_name }} of {{ account.name }}'}}
+  - {id: two, kind: send_email, pool: out, template: {subject: 'Two', text: 'Hello from {{ sender.name }}'}}
+  - {id: pause, kind: wait, duration: 2d}
+  - {id: hears, kind: wait_for, event: [EMAIL_OPEN, DOWNLOAD], timeout: 5d, on_timeout: again}
+  - {id: tags, kind: tag, of: account, add: [warm]}
+  - {id: again, kind: send_email, template: {subject: 'Again', text: 'Once more'}}
+  - {id: call, kind: create_task, title: 'Call {{ contact.name }}', due_in: 2d, wait: true, timeout: 3d, on: {not_interested: leave}}
+  - {id: last, kind: send_email, pool: out, template: {subject: 'Last', text: 'Bye'}}
+  - {id: done, kind: end}
+  - {id: leave, kind: tag, add: [left]}
+  - {id: later, kind: wait, duration: 1d}
+  - {id: gone, kind: end, outcome: exit}
+";
+
+fn start() -> DateTime<Utc> {
+    "2026-03-05T06:30:00Z".parse().unwrap()
+}
+
+fn published(source: &str) -> (Sequence, SequenceVersion) {
+    let by =
+        By { sequence: SequenceId(Uuid::from_u128(1)), version: SequenceVersionId(Uuid::from_u128(2)), user: None };
+    publish(None, source, by, start()).unwrap().next
+}
+
+fn play(source: &str, people: &[Person], around: &Surroundings, plan: &Plan) -> Simulation {
+    let (sequence, version) = published(source);
+    simulate_many(&Programme { sequence: &sequence, version: &version }, people, around, plan).unwrap()
+}
+
+fn event(number: u128, kind: InteractionKind, name: &str, after: TimeDelta) -> Event {
+    Event {
+        id: InteractionId(Uuid::from_u128(number)),
+        kind,
+        name: name.to_owned(),
+        url: None,
+        seconds: None,
+        occurred_at: start() + after,
+        properties: Map::new(),
+    }
+}
+
+fn person(number: u128) -> impl Strategy<Value = Person> {
+    let zones = prop::sample::select(vec![Tz::Europe__Berlin, Tz::America__New_York, Tz::Asia__Shanghai, Tz::UTC]);
+    let standings = prop::sample::select(vec![
+        Standing::Allowed,
+        Standing::Allowed,
+        Standing::Allowed,
+        Standing::Unknown,
+        Standing::Suppressed,
+        Standing::Withdrawn,
+        Standing::Bounced,
+        Standing::OptedOut,
+    ]);
+    let kinds = prop::sample::select(vec![
+        (InteractionKind::Download, "Guide"),
+        (InteractionKind::Form, "Demo"),
+        (InteractionKind::Meeting, "Call"),
+        (InteractionKind::EmailReply, "Re"),
+    ]);
+    let history = prop::collection::vec((kinds, 0_i64..20 * 24), 0..4);
+    let touched = prop::collection::vec(1_i64..200, 0..4);
+    (zones, standings, history, touched, any::<bool>()).prop_map(move |(zone, standing, history, touched, named)| {
+        let mut data = sample();
+        data["contact"]["id"] = json!(Uuid::from_u128(number));
+        data["contact"]["email"] = json!(format!("p{number}@example.com"));
+        if !named {
+            data["contact"]["first_name"] = json!(null);
+        }
+        data["lead"] = json!(null);
+        Person {
+            contact: ContactId(Uuid::from_u128(number)),
+            lead: None,
+            account: (number % 5 != 0).then(|| AccountId(Uuid::from_u128(number % 3))),
+            zone,
+            standing,
+            data,
+            touched: touched.into_iter().map(|hours| start() - TimeDelta::hours(hours)).collect(),
+            history: (0..)
+                .zip(history)
+                .map(|(at, ((kind, name), hours))| event(number * 100 + at, kind, name, TimeDelta::hours(hours)))
+                .collect(),
+        }
+    })
+}
+
+fn people() -> impl Strategy<Value = Vec<Person>> {
+    (1_u128..14).prop_flat_map(|count| (0..count).map(person).collect::<Vec<_>>())
+}
+
+fn mailbox(number: u128, daily_cap: u32, interval: u32, ramp_up: Option<RampUp>) -> SendingMailbox {
+    SendingMailbox {
+        id: SendingMailboxId(Uuid::from_u128(number)),
+        address: format!("m{number}@example.com"),
+        name: Some("Lin".to_owned()),
+        reply_to: None,
+        pool: "out".to_owned(),
+        zone: if number == 0 { Tz::UTC } else { Tz::America__New_York },
+        daily_cap,
+        ramp_up,
+        interval,
+        state: MailboxState::Active,
+        version: 1,
+    }
+}
+
+fn surroundings() -> impl Strategy<Value = Surroundings> {
+    let caps = (prop::option::of(1_u32..3), prop::option::of(1_u32..5));
+    (caps, 1_u32..4, prop::sample::select(vec![0_u32, 90, 3_600]), any::<bool>()).prop_map(
+        |((person, account), cap, interval, grows)| {
+            let person = person.map(|most| FrequencyCap { scope: CapScope::Person, most, hours: 72 });
+            let account = account.map(|most| FrequencyCap { scope: CapScope::Account, most, hours: 48 });
+            let ramp_up = grows.then(|| RampUp { from: start().date_naive(), start: 1, per_day: 1 });
+            Surroundings {
+                policy: Some(ContactPolicy {
+                    id: ContactPolicyId(Uuid::from_u128(1)),
+                    version: 3,
+                    caps: person.into_iter().chain(account).collect(),
+                }),
+                accounts: BTreeMap::new(),
+                mailboxes: vec![mailbox(0, cap, interval, ramp_up), mailbox(1, cap + 1, 0, None)],
+                paces: BTreeMap::new(),
+                calendars: Calendars::new(),
+                capacities: [(String::new(), 2)].into(),
+                sender: Mailbox::named("Tandem", "tandem@example.com"),
+            }
+        },
+    )
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let entering =
+        prop::sample::select(vec![Entering::AtOnce, Entering::Over(5), Entering::Over(10), Entering::Triggered]);
+    (entering, any::<u64>(), any::<bool>()).prop_map(|(entering, seed, lively)| {
+        let half = Rate::per_million(500_000);
+        let mut assumptions = Assumptions::default();
+        if lively {
+            assumptions.emails = Reaction::ALL.iter().map(|reaction| (*reaction, Rate::per_million(150_000))).collect();
+            assumptions.tasks = [
+                (tandem_domain::sequence::enrollment::TaskEnd::Done, half),
+                (tandem_domain::sequence::enrollment::TaskEnd::NotInterested, Rate::per_million(300_000)),
+            ]
+            .into();
+            assumptions.events = [(InteractionKind::Download, half)].into();
+        }
+        let follow = Follow { people: BTreeSet::new(), first: usize::MAX };
+        Plan { start: start(), days: 60, seed, zone: Tz::UTC, entering, assumptions, follow, most_beats: None }
+    })
+}
+
+fn marks(simulation: &Simulation, what: What) -> Vec<(usize, &Mark)> {
+    let all = simulation.plans.iter().enumerate();
+    all.flat_map(|(person, plan)| plan.marks.iter().map(move |mark| (person, mark)))
+        .filter(|(_, mark)| mark.what == what)
+        .collect()
+}
+
+fn count(simulation: &Simulation, what: What) -> u64 {
+    marks(simulation, what).len() as u64
+}
+
+/// Whether every span of the cap's hours holds at most as many of these as it allows.
+fn keeps(cap: &FrequencyCap, mut moments: Vec<DateTime<Utc>>) -> bool {
+    moments.sort_unstable();
+    let most = cap.most as usize;
+    // What lies before the beginning is given, and may break any cap.
+    moments.windows(most + 1).all(|span| span[most] < start() || span[most] - span[0] >= cap.window())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_seed_gives_the_same_whatever_the_order_of_the_people(
+        people in people(), around in surroundings(), plan in plans(), turn in 0_usize..14,
+    ) {
+        let first = play(PROGRAMME, &people, &around, &plan);
+        let mut others = people.clone();
+        others.reverse();
+        let turn = turn % others.len();
+        others.rotate_left(turn);
+        // Whoever is named twice takes part once.
+        others.push(people[0].clone());
+        for person in &mut others {
+            person.history.reverse();
+            person.touched.reverse();
+        }
+        let again = play(PROGRAMME, &others, &around, &plan);
+        prop_assert_eq!(&first, &again);
+        let difference = compare(&first, &again, 10);
+        prop_assert_eq!((difference.people, difference.days.len(), difference.steps.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn no_cap_no_window_and_no_mailbox_is_ever_broken(people in people(), around in surroundings(), plan in plans()) {
+        let simulation = play(PROGRAMME, &people, &around, &plan);
+        let sent = marks(&simulation, What::Email);
+        for cap in &around.policy.as_ref().unwrap().caps {
+            match cap.scope {
+                CapScope::Person => for (place, person) in people.iter().enumerate() {
+                    let moments = sent.iter().filter(|(of, _)| *of == place).map(|(_, mark)| mark.at);
+                    prop_assert!(keeps(cap, moments.chain(person.touched.iter().copied()).collect()), "{}", cap);
+                },
+                CapScope::Account => for account in people.iter().filter_map(|person| person.account) {
+                    let moments = sent.iter().filter(|(of, _)| people[*of].account == Some(account));
+                    prop_assert!(keeps(cap, moments.map(|(_, mark)| mark.at).collect()), "{}", cap);
+                },
+            }
+        }
+        for (person, mark) in sent {
+            let local = mark.at.with_timezone(&people[person].zone);
+            prop_assert!((9..17).contains(&local.hour()), "{local}");
+            prop_assert!(!matches!(local.weekday(), Weekday::Sat | Weekday::Sun), "{local}");
+        }
+        for load in &simulation.mailboxes {
+            prop_assert!(load.cap.is_none_or(|cap| load.emails <= cap), "{load:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_who_may_not_be_written_to_gets_anything(people in people(), around in surroundings(), plan in plans()) {
+        let simulation = play(PROGRAMME, &people, &around, &plan);
+        for (person, plan) in people.iter().zip(&simulation.plans) {
+            let mailed = plan.marks.iter().any(|mark| mark.what == What::Email);
+            prop_assert!(!mailed || person.standing == Standing::Allowed, "{:?}", person.standing);
+            if !matches!(person.standing, Standing::Allowed | Standing::Unknown) {
+                prop_assert!(plan.marks.iter().all(|mark| mark.what == What::NotTaken), "{:?}", plan.marks);
+            }
+        }
+    }
+
+    #[test]
+    fn the_totals_are_the_sums_of_everybody_s_plan(people in people(), around in surroundings(), plan in plans()) {
+        let simulation = play(PROGRAMME, &people, &around, &plan);
+        let totals = &simulation.totals;
+        for (total, what) in [
+            (totals.began, What::Began), (totals.emails, What::Email), (totals.tasks, What::Task),
+            (totals.effects, What::Effect), (totals.ended, What::Ended), (totals.not_taken, What::NotTaken),
+        ] {
+            prop_assert_eq!(total, count(&simulation, what), "{}", what);
+        }
+        prop_assert_eq!(totals.began, totals.ended + totals.running);
+        let days = |of: fn(&tandem_domain::sequence::simulation::DayCount) -> u64| simulation.days.iter().map(of).sum::<u64>();
+        prop_assert_eq!((days(|day| day.emails), days(|day| day.tasks)), (totals.emails, totals.tasks));
+        prop_assert_eq!((days(|day| day.began), days(|day| day.ended)), (totals.began, totals.ended));
+        prop_assert_eq!(simulation.mailboxes.iter().map(|load| u64::from(load.emails)).sum::<u64>(), totals.emails);
+        prop_assert_eq!(simulation.queues.iter().map(|load| load.tasks).sum::<u64>(), totals.tasks);
+        prop_assert_eq!(simulation.ends.values().sum::<u64>(), totals.ended);
+        prop_assert_eq!(simulation.running.values().sum::<u64>(), totals.running);
+        prop_assert_eq!(simulation.steps.iter().map(|step| step.waiting).sum::<u64>(), totals.running);
+        let step = |id: &str| simulation.steps.iter().find(|step| step.step == id).unwrap();
+        prop_assert_eq!(step("call").done, totals.tasks);
+        prop_assert!(simulation.steps.iter().all(|step| step.entered == step.done + step.waiting + step.left));
+        let holds = &simulation.holds;
+        let held = holds.caps.iter().map(|cap| cap.hold.times).sum::<u64>()
+            + holds.window.times + holds.mailbox.times + holds.pool.times + holds.consent.times;
+        prop_assert_eq!(held, count(&simulation, What::Held));
+    }
+
+    #[test]
+    fn one_person_whom_nothing_holds_back_gets_what_the_sample_gets(zone in prop::sample::select(vec![Tz::UTC, Tz::Asia__Shanghai])) {
+        let source = PROGRAMME.replace("pool: out, ", "");
+        let (_, version) = published(&source);
+        let lines = simulate(&version.definition, &sample(), zone, start(), &Calendars::new());
+        let person = Person {
+            contact: ContactId(Uuid::nil()), lead: None, account: None, zone, standing: Standing::Allowed,
+            data: sample(), touched: Vec::new(), history: Vec::new(),
+        };
+        let around = Surroundings {
+            policy: None, accounts: BTreeMap::new(), mailboxes: Vec::new(), paces: BTreeMap::new(),
+            calendars: Calendars::new(), capacities: BTreeMap::new(), sender: Mailbox::named("Tandem", "tandem@example.com"),
+        };
+        let plan = Plan {
+            start: start(), days: 365, seed: 0, zone, entering: Entering::AtOnce, assumptions: Assumptions::default(),
+            follow: Follow { people: BTreeSet::new(), first: 1 }, most_beats: None,
+        };
+        let simulation = play(&source, &[person], &around, &plan);
+        prop_assert_eq!(&simulation.plans[0].lines, &lines);
+    }
+}
+
+#[test]
+fn a_programme_that_is_cut_off_says_so() {
+    let plan = Plan {
+        start: start(),
+        days: 60,
+        seed: 1,
+        zone: Tz::UTC,
+        entering: Entering::AtOnce,
+        assumptions: Assumptions::nobody(),
+        follow: Follow::default(),
+        most_beats: Some(3),
+    };
+    let around = Surroundings {
+        policy: None,
+        accounts: BTreeMap::new(),
+        mailboxes: vec![mailbox(0, 5, 0, None)],
+        paces: BTreeMap::new(),
+        calendars: Calendars::new(),
+        capacities: BTreeMap::new(),
+        sender: Mailbox::bare("tandem@example.com"),
+    };
+    let person = Person {
+        contact: ContactId(Uuid::from_u128(4)),
+        lead: None,
+        account: None,
+        zone: Tz::UTC,
+        standing: Standing::Allowed,
+        data: sample(),
+        touched: Vec::new(),
+        history: Vec::new(),
+    };
+    let cut = play(PROGRAMME, std::slice::from_ref(&person), &around, &plan);
+    assert!(cut.cut_at.is_some());
+    let whole = play(PROGRAMME, &[person], &around, &Plan { most_beats: None, ..plan });
+    assert_eq!(whole.cut_at, None);
+    assert_eq!(whole.end, start() + TimeDelta::days(60));
+    // Nobody does the task, and the run goes on without.
+    assert_eq!(whole.totals.emails, 3);
+    assert_eq!(whole.ends, [("FINISHED(COMPLETED)".to_owned(), 1)].into());
+    let first: NaiveDate = "2026-03-05".parse().unwrap();
+    assert_eq!(whole.days[0].date, first);
+}
