@@ -253,7 +253,6 @@ impl SequenceSimulationQuery {
     /// Runs a definition (YAML or JSON) over the people of the installation, all from `startAt` on, without saving or sending
     /// anything. People do nothing there; tasks are done when they are due. At most 2,000 people take part, in the order of
     /// their ids.
-    #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
     async fn sequence_simulate_contacts(
         &self,
         ctx: &Context<'_>,

@@ -94,6 +94,9 @@ impl App {
         };
         let now = self.env.now();
         let start = ask.start.unwrap_or(now);
+        if (start - now).num_days().abs() > 36_525 {
+            return Err(Refusal::Start.into());
+        }
         let run = self.as_published(definition, &ask.source, now).await?;
         let against = match &ask.against {
             Some((key, number)) => Some(self.published(key, *number).await?),

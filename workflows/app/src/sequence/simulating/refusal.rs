@@ -39,6 +39,9 @@ pub enum Refusal {
         "the past sets triggers off only where one is given to live through again; give it, or let people begin otherwise"
     )]
     NothingToTrigger,
+    /// It begins in another age.
+    #[error("a simulation begins within a hundred years of now; give another beginning")]
+    Start,
     /// It broke off.
     #[error("the simulation broke off, which is told in the log; try it with fewer people or days")]
     BrokeOff,
@@ -54,6 +57,7 @@ impl Refusal {
             Self::Condition(_) => "SIMULATION_CONDITION_INVALID",
             Self::History => "SIMULATION_HISTORY_INVALID",
             Self::NothingToTrigger => "SIMULATION_HISTORY_MISSING",
+            Self::Start => "SIMULATION_START_INVALID",
             Self::BrokeOff => "SIMULATION_BROKE_OFF",
         }
     }
@@ -64,6 +68,7 @@ impl Refusal {
             Self::ListUnknown { .. } | Self::Condition(_) => Some("who"),
             Self::SequenceUnknown { .. } | Self::VersionUnknown { .. } => Some("against"),
             Self::History | Self::NothingToTrigger => Some("history"),
+            Self::Start => Some("startAt"),
             Self::BrokeOff => None,
         }
     }
