@@ -299,8 +299,20 @@ on_both_databases! {
         assert_eq!(world.app.run(&desk.ops, save).await.unwrap_err().code(), "INBOUND_SECRET_SET");
         let again = saved(&world, &desk, form(&desk.machine)).await;
         assert_eq!(again.secrets(world.now()), webhook.secrets(world.now()));
-        let rotate = InboundWebhookRotateSecret { webhook: webhook.id, secret: None, overlap_hours: 24 };
-        let rotated = world.app.run(&desk.ops, rotate).await.unwrap();
+        let rotate = async |end_previous| {
+            let rotate = InboundWebhookRotateSecret { webhook: webhook.id, secret: None, overlap_hours: 168, end_previous };
+            world.app.run(&desk.ops, rotate).await
+        };
+        let first = rotate(false).await.unwrap();
+        let refused = rotate(false).await.unwrap_err();
+        let until = (world.now() + TimeDelta::hours(168)).to_string();
+        assert_eq!(refused.code(), "INBOUND_SECRET_OVERLAP");
+        assert!(refused.to_string().contains(&until) && refused.to_string().contains("endPrevious"), "{refused}");
+        let found = world.app.store.inbound_webhook_by_key("form").await.unwrap().unwrap();
+        assert_eq!(found.secrets(world.now()), [first.secrets(world.now())[0], webhook.secrets(world.now())[0]]);
+        world.clock.advance(TimeDelta::hours(168));
+        rotate(false).await.unwrap();
+        let rotated = rotate(true).await.unwrap();
         assert_eq!(rotated.secrets(world.now()).len(), 2);
         let found = world.app.store.inbound_webhook_by_key("form").await.unwrap().unwrap();
         assert_eq!(found.secrets(world.now()), rotated.secrets(world.now()));

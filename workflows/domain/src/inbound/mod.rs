@@ -49,6 +49,15 @@ pub enum Refusal {
         /// What was given.
         given: u32,
     },
+    /// An earlier secret is still within the time that it was promised.
+    #[error(
+        "an earlier secret stays valid until {until}, as its rotation promised, and there are two at most; rotate after that, or \
+         with `endPrevious: true` to end that one now"
+    )]
+    Overlap {
+        /// Until when it is valid.
+        until: DateTime<Utc>,
+    },
     /// The scheme of a webhook that is there was changed.
     #[error("deliveries to `{key}` are verified by {scheme}, which stays; save another webhook under another key")]
     SchemeFixed {
@@ -106,6 +115,7 @@ impl Refusal {
             Self::BadName => "INBOUND_BAD_NAME",
             Self::BadSecret { .. } => "INBOUND_BAD_SECRET",
             Self::BadOverlap { .. } => "INBOUND_BAD_OVERLAP",
+            Self::Overlap { .. } => "INBOUND_SECRET_OVERLAP",
             Self::SchemeFixed { .. } => "INBOUND_SCHEME_FIXED",
             Self::BadActions => "INBOUND_BAD_ACTIONS",
             Self::UnknownField { .. } => "INBOUND_FIELD_UNKNOWN",
@@ -122,6 +132,7 @@ impl Refusal {
             Self::BadName => "name".to_owned(),
             Self::BadSecret { .. } => "secret".to_owned(),
             Self::BadOverlap { .. } => "overlapHours".to_owned(),
+            Self::Overlap { .. } => "endPrevious".to_owned(),
             Self::SchemeFixed { .. } => "scheme".to_owned(),
             Self::BadActions => "actions".to_owned(),
             Self::UnknownField { place, field, .. } => format!("actions.{place}.values.{field}"),
@@ -323,15 +334,21 @@ impl InboundWebhook {
     }
 }
 
-/// Gives a webhook a new secret. The one before stays valid for some hours, so that the sender can follow.
+/// Gives a webhook a new secret. The one before stays valid for some hours, so that the sender can follow. Two are valid at a
+/// time, and a promise is kept: while one from a rotation before is still within its time, a further rotation is refused,
+/// unless `end_previous` says that this one ends now.
 pub fn rotate(
     mut webhook: InboundWebhook,
     secret: Secret,
-    overlap_hours: u32,
+    (overlap_hours, end_previous): (u32, bool),
     now: DateTime<Utc>,
 ) -> Result<Decision<InboundWebhook>, Refusal> {
     if overlap_hours > MAX_OVERLAP_HOURS {
         return Err(Refusal::BadOverlap { given: overlap_hours });
+    }
+    let earlier = webhook.previous_until(now);
+    if let Some(until) = earlier.filter(|_| !end_previous) {
+        return Err(Refusal::Overlap { until });
     }
     let until = now + TimeDelta::hours(overlap_hours.into());
     // Two at most: a third would be a secret that nobody remembers.
@@ -343,7 +360,8 @@ pub fn rotate(
     webhook.revision += 1;
     let fact = Fact::audit("inbound_webhook.secret_rotated", webhook.id)
         .with("key", &webhook.key)
-        .with("previous_until", until);
+        .with("previous_until", until)
+        .with("ended_before", earlier);
     Ok(Decision::new(webhook, fact))
 }
 
@@ -420,14 +438,19 @@ mod tests {
         let first = saved(None, draft(), 1).unwrap();
         let (a, b, c) = (1, 2, 3);
         let secret = |byte: u8| Secret::of_bytes(Scheme::Bearer, &[byte; 32]);
-        let second = rotate(first, secret(b), 24, now()).unwrap().next;
+        let second = rotate(first, secret(b), (24, false), now()).unwrap().next;
         let day = TimeDelta::hours(24);
         assert_eq!(second.secrets(now()), [&secret(b), &secret(a)]);
         assert_eq!(second.secrets(now() + day), [&secret(b)]);
         assert_eq!((second.previous_until(now()), second.previous_until(now() + day)), (Some(now() + day), None));
-        let third = rotate(second.clone(), secret(c), 1, now()).unwrap().next;
-        assert_eq!(third.secrets(now()), [&secret(c), &secret(b)]);
-        assert_eq!(rotate(second, secret(c), 169, now()).unwrap_err().code(), "INBOUND_BAD_OVERLAP");
+        let again = |end_previous, at| rotate(second.clone(), secret(c), (1, end_previous), at);
+        // The promise to the first is kept until its time, or ended by who says so.
+        let refused = again(false, now() + day - TimeDelta::seconds(1)).unwrap_err();
+        assert_eq!(refused, Refusal::Overlap { until: now() + day });
+        assert!(refused.to_string().contains("2027-01-16 08:00:00 UTC") && refused.to_string().contains("endPrevious"));
+        assert_eq!(again(true, now()).unwrap().next.secrets(now()), [&secret(c), &secret(b)]);
+        assert_eq!(again(false, now() + day).unwrap().next.secrets(now() + day), [&secret(c), &secret(b)]);
+        assert_eq!(rotate(second, secret(c), (169, false), now()).unwrap_err().code(), "INBOUND_BAD_OVERLAP");
     }
 
     #[test]

@@ -112,6 +112,15 @@ pub enum Refusal {
     /// Too many rules, or one without a name.
     #[error("a source has at most {MAX_RULES} rules, each for another event of 1 to 200 characters")]
     BadRules,
+    /// An earlier write key is still within the time that it was promised.
+    #[error(
+        "an earlier write key stays valid until {until}, as its rotation promised, and there are two at most; rotate after that, or \
+         with `endPrevious: true` to end that one now"
+    )]
+    Overlap {
+        /// Until when it is valid.
+        until: DateTime<Utc>,
+    },
     /// The overlap of two write keys is out of range.
     #[error("the earlier write key stays valid for 0 to {MAX_OVERLAP_HOURS} hours, not {given}")]
     BadOverlap {
@@ -128,6 +137,7 @@ impl Refusal {
             Self::BadName => "SOURCE_BAD_NAME",
             Self::BadSystem => "SOURCE_BAD_SYSTEM",
             Self::BadRules => "SOURCE_BAD_RULES",
+            Self::Overlap { .. } => "SOURCE_KEY_OVERLAP",
             Self::BadOverlap { .. } => "SOURCE_BAD_OVERLAP",
         }
     }
@@ -139,6 +149,7 @@ impl Refusal {
             Self::BadName => "name",
             Self::BadSystem => "userSystem",
             Self::BadRules => "rules",
+            Self::Overlap { .. } => "endPrevious",
             Self::BadOverlap { .. } => "overlapHours",
         })
     }
@@ -197,15 +208,20 @@ pub fn save(
     Ok(Decision::new(source, fact))
 }
 
-/// Gives a source a new write key. The one before stays valid for a while, since pages and apps follow slowly.
+/// Gives a source a new write key. The one before stays valid for a while, since pages and apps follow slowly. While one from a
+/// rotation before is still within its time, a further rotation is refused, unless `end_previous` says that this one ends now.
 pub fn rotate(
     mut source: EventSource,
     write_key: &str,
-    overlap_hours: u32,
+    (overlap_hours, end_previous): (u32, bool),
     now: DateTime<Utc>,
 ) -> Result<Decision<EventSource>, Refusal> {
     if overlap_hours > MAX_OVERLAP_HOURS {
         return Err(Refusal::BadOverlap { given: overlap_hours });
+    }
+    let earlier = source.previous_until(now);
+    if let Some(until) = earlier.filter(|_| !end_previous) {
+        return Err(Refusal::Overlap { until });
     }
     let until = now + TimeDelta::hours(overlap_hours.into());
     source.write_keys.truncate(1);
@@ -214,8 +230,10 @@ pub fn rotate(
     }
     source.write_keys.insert(0, WriteKey { hash: hash(write_key), until: None });
     source.revision += 1;
-    let fact =
-        Fact::audit("event_source.key_rotated", source.id).with("key", &source.key).with("previous_until", until);
+    let fact = Fact::audit("event_source.key_rotated", source.id)
+        .with("key", &source.key)
+        .with("previous_until", until)
+        .with("ended_before", earlier);
     Ok(Decision::new(source, fact))
 }
 
@@ -267,14 +285,20 @@ pub(super) mod tests {
 
     #[test]
     fn two_write_keys_are_valid_for_a_while_after_a_rotation() {
-        let rotated = rotate(source(), "two", 1, now()).unwrap().next;
+        let rotated = rotate(source(), "two", (1, false), now()).unwrap().next;
         let takes = |key: &str, minutes| rotated.takes(&hash(key), now() + TimeDelta::minutes(minutes));
         assert!(takes("one", 59) && takes("two", 0) && takes("two", 9_999));
         assert!(!takes("one", 60) && !takes("three", 0));
         assert_eq!(rotated.previous_until(now()), Some(now() + TimeDelta::hours(1)));
+        let again = |end_previous, at| rotate(rotated.clone(), "three", (1, end_previous), at);
+        let until = now() + TimeDelta::hours(1);
+        assert_eq!(again(false, now()).unwrap_err(), Refusal::Overlap { until });
+        let ended = again(true, now()).unwrap().next;
+        assert!(!ended.takes(&hash("one"), now()) && ended.takes(&hash("two"), now()));
+        assert!(again(false, until).is_ok());
         let saved = save(Some(&rotated), Uuid::nil().into(), SourceDraft { active: false, ..draft() }, "x", now());
         assert!(!saved.unwrap().next.takes(&hash("two"), now()));
-        assert_eq!(rotate(source(), "x", MAX_OVERLAP_HOURS + 1, now()).unwrap_err().code(), "SOURCE_BAD_OVERLAP");
+        assert_eq!(rotate(source(), "x", (MAX_OVERLAP_HOURS + 1, false), now()).unwrap_err().code(), "SOURCE_BAD_OVERLAP");
     }
 
     #[test]
