@@ -147,7 +147,8 @@ impl ChannelMutation {
         ctx: &Context<'_>,
         input: OutboundChannelSaveInput,
     ) -> Result<OutboundChannelSavePayload, ApiError> {
-        let OutboundChannelSaveInput { key, name, provider, url, secret, end_previous, headers, idempotency_key } = input;
+        let OutboundChannelSaveInput { key, name, provider, url, secret, end_previous, headers, idempotency_key } =
+            input;
         let headers = headers.map(|headers| headers.into_iter().map(|header| (header.name, header.value)).collect());
         let draft = Draft { key, name, provider: provider.into(), url, secret, end_previous, headers };
         let saved = ctx.run(idempotency_key, OutboundChannelSave { draft }).await;

@@ -298,7 +298,10 @@ pub(super) mod tests {
         assert!(again(false, until).is_ok());
         let saved = save(Some(&rotated), Uuid::nil().into(), SourceDraft { active: false, ..draft() }, "x", now());
         assert!(!saved.unwrap().next.takes(&hash("two"), now()));
-        assert_eq!(rotate(source(), "x", (MAX_OVERLAP_HOURS + 1, false), now()).unwrap_err().code(), "SOURCE_BAD_OVERLAP");
+        assert_eq!(
+            rotate(source(), "x", (MAX_OVERLAP_HOURS + 1, false), now()).unwrap_err().code(),
+            "SOURCE_BAD_OVERLAP"
+        );
     }
 
     #[test]
