@@ -553,6 +553,8 @@ user_error_codes! {
     InboundBadOverlap = "INBOUND_BAD_OVERLAP",
     /// An earlier secret is within the time that it was promised.
     InboundSecretOverlap = "INBOUND_SECRET_OVERLAP",
+    /// The country of phone numbers is none.
+    InboundBadRegion = "INBOUND_BAD_REGION",
     /// The scheme of a webhook stays.
     InboundSchemeFixed = "INBOUND_SCHEME_FIXED",
     /// A webhook has 1 to 10 actions of at most 50 values each.
@@ -625,6 +627,8 @@ user_error_codes! {
     SourceBadName = "SOURCE_BAD_NAME",
     /// The system of a sender's user ids has no normal form.
     SourceBadSystem = "SOURCE_BAD_SYSTEM",
+    /// The country of phone numbers is none.
+    SourceBadRegion = "SOURCE_BAD_REGION",
     /// A sender of events has at most 200 rules, each for another event.
     SourceBadRules = "SOURCE_BAD_RULES",
     /// An earlier write key is within the time that it was promised.

@@ -449,4 +449,23 @@ on_both_databases! {
         let unknown = handled(&world, &webhook, "m2", &json!({"id": "two"})).await;
         assert_eq!(fault(&unknown), ("actions.0.values.leadExternalId", "INBOUND_LEAD_UNKNOWN"));
     }
+
+    async fn what_could_never_work_is_refused_when_it_is_saved_and_is_not_there_then(world: World) {
+        let desk = desk(&world).await;
+        let good = form(&desk.machine);
+        let mut unknown = good.clone();
+        unknown.actions[1].values.insert("name".to_owned(), "nofn(payload.x)".to_owned());
+        let cases = [
+            (unknown, "INBOUND_BAD_EXPRESSION", "actions.1.values.name"),
+            (Draft { filter: Some("1".to_owned()), ..good.clone() }, "INBOUND_BAD_EXPRESSION", "filter"),
+            (Draft { phone_region: Some("ZZ".to_owned()), ..good }, "INBOUND_BAD_REGION", "phoneRegion"),
+        ];
+        for (draft, code, place) in cases {
+            let refused = world.app.run(&desk.ops, InboundWebhookSave { draft, secret: None }).await.unwrap_err();
+            let tandem_app::AppError::Refused { field, .. } = &refused else { panic!("{refused}") };
+            assert_eq!((refused.code(), field.as_deref()), (code, Some(place)));
+            assert!(world.app.store.inbound_webhook_by_key("form").await.unwrap().is_none());
+        }
+        assert!(!world.ledger_kinds().await.iter().any(|kind| kind == "inbound_webhook.saved"));
+    }
 }

@@ -9,8 +9,10 @@ pub use delivery::{Arrival, Done, End, InboundDelivery, Outcome, Raw, State};
 pub use signature::{Headers, Rejection, Scheme, Secret, Verdict};
 
 use crate::decision::{Decision, Fact};
+use crate::expression::typing::{self, Purpose, Shape};
 use crate::expression::{self, Expression};
 use crate::id::{InboundWebhookId, UserId};
+use crate::normalise;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,6 +59,12 @@ pub enum Refusal {
     Overlap {
         /// Until when it is valid.
         until: DateTime<Utc>,
+    },
+    /// The country of phone numbers is none.
+    #[error("`{given}` is not a country; give the two letters of ISO 3166-1, such as US or CN")]
+    BadRegion {
+        /// What was given.
+        given: String,
     },
     /// The scheme of a webhook that is there was changed.
     #[error("deliveries to `{key}` are verified by {scheme}, which stays; save another webhook under another key")]
@@ -116,6 +124,7 @@ impl Refusal {
             Self::BadSecret { .. } => "INBOUND_BAD_SECRET",
             Self::BadOverlap { .. } => "INBOUND_BAD_OVERLAP",
             Self::Overlap { .. } => "INBOUND_SECRET_OVERLAP",
+            Self::BadRegion { .. } => "INBOUND_BAD_REGION",
             Self::SchemeFixed { .. } => "INBOUND_SCHEME_FIXED",
             Self::BadActions => "INBOUND_BAD_ACTIONS",
             Self::UnknownField { .. } => "INBOUND_FIELD_UNKNOWN",
@@ -133,6 +142,7 @@ impl Refusal {
             Self::BadSecret { .. } => "secret".to_owned(),
             Self::BadOverlap { .. } => "overlapHours".to_owned(),
             Self::Overlap { .. } => "endPrevious".to_owned(),
+            Self::BadRegion { .. } => "phoneRegion".to_owned(),
             Self::SchemeFixed { .. } => "scheme".to_owned(),
             Self::BadActions => "actions".to_owned(),
             Self::UnknownField { place, field, .. } => format!("actions.{place}.values.{field}"),
@@ -218,18 +228,28 @@ pub struct Draft {
     pub active: bool,
 }
 
-fn read(place: &str, text: &str) -> Result<Expression, Refusal> {
+/// What expressions read, as far as it is known before a delivery comes.
+fn environment() -> Shape {
+    let delivery = Shape::Record(vec![("id", Shape::Text), ("receivedAt", Shape::Text)]);
+    Shape::Record(vec![("payload", Shape::Map), ("headers", Shape::Map), ("delivery", delivery)])
+}
+
+fn read(place: &str, text: &str, purpose: Purpose) -> Result<Expression, Refusal> {
     let bad = |message: String| Refusal::BadExpression { place: place.to_owned(), message };
     let expression = Expression::parse(text).map_err(|refusal: expression::Refusal| bad(refusal.to_string()))?;
     let unknown = expression.variables().into_iter().find(|name| !action::VARIABLES.contains(&name.as_str()));
     match unknown {
         Some(name) => Err(bad(format!("there is no `{name}`; an expression reads {}", action::VARIABLES.join(", ")))),
-        None => Ok(expression),
+        // What could never be worked out, whatever is posted, is no definition.
+        None => match typing::faults(text, &environment(), purpose).into_iter().next() {
+            Some(fault) => Err(bad(fault.message)),
+            None => Ok(expression),
+        },
     }
 }
 
-fn read_opt(place: &str, text: Option<&str>) -> Result<Option<Expression>, Refusal> {
-    text.map(str::trim).filter(|text| !text.is_empty()).map(|text| read(place, text)).transpose()
+fn read_opt(place: &str, text: Option<&str>, purpose: Purpose) -> Result<Option<Expression>, Refusal> {
+    text.map(str::trim).filter(|text| !text.is_empty()).map(|text| read(place, text, purpose)).transpose()
 }
 
 fn read_action((place, draft): (usize, &ActionDraft)) -> Result<Action, Refusal> {
@@ -246,12 +266,17 @@ fn read_action((place, draft): (usize, &ActionDraft)) -> Result<Action, Refusal>
     if let Some(field) = kind.required().iter().find(|field| !draft.values.contains_key(**field)) {
         return Err(Refusal::MissingField { place, kind, field });
     }
-    let values = draft
-        .values
-        .iter()
-        .map(|(field, text)| Ok((field.clone(), read(&format!("actions.{place}.values.{field}"), text)?)));
-    let when = read_opt(&format!("actions.{place}.when"), draft.when.as_deref())?;
+    let values = draft.values.iter().map(|(field, text)| {
+        Ok((field.clone(), read(&format!("actions.{place}.values.{field}"), text, Purpose::Value)?))
+    });
+    let when = read_opt(&format!("actions.{place}.when"), draft.when.as_deref(), Purpose::Condition)?;
     Ok(Action { kind, when, values: values.collect::<Result<_, Refusal>>()?, optional: draft.optional })
+}
+
+fn region(given: Option<&str>) -> Result<Option<String>, Refusal> {
+    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
+    let bad = |_| Refusal::BadRegion { given: given.chars().take(40).collect() };
+    normalise::country(given).map(Some).map_err(bad)
 }
 
 /// Whether a text can be the key of a webhook.
@@ -286,9 +311,9 @@ pub fn save(
         scheme: draft.scheme,
         secrets: before.map_or_else(|| vec![Held { secret, until: None }], |before| before.secrets.clone()),
         acts_as: draft.acts_as,
-        phone_region: draft.phone_region.map(|region| region.trim().to_uppercase()).filter(|region| !region.is_empty()),
-        delivery_id: read_opt("deliveryId", draft.delivery_id.as_deref())?,
-        filter: read_opt("filter", draft.filter.as_deref())?,
+        phone_region: region(draft.phone_region.as_deref())?,
+        delivery_id: read_opt("deliveryId", draft.delivery_id.as_deref(), Purpose::Value)?,
+        filter: read_opt("filter", draft.filter.as_deref(), Purpose::Condition)?,
         actions: draft.actions.iter().enumerate().map(read_action).collect::<Result<_, _>>()?,
         active: draft.active,
         revision: before.map_or(1, |before| before.revision + 1),
@@ -412,6 +437,17 @@ mod tests {
         assert_eq!(refused(&|draft| draft.filter = Some("payload.".to_owned())), of(bad, "filter"));
         assert_eq!(refused(&|draft| draft.filter = Some("contact.x == 1".to_owned())), of(bad, "filter"));
         assert_eq!(refused(&|draft| draft.delivery_id = Some("1 +".to_owned())), of(bad, "deliveryId"));
+        // What can be read and could never be worked out.
+        assert_eq!(refused(&|draft| draft.filter = Some("1".to_owned())), of(bad, "filter"));
+        assert_eq!(refused(&|draft| draft.filter = Some("delivery.idd == 'x'".to_owned())), of(bad, "filter"));
+        assert_eq!(refused(&|draft| draft.delivery_id = Some("nofn(payload.x)".to_owned())), of(bad, "deliveryId"));
+        assert_eq!(refused(&|draft| draft.actions[0].when = Some("'yes'".to_owned())), of(bad, "actions.0.when"));
+        let unknown = |draft: &mut Draft| {
+            draft.actions[0].values.insert("name".to_owned(), "nofn(payload.x)".to_owned());
+        };
+        assert_eq!(refused(&unknown), of(bad, "actions.0.values.name"));
+        let region = |draft: &mut Draft| draft.phone_region = Some("ZZ".to_owned());
+        assert_eq!(refused(&region), of("INBOUND_BAD_REGION", "phoneRegion"));
         let value = |field: &'static str| {
             move |draft: &mut Draft| {
                 draft.actions[0].values.insert(field.to_owned(), "1 +".to_owned());

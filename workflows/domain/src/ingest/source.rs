@@ -109,6 +109,12 @@ pub enum Refusal {
     /// The system of its user ids has no normal form.
     #[error("`userSystem` is the name of a system, 1 to 50 letters, digits, `_` or `-`, such as `app`")]
     BadSystem,
+    /// The country of phone numbers is none.
+    #[error("`{given}` is not a country; give the two letters of ISO 3166-1, such as US or CN")]
+    BadRegion {
+        /// What was given.
+        given: String,
+    },
     /// Too many rules, or one without a name.
     #[error("a source has at most {MAX_RULES} rules, each for another event of 1 to 200 characters")]
     BadRules,
@@ -136,6 +142,7 @@ impl Refusal {
             Self::BadKey { .. } => "SOURCE_BAD_KEY",
             Self::BadName => "SOURCE_BAD_NAME",
             Self::BadSystem => "SOURCE_BAD_SYSTEM",
+            Self::BadRegion { .. } => "SOURCE_BAD_REGION",
             Self::BadRules => "SOURCE_BAD_RULES",
             Self::Overlap { .. } => "SOURCE_KEY_OVERLAP",
             Self::BadOverlap { .. } => "SOURCE_BAD_OVERLAP",
@@ -148,6 +155,7 @@ impl Refusal {
             Self::BadKey { .. } => "key",
             Self::BadName => "name",
             Self::BadSystem => "userSystem",
+            Self::BadRegion { .. } => "phoneRegion",
             Self::BadRules => "rules",
             Self::Overlap { .. } => "endPrevious",
             Self::BadOverlap { .. } => "overlapHours",
@@ -158,6 +166,12 @@ impl Refusal {
 /// What is kept of a write key.
 pub fn hash(write_key: &str) -> String {
     sha256_hex(&[write_key.as_bytes()])
+}
+
+fn region(given: Option<&str>) -> Result<Option<String>, Refusal> {
+    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
+    let bad = |_| Refusal::BadRegion { given: given.chars().take(40).collect() };
+    normalise::country(given).map(Some).map_err(bad)
 }
 
 /// Saves a source under its key. `write_key` is that of a new one; an existing one keeps its own.
@@ -193,7 +207,7 @@ pub fn save(
         write_keys: before.map_or_else(new_keys, |before| before.write_keys.clone()),
         acts_as: draft.acts_as,
         user_system,
-        phone_region: draft.phone_region.map(|region| region.trim().to_uppercase()).filter(|region| !region.is_empty()),
+        phone_region: region(draft.phone_region.as_deref())?,
         rules: draft.rules,
         active: draft.active,
         revision: before.map_or(1, |before| before.revision + 1),
@@ -322,6 +336,7 @@ pub(super) mod tests {
         assert_eq!(field(SourceDraft { key: "A".to_owned(), ..draft() }), Some("key"));
         assert_eq!(field(SourceDraft { name: " ".to_owned(), ..draft() }), Some("name"));
         assert_eq!(field(SourceDraft { user_system: String::new(), ..draft() }), Some("userSystem"));
+        assert_eq!(field(SourceDraft { phone_region: Some("ZZ".to_owned()), ..draft() }), Some("phoneRegion"));
         let twice = [draft().rules, draft().rules].concat();
         assert_eq!(field(SourceDraft { rules: twice, ..draft() }), Some("rules"));
     }
