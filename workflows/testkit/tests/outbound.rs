@@ -336,4 +336,17 @@ on_both_databases! {
         let refused = world.app.run(&ops, OutboundWebhookSave { draft: Draft { url: "ftp://x".to_owned(), ..bad } }).await.unwrap_err();
         assert_eq!(refused.code(), "WEBHOOK_URL_INVALID");
     }
+
+    async fn a_redirect_is_a_failure_that_says_so(world: World) {
+        let ops = ops(&world).await;
+        saved(&world, &ops, draft("crm", &["account.created"])).await;
+        world.hooks.answer(URL, 302, None);
+        company(&world, &ops, "Acme").await;
+        world.run_due_jobs().await;
+        let delivery = deliveries(&world).await.remove(0);
+        let attempt = &delivery.attempts[0];
+        assert_eq!((delivery.state, attempt.status), (State::Pending, Some(302)));
+        assert_eq!(attempt.code.as_deref(), Some("WEBHOOK_REDIRECTED"));
+        assert!(attempt.message.contains("none is followed"), "{}", attempt.message);
+    }
 }
