@@ -551,6 +551,10 @@ user_error_codes! {
     InboundSecretSet = "INBOUND_SECRET_SET",
     /// The overlap of two secrets is out of range.
     InboundBadOverlap = "INBOUND_BAD_OVERLAP",
+    /// An earlier secret is within the time that it was promised.
+    InboundSecretOverlap = "INBOUND_SECRET_OVERLAP",
+    /// The country of phone numbers is none.
+    InboundBadRegion = "INBOUND_BAD_REGION",
     /// The scheme of a webhook stays.
     InboundSchemeFixed = "INBOUND_SCHEME_FIXED",
     /// A webhook has 1 to 10 actions of at most 50 values each.
@@ -579,6 +583,8 @@ user_error_codes! {
     OutboundOrderFixed = "OUTBOUND_ORDER_FIXED",
     /// The delivery is not in the state for it.
     OutboundSettled = "OUTBOUND_SETTLED",
+    /// An earlier secret is within the time that it was promised.
+    OutboundSecretOverlap = "OUTBOUND_SECRET_OVERLAP",
     /// The webhook is off.
     OutboundOff = "OUTBOUND_OFF",
     /// Nothing is posted to this address.
@@ -600,6 +606,8 @@ user_error_codes! {
     ChannelBadHeader = "CHANNEL_BAD_HEADER",
     /// Only the secret of a WEBHOOK is made here.
     ChannelSecretNotOurs = "CHANNEL_SECRET_NOT_OURS",
+    /// An earlier secret is within the time that it was promised.
+    ChannelSecretOverlap = "CHANNEL_SECRET_OVERLAP",
     /// The channel is in that state.
     ChannelAlreadySo = "CHANNEL_ALREADY_SO",
     /// There is no channel with the key that a step names.
@@ -619,8 +627,12 @@ user_error_codes! {
     SourceBadName = "SOURCE_BAD_NAME",
     /// The system of a sender's user ids has no normal form.
     SourceBadSystem = "SOURCE_BAD_SYSTEM",
+    /// The country of phone numbers is none.
+    SourceBadRegion = "SOURCE_BAD_REGION",
     /// A sender of events has at most 200 rules, each for another event.
     SourceBadRules = "SOURCE_BAD_RULES",
+    /// An earlier write key is within the time that it was promised.
+    SourceKeyOverlap = "SOURCE_KEY_OVERLAP",
     /// The overlap of two write keys is out of range.
     SourceBadOverlap = "SOURCE_BAD_OVERLAP",
     /// The user cannot act for a sender of events.

@@ -213,14 +213,23 @@ on_both_databases! {
     async fn two_write_keys_are_taken_for_a_while_and_none_of_a_source_that_is_off(world: World) {
         let source = Source::over(Server::over(world)).await;
         let rotate = "mutation($id: ID!) { eventSourceRotateKey(input: { sourceId: $id, overlapHours: 1 }) {
-            writeKey source { previousKeyUntil revision } userErrors { code } } }";
+            writeKey source { previousKeyUntil revision } userErrors { code field } } }";
         let rotated = source.ask(rotate, json!({ "id": source.id })).await["eventSourceRotateKey"].clone();
         let new = rotated["writeKey"].as_str().unwrap();
         assert_eq!((&rotated["source"]["revision"], rotated["source"]["previousKeyUntil"].is_string()), (&json!(2), true));
+        let again = source.ask(rotate, json!({ "id": source.id })).await["eventSourceRotateKey"].clone();
+        let error = json!({ "code": "SOURCE_KEY_OVERLAP", "field": ["endPrevious"] });
+        assert_eq!((&again["userErrors"][0], &again["writeKey"]), (&error, &Value::Null));
         taken(&source.send("/v1/track", track("m1").to_string()).await);
         taken(&source.send_by(new, "/v1/track", track("m2").to_string()).await);
         source.server.world.clock.advance(chrono::TimeDelta::hours(1));
         refused(&source.send("/v1/track", track("m3").to_string()).await, 401, "WRITE_KEY_UNKNOWN");
+        let forced = rotate.replace("overlapHours: 1", "endPrevious: true");
+        let newer = source.ask(&forced, json!({ "id": source.id })).await["eventSourceRotateKey"].clone();
+        let newest = source.ask(&forced, json!({ "id": source.id })).await["eventSourceRotateKey"].clone();
+        refused(&source.send_by(new, "/v1/track", track("m3").to_string()).await, 401, "WRITE_KEY_UNKNOWN");
+        taken(&source.send_by(newer["writeKey"].as_str().unwrap(), "/v1/track", track("m5").to_string()).await);
+        let new = newest["writeKey"].as_str().unwrap();
         let mut off = source.input.clone();
         off["active"] = json!(false);
         let saved = source.ask(SAVE, json!({ "input": off })).await["eventSourceSave"].clone();

@@ -21,7 +21,7 @@ use tandem_domain::id::{
     PoolId, SequenceId, UserId, WorkItemId,
 };
 use tandem_domain::inbound::{self, ActionDraft, ActionKind, Raw, Scheme, signature::SecretUsed};
-use tandem_domain::ingest::{Envelope, SourceDraft, Trust};
+use tandem_domain::ingest::{Envelope, Moment, SourceDraft, Trust};
 use tandem_domain::interaction::{self, InteractionKind};
 use tandem_domain::lead::Lead;
 use tandem_domain::outbound;
@@ -386,7 +386,7 @@ impl Scene {
 
         let (now, user) = (world.now(), format!("u{n}"));
         let batch: EventBatchId = world.app.env.id(now);
-        let envelope = Envelope { kind: None, sent_at: None, received_at: now };
+        let envelope = Envelope { kind: None, sent_at: Moment::Untold, received_at: now };
         let traits = json!({ "email": format!("queued@acme{n}.example") });
         let told = [
             json!({ "type": "identify", "messageId": format!("i{n}"), "userId": user, "traits": traits }),

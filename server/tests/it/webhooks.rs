@@ -178,6 +178,8 @@ on_both_databases! {
             secret webhook { previousSecretUntil } userErrors { code } } }";
         let rotated = hook.ask(query, json!({ "id": hook.id })).await["inboundWebhookRotateSecret"].clone();
         assert!(rotated["webhook"]["previousSecretUntil"].is_string(), "{rotated}");
+        let again = hook.ask(query, json!({ "id": hook.id })).await["inboundWebhookRotateSecret"].clone();
+        assert_eq!((&again["userErrors"][0]["code"], &again["secret"]), (&json!("INBOUND_SECRET_OVERLAP"), &Value::Null));
         hook.secret = rotated["secret"].as_str().unwrap().to_owned();
         assert_eq!(post(&hook, &old, "b").await, StatusCode::ACCEPTED);
         assert_eq!(post(&hook, &hook.secret, "c").await, StatusCode::ACCEPTED);

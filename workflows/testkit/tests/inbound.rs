@@ -299,8 +299,20 @@ on_both_databases! {
         assert_eq!(world.app.run(&desk.ops, save).await.unwrap_err().code(), "INBOUND_SECRET_SET");
         let again = saved(&world, &desk, form(&desk.machine)).await;
         assert_eq!(again.secrets(world.now()), webhook.secrets(world.now()));
-        let rotate = InboundWebhookRotateSecret { webhook: webhook.id, secret: None, overlap_hours: 24 };
-        let rotated = world.app.run(&desk.ops, rotate).await.unwrap();
+        let rotate = async |end_previous| {
+            let rotate = InboundWebhookRotateSecret { webhook: webhook.id, secret: None, overlap_hours: 168, end_previous };
+            world.app.run(&desk.ops, rotate).await
+        };
+        let first = rotate(false).await.unwrap();
+        let refused = rotate(false).await.unwrap_err();
+        let until = (world.now() + TimeDelta::hours(168)).to_string();
+        assert_eq!(refused.code(), "INBOUND_SECRET_OVERLAP");
+        assert!(refused.to_string().contains(&until) && refused.to_string().contains("endPrevious"), "{refused}");
+        let found = world.app.store.inbound_webhook_by_key("form").await.unwrap().unwrap();
+        assert_eq!(found.secrets(world.now()), [first.secrets(world.now())[0], webhook.secrets(world.now())[0]]);
+        world.clock.advance(TimeDelta::hours(168));
+        rotate(false).await.unwrap();
+        let rotated = rotate(true).await.unwrap();
         assert_eq!(rotated.secrets(world.now()).len(), 2);
         let found = world.app.store.inbound_webhook_by_key("form").await.unwrap().unwrap();
         assert_eq!(found.secrets(world.now()), rotated.secrets(world.now()));
@@ -436,5 +448,24 @@ on_both_databases! {
         assert!(lead.tags.contains("vip"));
         let unknown = handled(&world, &webhook, "m2", &json!({"id": "two"})).await;
         assert_eq!(fault(&unknown), ("actions.0.values.leadExternalId", "INBOUND_LEAD_UNKNOWN"));
+    }
+
+    async fn what_could_never_work_is_refused_when_it_is_saved_and_is_not_there_then(world: World) {
+        let desk = desk(&world).await;
+        let good = form(&desk.machine);
+        let mut unknown = good.clone();
+        unknown.actions[1].values.insert("name".to_owned(), "nofn(payload.x)".to_owned());
+        let cases = [
+            (unknown, "INBOUND_BAD_EXPRESSION", "actions.1.values.name"),
+            (Draft { filter: Some("1".to_owned()), ..good.clone() }, "INBOUND_BAD_EXPRESSION", "filter"),
+            (Draft { phone_region: Some("ZZ".to_owned()), ..good }, "INBOUND_BAD_REGION", "phoneRegion"),
+        ];
+        for (draft, code, place) in cases {
+            let refused = world.app.run(&desk.ops, InboundWebhookSave { draft, secret: None }).await.unwrap_err();
+            let tandem_app::AppError::Refused { field, .. } = &refused else { panic!("{refused}") };
+            assert_eq!((refused.code(), field.as_deref()), (code, Some(place)));
+            assert!(world.app.store.inbound_webhook_by_key("form").await.unwrap().is_none());
+        }
+        assert!(!world.ledger_kinds().await.iter().any(|kind| kind == "inbound_webhook.saved"));
     }
 }

@@ -9,7 +9,7 @@ use tandem_domain::account::AccountPatch;
 use tandem_domain::contact::{Contact, ContactPatch};
 use tandem_domain::edit::Edit;
 use tandem_domain::id::{ContactId, EventBatchId, IngestedEventId};
-use tandem_domain::ingest::{Envelope, EventRule, EventSource, IngestedEvent, SourceDraft, State, Trust};
+use tandem_domain::ingest::{Envelope, EventRule, EventSource, IngestedEvent, Moment, SourceDraft, State, Trust};
 use tandem_domain::interaction::{Automation, Interaction, InteractionKind};
 use tandem_store::Page;
 use tandem_store::ingest::IngestedEventFilter;
@@ -48,7 +48,7 @@ async fn sender(world: &World, trust: Trust) -> Sender {
 async fn arrive(world: &World, source: &EventSource, events: &[Value]) {
     let now = world.now();
     let batch: EventBatchId = world.app.env.id(now);
-    let envelope = Envelope { kind: None, sent_at: None, received_at: now };
+    let envelope = Envelope { kind: None, sent_at: Moment::Untold, received_at: now };
     let read = |event: &Value| {
         let id: IngestedEventId = world.app.env.id(now);
         envelope.read(source.id, batch, id, event)
@@ -325,5 +325,35 @@ on_both_databases! {
         world.clock.advance(TimeDelta::hours(1));
         world.run_due_jobs().await;
         assert_eq!(outcomes(&world).await, [(State::Applied, None)]);
+    }
+
+    async fn a_time_that_cannot_be_used_is_a_fault_and_one_in_another_form_is_read(world: World) {
+        let sender = sender(&world, Trust::Server).await;
+        let now = world.now();
+        let told = now - TimeDelta::hours(1);
+        let seconds = told.timestamp();
+        let at = |number: usize, more: &Value| {
+            let mut event = track(&format!("m{number}"), &json!({ "userId": "u1" }), "Looked");
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let events = [
+            json!({ "timestamp": seconds }),
+            json!({ "timestamp": (seconds * 1_000).to_string() }),
+            json!({ "timestamp": told.format("%Y-%m-%d %H:%M:%S").to_string() }),
+            json!({ "timestamp": "yesterday" }),
+            json!({ "timestamp": told, "sentAt": "2099-01-01T00:00:00Z" }),
+        ];
+        let events: Vec<Value> = events.iter().enumerate().map(|(number, more)| at(number, more)).collect();
+        sent(&world, &sender, &events).await;
+        let code = |code: &str| Some(code.to_owned());
+        let faults = [None, None, None, code("EVENT_TIME_INVALID"), code("EVENT_SENT_AT_INVALID")];
+        assert_eq!(outcomes(&world).await, faults.map(|fault| (State::Applied, fault)));
+        let seconds_of = |moments: Vec<DateTime<Utc>>| moments.iter().map(DateTime::timestamp).collect::<Vec<_>>();
+        let happened = stored(&world).await.into_iter().map(|event| event.occurred_at).collect();
+        assert_eq!(seconds_of(happened), [seconds, seconds, seconds, now.timestamp(), seconds]);
+        let mut did: Vec<_> = interactions(&world, None).await.into_iter().map(|one| one.occurred_at.timestamp()).collect();
+        did.sort_unstable();
+        assert_eq!(did, [seconds, seconds, seconds, seconds, now.timestamp()]);
     }
 }

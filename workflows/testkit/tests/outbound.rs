@@ -305,7 +305,9 @@ on_both_databases! {
     async fn both_secrets_sign_for_a_day_and_a_test_is_answered(world: World) {
         let ops = ops(&world).await;
         let hook = saved(&world, &ops, draft("crm", &["account.created"])).await;
-        let rotated = world.app.run(&ops, OutboundWebhookRotateSecret { webhook: hook.id }).await.unwrap();
+        let rotate = async |end_previous| world.app.run(&ops, OutboundWebhookRotateSecret { webhook: hook.id, end_previous }).await;
+        let rotated = rotate(false).await.unwrap();
+        assert_eq!(rotate(false).await.unwrap_err().code(), "OUTBOUND_SECRET_OVERLAP", "the first was promised a day");
         world.app.run(&ops, OutboundWebhookTest { webhook: hook.id }).await.unwrap();
         world.app.run(&ops, OutboundWebhookTest { webhook: hook.id }).await.unwrap();
         world.run_due_jobs().await;
@@ -320,8 +322,31 @@ on_both_databases! {
         world.run_due_jobs().await;
         let last = world.hooks.posts().pop().unwrap();
         assert!(!header(&last.headers, "webhook-signature").contains(' '), "one signature again");
+        rotate(false).await.unwrap();
+        let forced = rotate(true).await.unwrap();
+        let fact = world.ledger().await.into_iter().rfind(|link| link.entry.kind == "outbound_webhook.secret_rotated").unwrap();
+        assert!(!fact.entry.detail["ended_before"].is_null(), "that a promise was ended is in the record");
+        company(&world, &ops, "Beta").await;
+        world.run_due_jobs().await;
+        let post = world.hooks.posts().pop().unwrap();
+        let headers: Headers = post.headers.iter().cloned().collect();
+        let signs = |secret| Scheme::StandardWebhooks.verify(&[secret], &headers, post.body.as_bytes(), world.now()).is_ok();
+        assert_eq!((signs(forced.secret().unwrap()), signs(rotated.secret().unwrap())), (true, false));
         let bad = draft("x", &["*"]);
         let refused = world.app.run(&ops, OutboundWebhookSave { draft: Draft { url: "ftp://x".to_owned(), ..bad } }).await.unwrap_err();
         assert_eq!(refused.code(), "WEBHOOK_URL_INVALID");
+    }
+
+    async fn a_redirect_is_a_failure_that_says_so(world: World) {
+        let ops = ops(&world).await;
+        saved(&world, &ops, draft("crm", &["account.created"])).await;
+        world.hooks.answer(URL, 302, None);
+        company(&world, &ops, "Acme").await;
+        world.run_due_jobs().await;
+        let delivery = deliveries(&world).await.remove(0);
+        let attempt = &delivery.attempts[0];
+        assert_eq!((delivery.state, attempt.status), (State::Pending, Some(302)));
+        assert_eq!(attempt.code.as_deref(), Some("WEBHOOK_REDIRECTED"));
+        assert!(attempt.message.contains("none is followed"), "{}", attempt.message);
     }
 }

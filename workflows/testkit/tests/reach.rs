@@ -64,6 +64,7 @@ fn draft(key: &str, provider: Provider, url: &str) -> Draft {
         name: key.to_owned(),
         provider,
         url: Some(url.to_owned()),
+        end_previous: false,
         secret: None,
         headers: None,
     }
@@ -415,7 +416,7 @@ on_both_databases! {
         let crm = save(&world, Draft { headers, ..draft("crm", Provider::Webhook, "https://crm.example.com/?key=s3cret") }).await;
         save(&world, draft("room", Provider::Slack, ROOM)).await;
         let before = crm.secret().unwrap().reveal().to_owned();
-        let after = world.app.run(&world.system(), OutboundChannelRotateSecret { channel: crm.id }).await.unwrap();
+        let after = world.app.run(&world.system(), OutboundChannelRotateSecret { channel: crm.id, end_previous: false }).await.unwrap();
         assert_ne!(after.secret().unwrap().reveal(), before);
         world.app.run(&world.system(), OutboundChannelTest { channel: crm.id }).await.unwrap();
         world.run_due_jobs().await;

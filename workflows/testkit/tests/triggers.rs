@@ -17,7 +17,7 @@ use tandem_domain::contact::{Contact, ContactPatch};
 use tandem_domain::custom_field::{Entity, Kind};
 use tandem_domain::decision::Job;
 use tandem_domain::id::{AccountId, ContactId, EventBatchId, IngestedEventId};
-use tandem_domain::ingest::{Envelope, SourceDraft, Trust};
+use tandem_domain::ingest::{Envelope, Moment, SourceDraft, Trust};
 use tandem_domain::interaction::{Draft, InteractionKind};
 use tandem_domain::lead::{Lead, Stage};
 use tandem_domain::sequence::enrollment::{Enrollment, ExitReason};
@@ -488,7 +488,7 @@ on_both_databases! {
         let sequence = publish(&world, &source("pages", "contact", "  - {kind: event, event: [FORM], vars: {form: event.name}}")).await;
         let now = world.now();
         let batch: EventBatchId = world.app.env.id(now);
-        let envelope = Envelope { kind: None, sent_at: None, received_at: now };
+        let envelope = Envelope { kind: None, sent_at: Moment::Untold, received_at: now };
         let event = |id: &str, kind: &str, more: Value| {
             let mut event = json!({"type": kind, "messageId": id, "userId": "u1", "timestamp": now.to_rfc3339()});
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

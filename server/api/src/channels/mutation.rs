@@ -36,6 +36,10 @@ pub struct OutboundChannelSaveInput {
     /// DINGTALK and FEISHU: what the robot's settings show for signing, and an empty text to sign no more. WEBHOOK: `whsec_` and 24
     /// to 64 bytes in Base64; a new channel gets one where it is left out. The others have none.
     secret: Option<String>,
+    /// WEBHOOK: whether a secret from before the last one, which is still within its time, ends now where another one is given.
+    /// Without it that is refused then, since two secrets sign at a time.
+    #[graphql(default)]
+    end_previous: bool,
     /// WEBHOOK: headers that are added to every call, at most 20, in the place of the earlier ones.
     headers: Option<Vec<OutboundChannelHeaderInput>>,
     /// Repeats of the same key and input within 24 hours give the same payload.
@@ -47,6 +51,10 @@ pub struct OutboundChannelSaveInput {
 pub struct OutboundChannelRotateSecretInput {
     /// The channel.
     channel_id: ID,
+    /// Whether a secret from a rotation before, which is still within its time, ends now. Without it the rotation is refused then,
+    /// since two secrets sign at a time.
+    #[graphql(default)]
+    end_previous: bool,
     /// Repeats of the same key and input within 24 hours give the same payload.
     idempotency_key: Option<String>,
 }
@@ -139,23 +147,26 @@ impl ChannelMutation {
         ctx: &Context<'_>,
         input: OutboundChannelSaveInput,
     ) -> Result<OutboundChannelSavePayload, ApiError> {
-        let OutboundChannelSaveInput { key, name, provider, url, secret, headers, idempotency_key } = input;
+        let OutboundChannelSaveInput { key, name, provider, url, secret, end_previous, headers, idempotency_key } =
+            input;
         let headers = headers.map(|headers| headers.into_iter().map(|header| (header.name, header.value)).collect());
-        let draft = Draft { key, name, provider: provider.into(), url, secret, headers };
+        let draft = Draft { key, name, provider: provider.into(), url, secret, end_previous, headers };
         let saved = ctx.run(idempotency_key, OutboundChannelSave { draft }).await;
         let (channel, secret, user_errors) =
             done(saved, |channel| channel.revision == 1 && channel.provider == Provider::Webhook)?;
         Ok(OutboundChannelSavePayload { channel, secret, user_errors })
     }
 
-    /// Gives a WEBHOOK a new secret, which is shown this once. The earlier one signs too for a day.
+    /// Gives a WEBHOOK a new secret, which is shown this once. The earlier one signs too for a day; while one from a
+    /// rotation before still signs, a further rotation needs `endPrevious`.
     async fn outbound_channel_rotate_secret(
         &self,
         ctx: &Context<'_>,
         input: OutboundChannelRotateSecretInput,
     ) -> Result<OutboundChannelRotateSecretPayload, ApiError> {
         let rotate = async {
-            let command = OutboundChannelRotateSecret { channel: local(&input.channel_id, "channelId")? };
+            let channel = local(&input.channel_id, "channelId")?;
+            let command = OutboundChannelRotateSecret { channel, end_previous: input.end_previous };
             ctx.run(input.idempotency_key, command).await
         };
         let (channel, secret, user_errors) = done(rotate.await, |_| true)?;

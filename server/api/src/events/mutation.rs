@@ -52,6 +52,10 @@ pub struct EventSourceRotateKeyInput {
     /// How long the earlier write key stays valid beside it, in hours: 0 to 2,160.
     #[graphql(default = 168)]
     overlap_hours: u32,
+    /// Whether a write key from a rotation before, which is still within its time, ends now. Without it the rotation is refused then,
+    /// since two write keys are valid at a time.
+    #[graphql(default)]
+    end_previous: bool,
     /// Repeats of the same key and input within 24 hours give the same payload, without the write key.
     idempotency_key: Option<String>,
 }
@@ -118,7 +122,8 @@ impl EventMutation {
         Ok(EventSourceSavePayload { source, write_key, user_errors })
     }
 
-    /// Gives a sender of events a new write key, which is shown this once. The earlier one stays valid for a while.
+    /// Gives a sender of events a new write key, which is shown this once. The earlier one stays valid for `overlapHours`;
+    /// while one from a rotation before is within its time, a further rotation needs `endPrevious`.
     async fn event_source_rotate_key(
         &self,
         ctx: &Context<'_>,
@@ -127,7 +132,7 @@ impl EventMutation {
         let rotate = async {
             let source = local(&input.source_id, "sourceId")?;
             let call = ctx.call(input.idempotency_key)?;
-            ctx.app().rotate_event_source_key(&call, source, input.overlap_hours).await
+            ctx.app().rotate_event_source_key(&call, source, (input.overlap_hours, input.end_previous)).await
         };
         let (source, write_key, user_errors) = done(rotate.await)?;
         Ok(EventSourceRotateKeyPayload { source, write_key, user_errors })

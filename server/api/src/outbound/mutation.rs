@@ -43,6 +43,10 @@ pub struct OutboundWebhookSaveInput {
 pub struct OutboundWebhookRotateSecretInput {
     /// The webhook.
     webhook_id: ID,
+    /// Whether a secret from a rotation before, which is still within its time, ends now. Without it the rotation is refused then,
+    /// since two secrets sign at a time.
+    #[graphql(default)]
+    end_previous: bool,
     /// Repeats of the same key and input within 24 hours give the same payload.
     idempotency_key: Option<String>,
 }
@@ -148,14 +152,16 @@ impl OutboundMutation {
         Ok(OutboundWebhookSavePayload { webhook, secret, user_errors })
     }
 
-    /// Gives an outbound webhook a new secret, which is shown this once. The earlier one signs too for a day.
+    /// Gives an outbound webhook a new secret, which is shown this once. The earlier one signs too for a day; while one
+    /// from a rotation before still signs, a further rotation needs `endPrevious`.
     async fn outbound_webhook_rotate_secret(
         &self,
         ctx: &Context<'_>,
         input: OutboundWebhookRotateSecretInput,
     ) -> Result<OutboundWebhookRotateSecretPayload, ApiError> {
         let rotate = async {
-            let command = OutboundWebhookRotateSecret { webhook: local(&input.webhook_id, "webhookId")? };
+            let webhook = local(&input.webhook_id, "webhookId")?;
+            let command = OutboundWebhookRotateSecret { webhook, end_previous: input.end_previous };
             ctx.run(input.idempotency_key, command).await
         };
         let (webhook, secret, user_errors) = done(rotate.await, |_| true)?;

@@ -95,6 +95,10 @@ pub struct InboundWebhookRotateSecretInput {
     /// How long the earlier secret stays valid beside it, in hours: 0 to 168.
     #[graphql(default = 24)]
     overlap_hours: u32,
+    /// Whether a secret from a rotation before, which is still within its time, ends now. Without it the rotation is refused then,
+    /// since two secrets are valid at a time.
+    #[graphql(default)]
+    end_previous: bool,
     /// Repeats of the same key and input within 24 hours give the same payload.
     idempotency_key: Option<String>,
 }
@@ -194,7 +198,8 @@ impl InboundMutation {
         })
     }
 
-    /// Gives an inbound webhook a new secret, which is shown this once. The earlier one stays valid for a while.
+    /// Gives an inbound webhook a new secret, which is shown this once. The earlier one stays valid for `overlapHours`; while one
+    /// from a rotation before is within its time, a further rotation needs `endPrevious`.
     async fn inbound_webhook_rotate_secret(
         &self,
         ctx: &Context<'_>,
@@ -205,6 +210,7 @@ impl InboundMutation {
                 webhook: local(&input.webhook_id, "webhookId")?,
                 secret: input.secret,
                 overlap_hours: input.overlap_hours,
+                end_previous: input.end_previous,
             };
             ctx.run(input.idempotency_key, command).await
         };

@@ -23,7 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::num::NonZeroU32;
 use tandem_domain::id::{EventBatchId, IngestedEventId};
-use tandem_domain::ingest::{Envelope, EventKind, EventSource, IngestedEvent, MAX_EVENTS, event, source};
+use tandem_domain::ingest::{Envelope, EventKind, EventSource, IngestedEvent, MAX_EVENTS, Moment, source};
 use tower_http::cors::{Any, CorsLayer};
 use uuid::Uuid;
 
@@ -141,7 +141,7 @@ async fn take(http: &Http, call: &str, request: Request) -> Result<(), Refused> 
         (None, None) => return Err(unknown_key().into()),
     };
     let now = http.app.env.now();
-    let sent_at = event::moment(value.get("sentAt"));
+    let sent_at = Moment::read(value.get("sentAt"));
     let (kind, told) = match takes {
         Takes::One(kind) => (Some(kind), vec![value]),
         Takes::Batch => (None, batch(value)?),

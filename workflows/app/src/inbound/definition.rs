@@ -69,6 +69,8 @@ pub struct InboundWebhookRotateSecret {
     pub secret: Option<String>,
     /// How long the earlier secret stays valid beside it, in hours: 0 to 168.
     pub overlap_hours: u32,
+    /// Whether a secret from a rotation before, which is still within its time, ends now. Without it the rotation is refused then.
+    pub end_previous: bool,
 }
 
 impl Command for InboundWebhookRotateSecret {
@@ -79,6 +81,6 @@ impl Command for InboundWebhookRotateSecret {
         let missing = || AppError::NotFound { what: "InboundWebhook", id: self.webhook.into() };
         let webhook: InboundWebhook = tx.get(self.webhook).await?.ok_or_else(missing)?;
         let secret = secret(self.secret.as_deref(), webhook.scheme, env)?;
-        Ok(inbound::rotate(webhook, secret, self.overlap_hours, call.now(env))?)
+        Ok(inbound::rotate(webhook, secret, (self.overlap_hours, self.end_previous), call.now(env))?)
     }
 }

@@ -140,6 +140,8 @@ impl Command for EventsApply {
                 let message = "only a source with the trust SERVER may tell of companies";
                 fault.get_or_insert_with(|| Fault::new("EVENT_NEEDS_TRUST", message));
             }
+            // One fault is kept: what was refused or left out goes before the time that could not be used.
+            let fault = fault.or_else(|| event.fault.clone());
             if let Some(deed) = event::deed(&self.definition, *kind, fields) {
                 deeds.push((visitor, event, deed));
             }

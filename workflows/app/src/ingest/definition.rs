@@ -46,6 +46,8 @@ pub struct EventSourceRotateKey {
     pub source: EventSourceId,
     /// How long the earlier write key stays valid beside it, in hours: 0 to 2,160.
     pub overlap_hours: u32,
+    /// Whether a write key from a rotation before, which is still within its time, ends now. Without it the rotation is refused then.
+    pub end_previous: bool,
     #[serde(skip)]
     write_key: String,
 }
@@ -57,7 +59,7 @@ impl Command for EventSourceRotateKey {
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<EventSource>> {
         let missing = || AppError::NotFound { what: "EventSource", id: self.source.into() };
         let source: EventSource = tx.get(self.source).await?.ok_or_else(missing)?;
-        Ok(source::rotate(source, &self.write_key, self.overlap_hours, call.now(env))?)
+        Ok(source::rotate(source, &self.write_key, (self.overlap_hours, self.end_previous), call.now(env))?)
     }
 }
 
@@ -70,15 +72,16 @@ impl App {
         Ok(shown(saved, write_key))
     }
 
-    /// Gives a source a new write key, which comes with it.
+    /// Gives a source a new write key, which comes with it. The earlier one stays valid for `overlap_hours`; `end_previous` ends
+    /// one from a rotation before, which is refused otherwise while it is within its time.
     pub async fn rotate_event_source_key(
         &self,
         call: &Call,
         source: EventSourceId,
-        overlap_hours: u32,
+        (overlap_hours, end_previous): (u32, bool),
     ) -> Result<(EventSource, Option<String>)> {
         let write_key = self.write_key();
-        let rotate = EventSourceRotateKey { source, overlap_hours, write_key: write_key.clone() };
+        let rotate = EventSourceRotateKey { source, overlap_hours, end_previous, write_key: write_key.clone() };
         Ok(shown(self.run(call, rotate).await?, write_key))
     }
 

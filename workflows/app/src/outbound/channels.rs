@@ -47,6 +47,8 @@ impl Command for OutboundChannelSave {
 pub struct OutboundChannelRotateSecret {
     /// The channel.
     pub channel: OutboundChannelId,
+    /// Whether a secret from a rotation before, which is still within its time, ends now. Without it the rotation is refused then.
+    pub end_previous: bool,
 }
 
 impl Command for OutboundChannelRotateSecret {
@@ -54,7 +56,7 @@ impl Command for OutboundChannelRotateSecret {
     type Output = OutboundChannel;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<OutboundChannel>> {
-        Ok(channel::rotate(load(tx, self.channel).await?, new_secret(env), call.now(env))?)
+        Ok(channel::rotate(load(tx, self.channel).await?, new_secret(env), self.end_previous, call.now(env))?)
     }
 }
 

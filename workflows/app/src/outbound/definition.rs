@@ -46,6 +46,8 @@ async fn load(tx: &Tx, id: OutboundWebhookId) -> Result<OutboundWebhook> {
 pub struct OutboundWebhookRotateSecret {
     /// The webhook.
     pub webhook: OutboundWebhookId,
+    /// Whether a secret from a rotation before, which is still within its time, ends now. Without it the rotation is refused then.
+    pub end_previous: bool,
 }
 
 impl Command for OutboundWebhookRotateSecret {
@@ -53,7 +55,7 @@ impl Command for OutboundWebhookRotateSecret {
     type Output = OutboundWebhook;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<OutboundWebhook>> {
-        Ok(outbound::rotate(load(tx, self.webhook).await?, new_secret(env), call.now(env)))
+        Ok(outbound::rotate(load(tx, self.webhook).await?, new_secret(env), self.end_previous, call.now(env))?)
     }
 }
 

@@ -80,6 +80,16 @@ impl App {
                 let answer = self.env.hooks.sender.post(Post { url: webhook.url.clone(), headers, body }).await;
                 let took_ms = u32::try_from((self.env.now() - began).num_milliseconds()).unwrap_or_default();
                 match answer {
+                    // None is followed: it could lead to where nothing is posted to.
+                    Ok(Reply { status: status @ (301 | 302 | 303 | 307 | 308), retry_after, .. }) => {
+                        let message = format!(
+                            "the answer {status} is a redirect, and none is followed; save the webhook with the address that it \
+                             leads to"
+                        );
+                        let attempt =
+                            Attempt { took_ms, status: Some(status), ..failed("WEBHOOK_REDIRECTED", message) };
+                        Outcome { attempt, retry_after }
+                    }
                     Ok(Reply { status, retry_after, excerpt }) => {
                         let attempt = Attempt { at, took_ms, status: Some(status), code: None, message: excerpt };
                         Outcome { attempt, retry_after }

@@ -9,8 +9,10 @@ pub use delivery::{Arrival, Done, End, InboundDelivery, Outcome, Raw, State};
 pub use signature::{Headers, Rejection, Scheme, Secret, Verdict};
 
 use crate::decision::{Decision, Fact};
+use crate::expression::typing::{self, Purpose, Shape};
 use crate::expression::{self, Expression};
 use crate::id::{InboundWebhookId, UserId};
+use crate::normalise;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,6 +50,21 @@ pub enum Refusal {
     BadOverlap {
         /// What was given.
         given: u32,
+    },
+    /// An earlier secret is still within the time that it was promised.
+    #[error(
+        "an earlier secret stays valid until {until}, as its rotation promised, and there are two at most; rotate after that, or \
+         with `endPrevious: true` to end that one now"
+    )]
+    Overlap {
+        /// Until when it is valid.
+        until: DateTime<Utc>,
+    },
+    /// The country of phone numbers is none.
+    #[error("`{given}` is not a country; give the two letters of ISO 3166-1, such as US or CN")]
+    BadRegion {
+        /// What was given.
+        given: String,
     },
     /// The scheme of a webhook that is there was changed.
     #[error("deliveries to `{key}` are verified by {scheme}, which stays; save another webhook under another key")]
@@ -106,6 +123,8 @@ impl Refusal {
             Self::BadName => "INBOUND_BAD_NAME",
             Self::BadSecret { .. } => "INBOUND_BAD_SECRET",
             Self::BadOverlap { .. } => "INBOUND_BAD_OVERLAP",
+            Self::Overlap { .. } => "INBOUND_SECRET_OVERLAP",
+            Self::BadRegion { .. } => "INBOUND_BAD_REGION",
             Self::SchemeFixed { .. } => "INBOUND_SCHEME_FIXED",
             Self::BadActions => "INBOUND_BAD_ACTIONS",
             Self::UnknownField { .. } => "INBOUND_FIELD_UNKNOWN",
@@ -122,6 +141,8 @@ impl Refusal {
             Self::BadName => "name".to_owned(),
             Self::BadSecret { .. } => "secret".to_owned(),
             Self::BadOverlap { .. } => "overlapHours".to_owned(),
+            Self::Overlap { .. } => "endPrevious".to_owned(),
+            Self::BadRegion { .. } => "phoneRegion".to_owned(),
             Self::SchemeFixed { .. } => "scheme".to_owned(),
             Self::BadActions => "actions".to_owned(),
             Self::UnknownField { place, field, .. } => format!("actions.{place}.values.{field}"),
@@ -207,18 +228,28 @@ pub struct Draft {
     pub active: bool,
 }
 
-fn read(place: &str, text: &str) -> Result<Expression, Refusal> {
+/// What expressions read, as far as it is known before a delivery comes.
+fn environment() -> Shape {
+    let delivery = Shape::Record(vec![("id", Shape::Text), ("receivedAt", Shape::Text)]);
+    Shape::Record(vec![("payload", Shape::Map), ("headers", Shape::Map), ("delivery", delivery)])
+}
+
+fn read(place: &str, text: &str, purpose: Purpose) -> Result<Expression, Refusal> {
     let bad = |message: String| Refusal::BadExpression { place: place.to_owned(), message };
     let expression = Expression::parse(text).map_err(|refusal: expression::Refusal| bad(refusal.to_string()))?;
     let unknown = expression.variables().into_iter().find(|name| !action::VARIABLES.contains(&name.as_str()));
     match unknown {
         Some(name) => Err(bad(format!("there is no `{name}`; an expression reads {}", action::VARIABLES.join(", ")))),
-        None => Ok(expression),
+        // What could never be worked out, whatever is posted, is no definition.
+        None => match typing::faults(text, &environment(), purpose).into_iter().next() {
+            Some(fault) => Err(bad(fault.message)),
+            None => Ok(expression),
+        },
     }
 }
 
-fn read_opt(place: &str, text: Option<&str>) -> Result<Option<Expression>, Refusal> {
-    text.map(str::trim).filter(|text| !text.is_empty()).map(|text| read(place, text)).transpose()
+fn read_opt(place: &str, text: Option<&str>, purpose: Purpose) -> Result<Option<Expression>, Refusal> {
+    text.map(str::trim).filter(|text| !text.is_empty()).map(|text| read(place, text, purpose)).transpose()
 }
 
 fn read_action((place, draft): (usize, &ActionDraft)) -> Result<Action, Refusal> {
@@ -235,12 +266,17 @@ fn read_action((place, draft): (usize, &ActionDraft)) -> Result<Action, Refusal>
     if let Some(field) = kind.required().iter().find(|field| !draft.values.contains_key(**field)) {
         return Err(Refusal::MissingField { place, kind, field });
     }
-    let values = draft
-        .values
-        .iter()
-        .map(|(field, text)| Ok((field.clone(), read(&format!("actions.{place}.values.{field}"), text)?)));
-    let when = read_opt(&format!("actions.{place}.when"), draft.when.as_deref())?;
+    let values = draft.values.iter().map(|(field, text)| {
+        Ok((field.clone(), read(&format!("actions.{place}.values.{field}"), text, Purpose::Value)?))
+    });
+    let when = read_opt(&format!("actions.{place}.when"), draft.when.as_deref(), Purpose::Condition)?;
     Ok(Action { kind, when, values: values.collect::<Result<_, Refusal>>()?, optional: draft.optional })
+}
+
+fn region(given: Option<&str>) -> Result<Option<String>, Refusal> {
+    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
+    let bad = |_| Refusal::BadRegion { given: given.chars().take(40).collect() };
+    normalise::country(given).map(Some).map_err(bad)
 }
 
 /// Whether a text can be the key of a webhook.
@@ -275,9 +311,9 @@ pub fn save(
         scheme: draft.scheme,
         secrets: before.map_or_else(|| vec![Held { secret, until: None }], |before| before.secrets.clone()),
         acts_as: draft.acts_as,
-        phone_region: draft.phone_region.map(|region| region.trim().to_uppercase()).filter(|region| !region.is_empty()),
-        delivery_id: read_opt("deliveryId", draft.delivery_id.as_deref())?,
-        filter: read_opt("filter", draft.filter.as_deref())?,
+        phone_region: region(draft.phone_region.as_deref())?,
+        delivery_id: read_opt("deliveryId", draft.delivery_id.as_deref(), Purpose::Value)?,
+        filter: read_opt("filter", draft.filter.as_deref(), Purpose::Condition)?,
         actions: draft.actions.iter().enumerate().map(read_action).collect::<Result<_, _>>()?,
         active: draft.active,
         revision: before.map_or(1, |before| before.revision + 1),
@@ -323,15 +359,21 @@ impl InboundWebhook {
     }
 }
 
-/// Gives a webhook a new secret. The one before stays valid for some hours, so that the sender can follow.
+/// Gives a webhook a new secret. The one before stays valid for some hours, so that the sender can follow. Two are valid at a
+/// time, and a promise is kept: while one from a rotation before is still within its time, a further rotation is refused,
+/// unless `end_previous` says that this one ends now.
 pub fn rotate(
     mut webhook: InboundWebhook,
     secret: Secret,
-    overlap_hours: u32,
+    (overlap_hours, end_previous): (u32, bool),
     now: DateTime<Utc>,
 ) -> Result<Decision<InboundWebhook>, Refusal> {
     if overlap_hours > MAX_OVERLAP_HOURS {
         return Err(Refusal::BadOverlap { given: overlap_hours });
+    }
+    let earlier = webhook.previous_until(now);
+    if let Some(until) = earlier.filter(|_| !end_previous) {
+        return Err(Refusal::Overlap { until });
     }
     let until = now + TimeDelta::hours(overlap_hours.into());
     // Two at most: a third would be a secret that nobody remembers.
@@ -343,7 +385,8 @@ pub fn rotate(
     webhook.revision += 1;
     let fact = Fact::audit("inbound_webhook.secret_rotated", webhook.id)
         .with("key", &webhook.key)
-        .with("previous_until", until);
+        .with("previous_until", until)
+        .with("ended_before", earlier);
     Ok(Decision::new(webhook, fact))
 }
 
@@ -394,6 +437,17 @@ mod tests {
         assert_eq!(refused(&|draft| draft.filter = Some("payload.".to_owned())), of(bad, "filter"));
         assert_eq!(refused(&|draft| draft.filter = Some("contact.x == 1".to_owned())), of(bad, "filter"));
         assert_eq!(refused(&|draft| draft.delivery_id = Some("1 +".to_owned())), of(bad, "deliveryId"));
+        // What can be read and could never be worked out.
+        assert_eq!(refused(&|draft| draft.filter = Some("1".to_owned())), of(bad, "filter"));
+        assert_eq!(refused(&|draft| draft.filter = Some("delivery.idd == 'x'".to_owned())), of(bad, "filter"));
+        assert_eq!(refused(&|draft| draft.delivery_id = Some("nofn(payload.x)".to_owned())), of(bad, "deliveryId"));
+        assert_eq!(refused(&|draft| draft.actions[0].when = Some("'yes'".to_owned())), of(bad, "actions.0.when"));
+        let unknown = |draft: &mut Draft| {
+            draft.actions[0].values.insert("name".to_owned(), "nofn(payload.x)".to_owned());
+        };
+        assert_eq!(refused(&unknown), of(bad, "actions.0.values.name"));
+        let region = |draft: &mut Draft| draft.phone_region = Some("ZZ".to_owned());
+        assert_eq!(refused(&region), of("INBOUND_BAD_REGION", "phoneRegion"));
         let value = |field: &'static str| {
             move |draft: &mut Draft| {
                 draft.actions[0].values.insert(field.to_owned(), "1 +".to_owned());
@@ -420,14 +474,19 @@ mod tests {
         let first = saved(None, draft(), 1).unwrap();
         let (a, b, c) = (1, 2, 3);
         let secret = |byte: u8| Secret::of_bytes(Scheme::Bearer, &[byte; 32]);
-        let second = rotate(first, secret(b), 24, now()).unwrap().next;
+        let second = rotate(first, secret(b), (24, false), now()).unwrap().next;
         let day = TimeDelta::hours(24);
         assert_eq!(second.secrets(now()), [&secret(b), &secret(a)]);
         assert_eq!(second.secrets(now() + day), [&secret(b)]);
         assert_eq!((second.previous_until(now()), second.previous_until(now() + day)), (Some(now() + day), None));
-        let third = rotate(second.clone(), secret(c), 1, now()).unwrap().next;
-        assert_eq!(third.secrets(now()), [&secret(c), &secret(b)]);
-        assert_eq!(rotate(second, secret(c), 169, now()).unwrap_err().code(), "INBOUND_BAD_OVERLAP");
+        let again = |end_previous, at| rotate(second.clone(), secret(c), (1, end_previous), at);
+        // The promise to the first is kept until its time, or ended by who says so.
+        let refused = again(false, now() + day - TimeDelta::seconds(1)).unwrap_err();
+        assert_eq!(refused, Refusal::Overlap { until: now() + day });
+        assert!(refused.to_string().contains("2027-01-16 08:00:00 UTC") && refused.to_string().contains("endPrevious"));
+        assert_eq!(again(true, now()).unwrap().next.secrets(now()), [&secret(c), &secret(b)]);
+        assert_eq!(again(false, now() + day).unwrap().next.secrets(now() + day), [&secret(c), &secret(b)]);
+        assert_eq!(rotate(second, secret(c), (169, false), now()).unwrap_err().code(), "INBOUND_BAD_OVERLAP");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One event as a sender's SDK tells it.
 
+use super::moment::{Moment, occurred};
 use super::{MAX_EVENT, source::EventSource};
 use crate::codes;
 use crate::id::{EventBatchId, EventSourceId, IngestedEventId};
@@ -79,7 +80,7 @@ pub struct IngestedEvent {
     pub kind: Option<EventKind>,
     /// Where it stands.
     pub state: State,
-    /// Why it was not applied, or only in part.
+    /// Why it was not applied, or only in part. Of one that is still to be applied, what of its time could not be used.
     pub fault: Option<Fault>,
     /// When it happened, by the sender's clock set right.
     pub occurred_at: DateTime<Utc>,
@@ -95,20 +96,9 @@ pub struct Envelope {
     /// What every event is, where the address says so; else each says it.
     pub kind: Option<EventKind>,
     /// When the sender's clock said that it sent.
-    pub sent_at: Option<DateTime<Utc>>,
+    pub sent_at: Moment,
     /// When it came, by ours.
     pub received_at: DateTime<Utc>,
-}
-
-/// A moment as SDKs write it.
-pub fn moment(value: Option<&Value>) -> Option<DateTime<Utc>> {
-    let text = value?.as_str()?;
-    let moment = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    // A date that no calendar of ours shows is a mistake of the sender's.
-    (DateTime::UNIX_EPOCH..)
-        .contains(&moment)
-        .then(|| moment.timestamp_millis())
-        .and_then(DateTime::from_timestamp_millis)
 }
 
 /// An id of the sender's: a text, or a number.
@@ -123,19 +113,6 @@ pub fn id(value: Option<&Value>) -> Option<String> {
 }
 
 impl Envelope {
-    /// When an event happened: by the sender's clock, set right by how far it was from ours when it sent. Never ahead.
-    /// Source: the Segment specification, `timestamp = receivedAt - (sentAt - originalTimestamp)`.
-    fn occurred(&self, event: &Map<String, Value>) -> DateTime<Utc> {
-        let told = moment(event.get("originalTimestamp")).or_else(|| moment(event.get("timestamp")));
-        let sent = moment(event.get("sentAt")).or(self.sent_at);
-        let at = match (told, sent) {
-            (Some(told), Some(sent)) => self.received_at - (sent - told),
-            (Some(told), None) => told,
-            (None, _) => self.received_at,
-        };
-        at.clamp(DateTime::UNIX_EPOCH, self.received_at)
-    }
-
     /// Reads one event to be stored. `fresh` is what it is known by where the sender gave nothing to know it by.
     pub fn read(
         &self,
@@ -166,6 +143,8 @@ impl Envelope {
         };
         let cut = (0..=MAX_EVENT).rev().find(|at| payload.is_char_boundary(*at)).unwrap_or(0);
         payload.truncate(cut);
+        let (occurred_at, passing) =
+            fields.map_or((self.received_at, None), |fields| occurred(fields, self.sent_at, self.received_at));
         IngestedEvent {
             id: fresh,
             source,
@@ -173,8 +152,8 @@ impl Envelope {
             message_id: message_id.unwrap_or_else(|| fresh.to_string()),
             kind,
             state: if fault.is_some() { State::Quarantined } else { State::Received },
-            fault,
-            occurred_at: fields.map_or(self.received_at, |fields| self.occurred(fields)),
+            fault: fault.or(passing),
+            occurred_at,
             received_at: self.received_at,
             payload,
         }
@@ -289,7 +268,7 @@ mod tests {
     }
 
     fn read(event: &Value) -> IngestedEvent {
-        let envelope = Envelope { kind: None, sent_at: None, received_at: at(0) };
+        let envelope = Envelope { kind: None, sent_at: Moment::Untold, received_at: at(0) };
         envelope.read(Uuid::nil().into(), Uuid::nil().into(), Uuid::max().into(), event)
     }
 
@@ -323,7 +302,8 @@ mod tests {
     fn a_senders_clock_is_set_right() {
         let event = |timestamp: i64| json!({ "type": "page", "userId": "u", "timestamp": at(timestamp).to_rfc3339() });
         let read = |sent: Option<i64>, timestamp| {
-            let envelope = Envelope { kind: None, sent_at: sent.map(at), received_at: at(0) };
+            let envelope =
+                Envelope { kind: None, sent_at: sent.map(at).map_or(Moment::Untold, Moment::At), received_at: at(0) };
             let event = event(timestamp);
             envelope.read(Uuid::nil().into(), Uuid::nil().into(), Uuid::max().into(), &event).occurred_at
         };
@@ -350,14 +330,15 @@ mod tests {
                     Just("properties"), Just("context"), Just("messageId"), Just("name"), Just("groupId"), Just("previousId")],
                 prop_oneof![Just(json!("track")), Just(json!("page")), Just(json!(null)), Just(json!(-1.5e300)), Just(json!([])),
                     any::<String>().prop_map(Value::from), Just(json!({ "duration": 1e99, "url": "x y", "title": 3 })),
-                    Just(json!("-262143-12-31T23:59:59Z")), Just(json!("+262142-12-31T23:59:59Z"))],
+                    Just(json!("-262143-12-31T23:59:59Z")), Just(json!("+262142-12-31T23:59:59Z")), Just(json!(1.0e11))],
             ), 0..10)
         ) {
             let event: Value = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into();
-            let envelope = Envelope { kind: None, sent_at: moment(event.get("sentAt")), received_at: at(0) };
+            let envelope = Envelope { kind: None, sent_at: Moment::read(event.get("sentAt")), received_at: at(0) };
             let stored = envelope.read(Uuid::nil().into(), Uuid::nil().into(), Uuid::max().into(), &event);
             prop_assert!(stored.occurred_at <= at(0));
-            prop_assert_eq!(stored.fault.is_some(), stored.state == State::Quarantined);
+            let is_of_time = |fault: &Fault| ["EVENT_TIME_INVALID", "EVENT_SENT_AT_INVALID"].contains(&fault.code.as_str());
+            prop_assert_eq!(stored.fault.as_ref().is_some_and(|fault| !is_of_time(fault)), stored.state == State::Quarantined);
             prop_assert!(stored.message_id.chars().all(|c| !c.is_control()));
             if let (State::Received, Some(kind)) = (stored.state, stored.kind) {
                 let deed = deed(&super::super::source::tests::source(), kind, event.as_object().unwrap());

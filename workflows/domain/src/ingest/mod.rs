@@ -4,11 +4,13 @@
 
 pub mod crowd;
 pub mod event;
+pub mod moment;
 pub mod people;
 pub mod source;
 
 pub use crowd::{Crowd, Keys};
 pub use event::{Envelope, EventKind, Fault, IngestedEvent, State};
+pub use moment::Moment;
 pub use source::{EventRule, EventSource, SourceDraft, Trust};
 
 use crate::id::{AccountId, ContactId, VisitorId};

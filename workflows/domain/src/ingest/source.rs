@@ -109,9 +109,24 @@ pub enum Refusal {
     /// The system of its user ids has no normal form.
     #[error("`userSystem` is the name of a system, 1 to 50 letters, digits, `_` or `-`, such as `app`")]
     BadSystem,
+    /// The country of phone numbers is none.
+    #[error("`{given}` is not a country; give the two letters of ISO 3166-1, such as US or CN")]
+    BadRegion {
+        /// What was given.
+        given: String,
+    },
     /// Too many rules, or one without a name.
     #[error("a source has at most {MAX_RULES} rules, each for another event of 1 to 200 characters")]
     BadRules,
+    /// An earlier write key is still within the time that it was promised.
+    #[error(
+        "an earlier write key stays valid until {until}, as its rotation promised, and there are two at most; rotate after that, or \
+         with `endPrevious: true` to end that one now"
+    )]
+    Overlap {
+        /// Until when it is valid.
+        until: DateTime<Utc>,
+    },
     /// The overlap of two write keys is out of range.
     #[error("the earlier write key stays valid for 0 to {MAX_OVERLAP_HOURS} hours, not {given}")]
     BadOverlap {
@@ -127,7 +142,9 @@ impl Refusal {
             Self::BadKey { .. } => "SOURCE_BAD_KEY",
             Self::BadName => "SOURCE_BAD_NAME",
             Self::BadSystem => "SOURCE_BAD_SYSTEM",
+            Self::BadRegion { .. } => "SOURCE_BAD_REGION",
             Self::BadRules => "SOURCE_BAD_RULES",
+            Self::Overlap { .. } => "SOURCE_KEY_OVERLAP",
             Self::BadOverlap { .. } => "SOURCE_BAD_OVERLAP",
         }
     }
@@ -138,7 +155,9 @@ impl Refusal {
             Self::BadKey { .. } => "key",
             Self::BadName => "name",
             Self::BadSystem => "userSystem",
+            Self::BadRegion { .. } => "phoneRegion",
             Self::BadRules => "rules",
+            Self::Overlap { .. } => "endPrevious",
             Self::BadOverlap { .. } => "overlapHours",
         })
     }
@@ -147,6 +166,12 @@ impl Refusal {
 /// What is kept of a write key.
 pub fn hash(write_key: &str) -> String {
     sha256_hex(&[write_key.as_bytes()])
+}
+
+fn region(given: Option<&str>) -> Result<Option<String>, Refusal> {
+    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
+    let bad = |_| Refusal::BadRegion { given: given.chars().take(40).collect() };
+    normalise::country(given).map(Some).map_err(bad)
 }
 
 /// Saves a source under its key. `write_key` is that of a new one; an existing one keeps its own.
@@ -182,7 +207,7 @@ pub fn save(
         write_keys: before.map_or_else(new_keys, |before| before.write_keys.clone()),
         acts_as: draft.acts_as,
         user_system,
-        phone_region: draft.phone_region.map(|region| region.trim().to_uppercase()).filter(|region| !region.is_empty()),
+        phone_region: region(draft.phone_region.as_deref())?,
         rules: draft.rules,
         active: draft.active,
         revision: before.map_or(1, |before| before.revision + 1),
@@ -197,15 +222,20 @@ pub fn save(
     Ok(Decision::new(source, fact))
 }
 
-/// Gives a source a new write key. The one before stays valid for a while, since pages and apps follow slowly.
+/// Gives a source a new write key. The one before stays valid for a while, since pages and apps follow slowly. While one from a
+/// rotation before is still within its time, a further rotation is refused, unless `end_previous` says that this one ends now.
 pub fn rotate(
     mut source: EventSource,
     write_key: &str,
-    overlap_hours: u32,
+    (overlap_hours, end_previous): (u32, bool),
     now: DateTime<Utc>,
 ) -> Result<Decision<EventSource>, Refusal> {
     if overlap_hours > MAX_OVERLAP_HOURS {
         return Err(Refusal::BadOverlap { given: overlap_hours });
+    }
+    let earlier = source.previous_until(now);
+    if let Some(until) = earlier.filter(|_| !end_previous) {
+        return Err(Refusal::Overlap { until });
     }
     let until = now + TimeDelta::hours(overlap_hours.into());
     source.write_keys.truncate(1);
@@ -214,8 +244,10 @@ pub fn rotate(
     }
     source.write_keys.insert(0, WriteKey { hash: hash(write_key), until: None });
     source.revision += 1;
-    let fact =
-        Fact::audit("event_source.key_rotated", source.id).with("key", &source.key).with("previous_until", until);
+    let fact = Fact::audit("event_source.key_rotated", source.id)
+        .with("key", &source.key)
+        .with("previous_until", until)
+        .with("ended_before", earlier);
     Ok(Decision::new(source, fact))
 }
 
@@ -267,14 +299,23 @@ pub(super) mod tests {
 
     #[test]
     fn two_write_keys_are_valid_for_a_while_after_a_rotation() {
-        let rotated = rotate(source(), "two", 1, now()).unwrap().next;
+        let rotated = rotate(source(), "two", (1, false), now()).unwrap().next;
         let takes = |key: &str, minutes| rotated.takes(&hash(key), now() + TimeDelta::minutes(minutes));
         assert!(takes("one", 59) && takes("two", 0) && takes("two", 9_999));
         assert!(!takes("one", 60) && !takes("three", 0));
         assert_eq!(rotated.previous_until(now()), Some(now() + TimeDelta::hours(1)));
+        let again = |end_previous, at| rotate(rotated.clone(), "three", (1, end_previous), at);
+        let until = now() + TimeDelta::hours(1);
+        assert_eq!(again(false, now()).unwrap_err(), Refusal::Overlap { until });
+        let ended = again(true, now()).unwrap().next;
+        assert!(!ended.takes(&hash("one"), now()) && ended.takes(&hash("two"), now()));
+        assert!(again(false, until).is_ok());
         let saved = save(Some(&rotated), Uuid::nil().into(), SourceDraft { active: false, ..draft() }, "x", now());
         assert!(!saved.unwrap().next.takes(&hash("two"), now()));
-        assert_eq!(rotate(source(), "x", MAX_OVERLAP_HOURS + 1, now()).unwrap_err().code(), "SOURCE_BAD_OVERLAP");
+        assert_eq!(
+            rotate(source(), "x", (MAX_OVERLAP_HOURS + 1, false), now()).unwrap_err().code(),
+            "SOURCE_BAD_OVERLAP"
+        );
     }
 
     #[test]
@@ -295,6 +336,7 @@ pub(super) mod tests {
         assert_eq!(field(SourceDraft { key: "A".to_owned(), ..draft() }), Some("key"));
         assert_eq!(field(SourceDraft { name: " ".to_owned(), ..draft() }), Some("name"));
         assert_eq!(field(SourceDraft { user_system: String::new(), ..draft() }), Some("userSystem"));
+        assert_eq!(field(SourceDraft { phone_region: Some("ZZ".to_owned()), ..draft() }), Some("phoneRegion"));
         let twice = [draft().rules, draft().rules].concat();
         assert_eq!(field(SourceDraft { rules: twice, ..draft() }), Some("rules"));
     }

@@ -113,6 +113,8 @@ pub struct Draft {
     /// DINGTALK and FEISHU: what the robot's settings show for signing; empty takes it away. WEBHOOK: a secret of Standard
     /// Webhooks, by default one that is made.
     pub secret: Option<String>,
+    /// WEBHOOK: whether a secret from before the last one ends now, where a new one is given within its time.
+    pub end_previous: bool,
     /// WEBHOOK: headers that are added to every call, by their names in small letters.
     pub headers: Option<BTreeMap<String, String>>,
 }
@@ -181,15 +183,29 @@ fn secrets_of(
         Some((text, scheme)) => Secret::given(scheme, text).ok_or(bad)?,
     };
     // A robot knows one secret; who checks a signature of Standard Webhooks may have two for a day.
-    let earlier = before.filter(|_| draft.provider == Provider::Webhook).map(|before| before.secrets.as_slice());
-    Ok(with_new(new, earlier.unwrap_or_default(), now))
+    match before.filter(|_| draft.provider == Provider::Webhook) {
+        // The same once more changes nothing, and takes no promise back.
+        Some(before) if before.secret() == Some(&new) => Ok(before.secrets.clone()),
+        Some(before) => with_new(new, before, draft.end_previous, now),
+        None => Ok(vec![Held { secret: new, until: None }]),
+    }
 }
 
-fn with_new(secret: Secret, earlier: &[Held], now: DateTime<Utc>) -> Vec<Held> {
+/// The secrets with a new one, where none but the current one would be left over or `end_previous` ends it.
+fn with_new(
+    secret: Secret,
+    before: &OutboundChannel,
+    end_previous: bool,
+    now: DateTime<Utc>,
+) -> Result<Vec<Held>, Refusal> {
+    if let Some(until) = before.previous_until(now).filter(|_| !end_previous) {
+        return Err(Refusal::Overlap { until });
+    }
+    let earlier = &before.secrets;
     let overlapping = earlier.first().filter(|held| held.secret != secret).cloned();
     let mut secrets = vec![Held { secret, until: None }];
     secrets.extend(overlapping.map(|held| Held { until: Some(now + OVERLAP), ..held }));
-    secrets
+    Ok(secrets)
 }
 
 fn headers_of(draft: &Draft, before: Option<&OutboundChannel>) -> Result<BTreeMap<String, Hidden>, Refusal> {
@@ -246,20 +262,24 @@ pub fn save(
     Ok(Decision::new(channel, fact))
 }
 
-/// Gives a WEBHOOK a new secret. The one before signs too for a day, so that the receiver can follow.
+/// Gives a WEBHOOK a new secret. The one before signs too for a day, so that the receiver can follow. While one from a rotation
+/// before signs still, a further rotation is refused, unless `end_previous` says that this one ends now.
 pub fn rotate(
     mut channel: OutboundChannel,
     secret: Secret,
+    end_previous: bool,
     now: DateTime<Utc>,
 ) -> Result<Decision<OutboundChannel>, Refusal> {
     if channel.provider != Provider::Webhook {
         return Err(Refusal::SecretNotOurs { provider: channel.provider });
     }
-    channel.secrets = with_new(secret, &channel.secrets, now);
+    let earlier = channel.previous_until(now);
+    channel.secrets = with_new(secret, &channel, end_previous, now)?;
     channel.revision += 1;
     let fact = Fact::audit("outbound_channel.secret_rotated", channel.id)
         .with("key", &channel.key)
-        .with("until", channel.previous_until(now));
+        .with("until", channel.previous_until(now))
+        .with("ended_before", earlier);
     Ok(Decision::new(channel, fact))
 }
 
@@ -332,6 +352,7 @@ mod tests {
             provider,
             url: Some("https://user:pw@chat.example.com:8443/hook?key=s3cret".to_owned()),
             secret: None,
+            end_previous: false,
             headers: None,
         }
     }
@@ -381,8 +402,18 @@ mod tests {
     #[test]
     fn a_webhooks_earlier_secret_signs_for_a_day_and_a_robots_does_not() {
         let webhook = saved(None, &draft(Provider::Webhook)).unwrap();
-        let rotated = rotate(webhook, secret(&[2; 32]), now()).unwrap().next;
+        let rotated = rotate(webhook, secret(&[2; 32]), false, now()).unwrap().next;
         assert_eq!(rotated.previous_until(now()), Some(now() + OVERLAP));
+        let again = |end_previous, at| rotate(rotated.clone(), secret(&[3; 32]), end_previous, at);
+        assert_eq!(again(false, now()).unwrap_err(), Refusal::Overlap { until: now() + OVERLAP });
+        assert!(again(true, now()).is_ok() && again(false, now() + OVERLAP).is_ok());
+        let given = |end_previous| Draft {
+            secret: Some(secret(&[3; 32]).reveal().to_owned()),
+            end_previous,
+            ..draft(Provider::Webhook)
+        };
+        assert_eq!(saved(Some(&rotated), &given(false)).unwrap_err().code(), "CHANNEL_SECRET_OVERLAP");
+        assert_eq!(saved(Some(&rotated), &given(true)).unwrap().secrets.len(), 2);
         let signature = |at| rotated.signed("msg", "{}", at)[2].1.matches("v1,").count();
         assert_eq!((signature(now()), signature(now() + OVERLAP)), (2, 1));
         let robot = |text: &str| Draft { secret: Some(text.to_owned()), ..draft(Provider::Dingtalk) };
@@ -390,6 +421,6 @@ mod tests {
         let second = saved(Some(&first), &robot("SECfedcba9876543210")).unwrap();
         assert_eq!(second.secrets.len(), 1);
         assert_eq!(saved(Some(&second), &robot("")).unwrap().secret(), None);
-        assert_eq!(rotate(second, secret(&[3; 32]), now()).unwrap_err().code(), "CHANNEL_SECRET_NOT_OURS");
+        assert_eq!(rotate(second, secret(&[3; 32]), false, now()).unwrap_err().code(), "CHANNEL_SECRET_NOT_OURS");
     }
 }

@@ -137,6 +137,15 @@ pub enum Refusal {
         /// Its state.
         state: State,
     },
+    /// An earlier secret is still within the time that it was promised.
+    #[error(
+        "an earlier secret signs until {until}, as its rotation promised, and there are two at most; rotate after that, or with \
+         `endPrevious: true` to end that one now"
+    )]
+    Overlap {
+        /// Until when it signs.
+        until: DateTime<Utc>,
+    },
     /// The webhook is off.
     #[error("the webhook `{key}` is off; save it with `active: true` first")]
     Off {
@@ -155,6 +164,7 @@ impl Refusal {
             Self::BadFilter { .. } => "OUTBOUND_BAD_FILTER",
             Self::OrderFixed { .. } => "OUTBOUND_ORDER_FIXED",
             Self::NotSo { .. } => "OUTBOUND_SETTLED",
+            Self::Overlap { .. } => "OUTBOUND_SECRET_OVERLAP",
             Self::Off { .. } => "OUTBOUND_OFF",
         }
     }
@@ -167,6 +177,7 @@ impl Refusal {
             Self::BadTypes { .. } => Some("types"),
             Self::BadFilter { .. } => Some("filter"),
             Self::OrderFixed { .. } => Some("ordered"),
+            Self::Overlap { .. } => Some("endPrevious"),
             Self::NotSo { .. } | Self::Off { .. } => None,
         }
     }
@@ -231,8 +242,18 @@ pub fn save(
     Ok(Decision::new(webhook, fact))
 }
 
-/// Gives a webhook a new secret. The one before signs too for a day, so that the receiver can follow.
-pub fn rotate(mut webhook: OutboundWebhook, secret: Secret, now: DateTime<Utc>) -> Decision<OutboundWebhook> {
+/// Gives a webhook a new secret. The one before signs too for a day, so that the receiver can follow. While one from a rotation
+/// before signs still, a further rotation is refused, unless `end_previous` says that this one ends now.
+pub fn rotate(
+    mut webhook: OutboundWebhook,
+    secret: Secret,
+    end_previous: bool,
+    now: DateTime<Utc>,
+) -> Result<Decision<OutboundWebhook>, Refusal> {
+    let earlier = webhook.previous_until(now);
+    if let Some(until) = earlier.filter(|_| !end_previous) {
+        return Err(Refusal::Overlap { until });
+    }
     let until = now + OVERLAP;
     webhook.secrets.truncate(1);
     for held in &mut webhook.secrets {
@@ -240,9 +261,11 @@ pub fn rotate(mut webhook: OutboundWebhook, secret: Secret, now: DateTime<Utc>) 
     }
     webhook.secrets.insert(0, Held { secret, until: None });
     webhook.revision += 1;
-    let fact =
-        Fact::audit("outbound_webhook.secret_rotated", webhook.id).with("key", &webhook.key).with("until", until);
-    Decision::new(webhook, fact)
+    let fact = Fact::audit("outbound_webhook.secret_rotated", webhook.id)
+        .with("key", &webhook.key)
+        .with("until", until)
+        .with("ended_before", earlier);
+    Ok(Decision::new(webhook, fact))
 }
 
 /// A secret from 32 bytes that nobody can guess.
@@ -342,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_earlier_secret_signs_for_a_day_and_the_inbound_check_believes_both() {
-        let webhook = rotate(saved(None, draft(), 0).unwrap(), secret(&[2; 32]), now()).next;
+        let webhook = rotate(saved(None, draft(), 0).unwrap(), secret(&[2; 32]), false, now()).unwrap().next;
         let believed = |at: DateTime<Utc>, bytes: u8| {
             let headers: Headers = webhook.headers("msg_1", "{}", at).into_iter().collect();
             Scheme::StandardWebhooks.verify(&[&secret(&[bytes; 32])], &headers, b"{}", at).is_ok()
@@ -350,5 +373,8 @@ mod tests {
         assert!(believed(now(), 1) && believed(now(), 2) && !believed(now(), 3));
         assert!(!believed(now() + OVERLAP, 1) && believed(now() + OVERLAP, 2));
         assert_eq!(webhook.previous_until(now()), Some(now() + OVERLAP));
+        let again = |end_previous, at| rotate(webhook.clone(), secret(&[3; 32]), end_previous, at);
+        assert_eq!(again(false, now()).unwrap_err(), Refusal::Overlap { until: now() + OVERLAP });
+        assert!(again(true, now()).is_ok() && again(false, now() + OVERLAP).is_ok());
     }
 }

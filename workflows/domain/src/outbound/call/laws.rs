@@ -17,6 +17,7 @@ fn channel() -> OutboundChannel {
         name: "CRM".to_owned(),
         provider: Provider::Webhook,
         url: Some("https://crm.example.com/in?tenant=7".to_owned()),
+        end_previous: false,
         secret: None,
         headers: Some([("authorization".to_owned(), "Bearer s3cret".to_owned())].into()),
     };

@@ -1,6 +1,7 @@
 //! Why a channel is refused, or a change to it.
 
 use super::{ChannelState, MAX_HEADERS, MAX_URL_CHARS, Provider};
+use chrono::{DateTime, Utc};
 
 /// Why a channel is refused, or a change to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,15 @@ pub enum Refusal {
         /// What stands behind the channel.
         provider: Provider,
     },
+    /// An earlier secret is still within the time that it was promised.
+    #[error(
+        "an earlier secret signs until {until}, as was promised, and there are two at most; give a new one after that, or with \
+         `endPrevious: true` to end that one now"
+    )]
+    Overlap {
+        /// Until when it signs.
+        until: DateTime<Utc>,
+    },
     /// It is in that state.
     #[error("the channel `{key}` is {state}; nothing needs to be done")]
     AlreadySo {
@@ -92,6 +102,7 @@ impl Refusal {
             Self::BadSecret { .. } => "CHANNEL_BAD_SECRET",
             Self::BadHeader { .. } => "CHANNEL_BAD_HEADER",
             Self::SecretNotOurs { .. } => "CHANNEL_SECRET_NOT_OURS",
+            Self::Overlap { .. } => "CHANNEL_SECRET_OVERLAP",
             Self::AlreadySo { .. } => "CHANNEL_ALREADY_SO",
             Self::Unknown { .. } => "CHANNEL_UNKNOWN",
             Self::OtherKind { .. } => "CHANNEL_OTHER_KIND",
@@ -108,6 +119,7 @@ impl Refusal {
             Self::ProviderFixed { .. } => Some("provider"),
             Self::BadSecret { .. } => Some("secret"),
             Self::BadHeader { .. } => Some("headers"),
+            Self::Overlap { .. } => Some("endPrevious"),
             Self::SecretNotOurs { .. }
             | Self::AlreadySo { .. }
             | Self::Unknown { .. }

@@ -109,6 +109,7 @@ mod tests {
             name: "Room".to_owned(),
             provider,
             url: Some("https://chat.example.com/send?token=x".to_owned()),
+            end_previous: false,
             secret: secret_text.map(str::to_owned),
             headers: None,
         };
