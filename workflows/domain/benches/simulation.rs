@@ -38,8 +38,9 @@ fn known(number: u128) -> Value {
     let mut data = sample();
     data["contact"]["id"] = json!(Uuid::from_u128(number));
     data["contact"]["email"] = json!(format!("person{number}@example.com"));
-    data["contact"]["first_name"] = json!(if number % 7 == 0 { None } else { Some(format!("Person{number}")) });
-    data["contact"]["phone"] = json!((number % 3 == 0).then_some("+49 30 1234567"));
+    data["contact"]["first_name"] =
+        json!(if number.is_multiple_of(7) { None } else { Some(format!("Person{number}")) });
+    data["contact"]["phone"] = json!(number.is_multiple_of(3).then_some("+49 30 1234567"));
     data["contact"]["custom"]["size"] = json!(number % 500);
     data["account"]["name"] = json!(format!("Company {}", number / 10));
     data["account"]["industry"] = json!(["software", "trade", "care"][(number % 3) as usize]);
@@ -55,7 +56,7 @@ fn people(count: u128) -> Vec<Person> {
             lead: None,
             account: Some(AccountId(Uuid::from_u128(number / 10))),
             zone: zones[(number % 4) as usize],
-            standing: if number % 50 == 0 { Standing::OptedOut } else { Standing::Allowed },
+            standing: if number.is_multiple_of(50) { Standing::OptedOut } else { Standing::Allowed },
             data: known(number),
             touched: Vec::new(),
             history: Vec::new(),

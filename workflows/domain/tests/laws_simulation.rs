@@ -107,7 +107,7 @@ fn person(number: u128) -> impl Strategy<Value = Person> {
         Person {
             contact: ContactId(Uuid::from_u128(number)),
             lead: None,
-            account: (number % 5 != 0).then(|| AccountId(Uuid::from_u128(number % 3))),
+            account: (!number.is_multiple_of(5)).then(|| AccountId(Uuid::from_u128(number % 3))),
             zone,
             standing,
             data,

@@ -265,7 +265,7 @@ on_both_databases! {
 
         // Ten days in which people do something, on record.
         let mut deeds = Vec::new();
-        for (place, contact) in people.iter().enumerate().filter(|(place, _)| place % 2 == 0) {
+        for (place, contact) in people.iter().enumerate().filter(|(place, _)| place.is_multiple_of(2)) {
             let kinds = [InteractionKind::Download, InteractionKind::Form, InteractionKind::Page, InteractionKind::Meeting];
             let kind = kinds[(place / 2) % 4];
             let after = TimeDelta::hours(20 + 9 * place as i64) + TimeDelta::seconds(17 + place as i64);

@@ -31,7 +31,7 @@ enum Acted {
 
 impl Engine<'_> {
     /// Whether a run whose time to go on without word of its e-mail has come has reason to wait on, as the application decides.
-    pub(super) fn waits_on(&self, run: usize, before: &Enrollment, now: DateTime<Utc>) -> Option<Decision<Enrollment>> {
+    fn waits_on(&self, run: usize, before: &Enrollment, now: DateTime<Utc>) -> Option<Decision<Enrollment>> {
         before.due_at.filter(|at| *at <= now)?;
         before.awaits?;
         let email = self.letters.get(self.runs[run].email?)?;
@@ -138,7 +138,7 @@ impl Engine<'_> {
     }
 
     /// Does what a step asks for.
-    pub(super) fn act(&mut self, run: usize, effect: Effect, before: &Enrollment, now: DateTime<Utc>) -> Acted {
+    fn act(&mut self, run: usize, effect: Effect, before: &Enrollment, now: DateTime<Utc>) -> Acted {
         let person = self.runs[run].person;
         let (step, visit) = effect.origin();
         let (step, visit) = (step.to_owned(), visit);
@@ -204,7 +204,7 @@ impl Engine<'_> {
     }
 
     /// Lets an effect change what is known of the person, and of everybody else whom it concerns.
-    pub(super) fn change(&mut self, person: usize, effect: &Effect, now: DateTime<Utc>) {
+    fn change(&mut self, person: usize, effect: &Effect, now: DateTime<Utc>) {
         let of_company = match effect {
             Effect::Tag(tags) => tags.of == Record::Account,
             Effect::SetField(field) => field.owner.name() == Record::Account.name(),
@@ -235,7 +235,7 @@ impl Engine<'_> {
     }
 
     /// Draws whether somebody does what the run has just begun to wait for.
-    pub(super) fn draw_events(&mut self, run: usize, now: DateTime<Utc>, until: DateTime<Utc>) {
+    fn draw_events(&mut self, run: usize, now: DateTime<Utc>, until: DateTime<Utc>) {
         let plan = self.plan;
         if plan.assumptions.events.is_empty() {
             return;
