@@ -98,6 +98,7 @@ fn channel(provider: Provider, url: &str) -> OutboundChannel {
         url: Some(url.to_owned()),
         secret: secret_text,
         headers: None,
+        end_previous: false,
     };
     channel::save(None, Uuid::nil().into(), &draft, secret(&[1; 32]), moment()).unwrap().next
 }

@@ -42,7 +42,7 @@ async fn set_up(world: &World) -> Calendars {
         ("room", Provider::Slack, "https://chat.example.com/robot"),
     ] {
         let (key, name, url) = (key.to_owned(), key.to_owned(), Some(url.to_owned()));
-        let draft = Draft { key, name, provider, url, secret: None, headers: None };
+        let draft = Draft { key, name, provider, url, secret: None, headers: None, end_previous: false };
         world.app.run(&world.system(), OutboundChannelSave { draft }).await.unwrap();
     }
     let draft = MailboxDraft {
