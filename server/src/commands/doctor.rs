@@ -111,16 +111,31 @@ async fn queue(store: &Store) -> Found {
     let look = async {
         let unknown = store.email_counts(&[EmailState::Unknown]).await?.values().sum::<i64>();
         let paused = store.queues().await?.into_iter().filter(|queue| queue.paused).map(|queue| queue.name);
-        let (lag, dead) = (store.job_lag(Now::Database).await?, store.dead_jobs().await?);
-        Ok::<_, StoreError>((lag, dead, unknown, paused.collect::<Vec<_>>()))
+        let latest =
+            store.ready_queues(Now::Database).await?.into_iter().next().filter(|ready| ready.wait < TimeDelta::zero());
+        let at_work = store.nodes(Now::Database).await?.iter().any(|node| !node.lost());
+        let dead = store.dead_jobs().await?;
+        Ok::<_, StoreError>((latest, at_work, dead, unknown, paused.collect::<Vec<_>>()))
     };
-    let (lag, dead, unknown, paused) = match look.await {
+    let (latest, at_work, dead, unknown, paused) = match look.await {
         Ok(found) => found,
         Err(error) => return bad(error, "run `tandem migrate up`"),
     };
-    let what = format!("{dead} given up; the oldest due is {} s late", lag.num_seconds());
-    if lag > QUEUE_LAG {
-        bad(what, "is a worker running? `tandem serve` has workers unless jobs.workers is false; else `tandem worker`")
+    let what = match &latest {
+        Some(ready) => {
+            format!("{dead} given up; the oldest due of `{}` is {} s late", ready.queue, -ready.wait.num_seconds())
+        }
+        None => format!("{dead} given up; the oldest due is 0 s late"),
+    };
+    if let Some(late) = latest.filter(|ready| -ready.wait > QUEUE_LAG) {
+        if at_work {
+            let hint = format!(
+                "workers are at work and do not keep up with this queue: `tandem jobs list --queue {}` shows what waits",
+                late.queue
+            );
+            return bad(what, hint);
+        }
+        bad(what, "no worker runs: `tandem serve` has workers unless jobs.workers is false; else `tandem worker`")
     } else if dead > 0 {
         bad(
             what,

@@ -60,7 +60,15 @@ async fn define(world: &World, entity: Entity, key: &str, kind: Kind) {
 
 async fn channel(world: &World, key: &str, provider: Provider) {
     let url = Some(format!("https://chat.example.com/{key}"));
-    let draft = ChannelDraft { key: key.to_owned(), name: key.to_owned(), provider, url, secret: None, headers: None };
+    let draft = ChannelDraft {
+        key: key.to_owned(),
+        name: key.to_owned(),
+        provider,
+        url,
+        secret: None,
+        headers: None,
+        end_previous: false,
+    };
     world.app.run(&world.system(), OutboundChannelSave { draft }).await.unwrap();
 }
 

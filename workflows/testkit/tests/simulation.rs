@@ -24,7 +24,6 @@ use tandem_domain::sequence::simulation::{Assumptions, Entering, Follow, Rate, R
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_store::Page;
 use tandem_store::email::EmailFilter;
-use tandem_store::sequence::EnrollmentFilter;
 use tandem_store::work_item::WorkItemFilter;
 use tandem_testkit::{World, on_both_databases};
 

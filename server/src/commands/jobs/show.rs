@@ -181,6 +181,10 @@ pub(super) fn changed(done: &str, jobs: u64, limit: u64, as_json: bool) -> anyho
     if as_json {
         return put_json(&json!({ "jobs": jobs }));
     }
-    let more = if jobs == limit { "; there may be more: run it again, or with a larger --limit" } else { "" };
+    let more = match jobs {
+        0 => "; no job is there that the options name",
+        jobs if jobs == limit => "; there may be more: run it again, or with a larger --limit",
+        _ => "",
+    };
     put(&format!("{jobs} {} {done}{more}", if jobs == 1 { "job" } else { "jobs" }))
 }

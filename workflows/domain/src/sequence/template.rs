@@ -9,7 +9,7 @@ use crate::expression::{Broken, with_stack};
 use crate::memo::Memo;
 use crate::sequence::environment;
 use minijinja::value::Object;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Template, UndefinedBehavior, Value as Jinja};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -188,8 +188,27 @@ const NAME: &str = "<string>";
 /// A template that was read, in an environment of its own.
 struct Compiled {
     environment: Environment<'static>,
-    /// The variables that it reads, each with the fields that it reads of it; none where it reads the whole.
-    reads: BTreeMap<String, Option<BTreeSet<String>>>,
+    /// The variables that it reads, each with the fields that it reads of it; none where it reads the whole. Without them, it may
+    /// read anything.
+    reads: Option<BTreeMap<String, Option<BTreeSet<String>>>>,
+}
+
+/// What a template reads. Where it has brackets that is not known: the library does not see what is read by a slice.
+fn reads(source: &str, template: &Template<'_, '_>) -> Option<BTreeMap<String, Option<BTreeSet<String>>>> {
+    if source.contains('[') {
+        return None;
+    }
+    let mut reads: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+    for path in template.undeclared_variables(true) {
+        let mut parts = path.split('.');
+        let (name, field) = (parts.next().unwrap_or_default(), parts.next());
+        let fields = reads.entry(name.to_owned()).or_insert_with(|| Some(BTreeSet::new()));
+        match (field, &mut *fields) {
+            (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
+            _ => *fields = None,
+        }
+    }
+    Some(reads)
 }
 
 /// Reads a template. One that was read before is not read again.
@@ -206,17 +225,7 @@ fn compiled(source: &str, form: Form) -> Result<Arc<Compiled>, Refusal> {
         let mut environment = engine(form);
         environment.add_template_owned(NAME, source.to_owned()).map_err(|error| refusal(source, &error))?;
         let template = environment.get_template(NAME).map_err(|error| refusal(source, &error))?;
-        let mut reads: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
-        for path in template.undeclared_variables(true) {
-            let mut parts = path.split('.');
-            let (name, field) = (parts.next().unwrap_or_default(), parts.next());
-            let fields = reads.entry(name.to_owned()).or_insert_with(|| Some(BTreeSet::new()));
-            match (field, &mut *fields) {
-                (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
-                _ => *fields = None,
-            }
-        }
-        Ok(Arc::new(Compiled { environment, reads }))
+        Ok(Arc::new(Compiled { reads: reads(source, &template), environment }))
     })
 }
 
@@ -227,12 +236,22 @@ impl Compiled {
             Some((replaced, value)) if replaced == name => Some(value),
             _ => data.get(name),
         };
-        let all = self.reads.iter().filter_map(|(name, fields)| Some((name.as_str(), fields, value(name)?)));
-        all.map(|(name, fields, value)| match (value, fields) {
-            (Value::Null, _) => (name, Jinja::from_object(Absent)),
-            (value, fields) => (name, with_records(value, fields.as_ref(), environment::environment().field(name))),
-        })
-        .collect()
+        let filled = |name: &str, fields: Option<&BTreeSet<String>>, value: &Value| match value {
+            Value::Null => Jinja::from_object(Absent),
+            value => with_records(value, fields, environment::environment().field(name)),
+        };
+        match &self.reads {
+            Some(reads) => reads
+                .iter()
+                .filter_map(|(name, fields)| Some((name.as_str(), filled(name, fields.as_ref(), value(name)?))))
+                .collect(),
+            None => data
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, known)| (name.as_str(), filled(name, None, value(name).unwrap_or(known))))
+                .collect(),
+        }
     }
 }
 
@@ -501,6 +520,26 @@ mod tests {
         assert_eq!(text("{{ contact.tags|join(', ') }}", &data).unwrap(), "x, y");
         assert_eq!(text("{{ contact.phone|default('none') }}", &data).unwrap(), "none");
         assert_eq!(text("{% if contact.phone is defined %}y{% else %}n{% endif %}", &data).unwrap(), "n");
+    }
+
+    #[test]
+    fn whatever_way_a_part_is_read_it_is_there() {
+        let data = json!({
+            "contact": {"first_name": "Ann", "custom": {"plan": "gold"}}, "now": "2026-03-02T09:00:00Z", "which": "first_name",
+        });
+        for (source, expected) in [
+            ("{{ now[:10] }}", "2026-03-02"),
+            ("{{ contact.first_name[:2] }}", "An"),
+            ("{{ contact['first_name'] }}", "Ann"),
+            ("{{ contact[which] }}", "Ann"),
+            ("{{ contact.custom['plan'] }}", "gold"),
+            ("{{ contact['custom'].plan }} {{ contact.first_name }}", "gold Ann"),
+            ("{{ (contact).first_name }}", "Ann"),
+            ("{% for key in contact %}{{ key }} {% endfor %}", "custom first_name "),
+            ("{% if contact.custom.plan == 'gold' %}{{ contact.custom.plan | upper }}{% endif %}", "GOLD"),
+        ] {
+            assert_eq!(text(source, &data).as_deref(), Ok(expected), "{source}");
+        }
     }
 
     #[test]

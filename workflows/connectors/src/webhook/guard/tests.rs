@@ -1,7 +1,6 @@
 //! The guard against addresses that must not become receivers.
 
 use super::*;
-use ipnet::Ipv4Net;
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Mutex;
