@@ -6,6 +6,7 @@
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The largest document, in bytes.
 pub const MAX_DOCUMENT: usize = 32 * 1024;
@@ -35,6 +36,9 @@ pub enum Refused {
     /// Too many fields after fragments are expanded.
     #[error("the document selects more than {MAX_SELECTIONS} fields; ask in parts")]
     Selections,
+    /// A fragment that holds itself.
+    #[error("the fragment `{0}` spreads itself, by way of others or at once; take that spread out")]
+    Cycle(String),
     /// Too many operations.
     #[error("the document has more than {MAX_OPERATIONS} operations")]
     Operations,
@@ -181,6 +185,53 @@ fn end_of_string(bytes: &[u8], from: usize) -> usize {
 /// Counts operations, root fields and, with fragments expanded, selections. It stops when the budget is spent, so a
 /// document that would expand to millions of fields costs no more than one at the limit.
 fn count(document: &ExecutableDocument) -> Result<(), Refused> {
+    // What holds itself has too many fields too, and is told what is wrong with it.
+    counted(document).map_err(|refused| match refused {
+        Refused::Selections => cycle(document).map_or(Refused::Selections, Refused::Cycle),
+        refused => refused,
+    })
+}
+
+/// The first fragment, by name, that holds itself. What is nested is nested at most as deep as the scan lets through, and each
+/// fragment is looked into once for each: there are fewer of them than tokens.
+fn cycle(document: &ExecutableDocument) -> Option<String> {
+    let spreads: BTreeMap<&str, BTreeSet<&str>> = document
+        .fragments
+        .iter()
+        .map(|(name, fragment)| {
+            let mut spread = BTreeSet::new();
+            spreads_of(&fragment.node.selection_set.node, &mut spread);
+            (name.as_str(), spread)
+        })
+        .collect();
+    let holds_itself = |name: &str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![name]);
+        while let Some(next) = open.pop() {
+            for spread in spreads.get(next).into_iter().flatten() {
+                if *spread == name {
+                    return true;
+                }
+                if seen.insert(*spread) {
+                    open.push(*spread);
+                }
+            }
+        }
+        false
+    };
+    spreads.keys().find(|name| holds_itself(name)).map(|name| (*name).to_owned())
+}
+
+fn spreads_of<'a>(set: &'a SelectionSet, found: &mut BTreeSet<&'a str>) {
+    for item in &set.items {
+        match &item.node {
+            Selection::Field(field) => spreads_of(&field.node.selection_set.node, found),
+            Selection::InlineFragment(fragment) => spreads_of(&fragment.node.selection_set.node, found),
+            Selection::FragmentSpread(spread) => drop(found.insert(spread.node.fragment_name.node.as_str())),
+        }
+    }
+}
+
+fn counted(document: &ExecutableDocument) -> Result<(), Refused> {
     if document.operations.iter().count() > MAX_OPERATIONS {
         return Err(Refused::Operations);
     }
@@ -251,7 +302,12 @@ mod tests {
 
     #[test]
     fn a_fragment_that_spreads_itself_is_refused() {
-        assert_eq!(check("{ ...F } fragment F on Query { ...F }", None), Err(Refused::Selections));
+        let cycle = |name: &str| Err(Refused::Cycle(name.to_owned()));
+        assert_eq!(check("{ ...F } fragment F on Query { ...F }", None), cycle("F"));
+        let two = "{ ...A } fragment A on Query { viewer { id } ...B } fragment B on Query { a { ... { ...A } } }";
+        assert_eq!(check(two, None), cycle("A"));
+        let behind = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...B }";
+        assert_eq!(check(behind, None), cycle("B"));
     }
 
     #[test]

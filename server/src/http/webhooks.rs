@@ -96,17 +96,18 @@ async fn take(app: &App, key: &str, request_id: String, request: Request) -> Res
         let webhook = webhook.clone();
         tokio::task::spawn_blocking(move || webhook.id_of(&event)).await
     };
-    let known_by = match told {
-        Ok(Ok(id)) => id.or(known_by),
+    let (known_by, id_fault) = match told {
+        Ok(Ok(id)) => (id.or(known_by), None),
         Ok(Err(fault)) if fault.is_passing() => return Err(HttpError::timeout()),
         // An expression that cannot tell this delivery is the definition's fault, which must not lose the delivery.
         Ok(Err(fault)) => {
             tracing::warn!(webhook = webhook.key, %fault.message, "the id of a delivery could not be worked out");
-            known_by
+            (known_by, Some(fault))
         }
-        Err(_panicked) => known_by,
+        Err(_panicked) => (known_by, None),
     };
-    let receive = InboundDeliveryReceive { webhook: webhook.id, key: known_by, verdict, raw: Raw { headers, body } };
+    let raw = Raw { headers, body };
+    let receive = InboundDeliveryReceive { webhook: webhook.id, key: known_by, id_fault, verdict, raw };
     let call = Call::system(request_id);
     let stored = match app.run(&call, receive.clone()).await {
         // Another copy was stored between our look and our write: now it is found.

@@ -404,7 +404,8 @@ impl Scene {
         let body = json!({ "email": format!("held@acme{n}.example") }).to_string();
         let raw = Raw { headers: BTreeMap::new(), body };
         let key = Some(format!("form-{n}"));
-        self.run(&world.system(), InboundDeliveryReceive { webhook: self.webhook, key, verdict, raw }).await;
+        self.run(&world.system(), InboundDeliveryReceive { webhook: self.webhook, key, id_fault: None, verdict, raw })
+            .await;
     }
 
     async fn ask(&self, query: &str, variables: &Value) -> Value {

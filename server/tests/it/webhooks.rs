@@ -46,12 +46,19 @@ impl Hook {
     }
 
     async fn over(world: World, scheme: &str) -> Self {
+        Self::with(world, scheme, json!({})).await
+    }
+
+    /// The same with more in its definition.
+    async fn with(world: World, scheme: &str, more: Value) -> Self {
         let server = Server::over(world);
         let (_, token) = server.token("otto", Role::SalesOps, None).await;
         let (machine, _) = server.token("machine", Role::Integration, None).await;
         let machine = tandem_api::global_id(machine.id).0;
         let token = token.secret.unwrap();
-        let saved = ask(&server, &token, SAVE, json!({ "webhook": webhook(&machine, scheme) })).await;
+        let mut definition = webhook(&machine, scheme);
+        definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let saved = ask(&server, &token, SAVE, json!({ "webhook": definition })).await;
         let saved = &saved["inboundWebhookSave"];
         assert_eq!((&saved["userErrors"], &saved["webhook"]["path"]), (&json!([]), &json!("/webhooks/form")));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -98,6 +105,25 @@ fn form(id: &str) -> String {
 }
 
 on_both_databases! {
+    async fn an_id_that_cannot_be_told_is_a_fault_of_the_delivery_and_of_its_trial(world: World) {
+        let hook = Hook::with(world, "STANDARD_WEBHOOKS", json!({ "deliveryId": "payload.id" })).await;
+        let try_it = "mutation($input: InboundWebhookTryInput!) { inboundWebhookTry(input: $input) {
+            trial { state idFault { place code } } userErrors { code } } }";
+        let given = |event_id: Value| json!({ "input": { "webhookId": hook.id, "payload": { "type": "form", "id": event_id } } });
+        let fault = json!({ "place": "deliveryId", "code": "INBOUND_VALUE_INVALID" });
+        let tried = hook.ask(try_it, given(json!("a b"))).await;
+        assert_eq!(tried["inboundWebhookTry"]["trial"]["idFault"], fault, "{tried}");
+        assert_eq!(hook.ask(try_it, given(json!("e1"))).await["inboundWebhookTry"]["trial"]["idFault"], Value::Null);
+        for _ in 0..2 {
+            hook.post("msg_1", &json!({ "type": "form", "id": "x".repeat(301) }).to_string()).await;
+        }
+        hook.post("msg_2", &form("e1")).await;
+        let query = "{ inboundDeliveries(first: 5) { nodes { key idFault { place code } } } }";
+        let deliveries = hook.ask(query, json!({})).await["inboundDeliveries"]["nodes"].clone();
+        let expected = json!([{ "key": "msg_1", "idFault": fault }, { "key": "e1", "idFault": null }]);
+        assert_eq!(deliveries, expected, "the header knows the repetition");
+    }
+
     async fn copies_at_the_same_moment_are_one_run(world: World) {
         let hook = Hook::over(world, "STANDARD_WEBHOOKS").await;
         let body = form("a1");

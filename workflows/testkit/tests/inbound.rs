@@ -83,7 +83,8 @@ async fn saved(world: &World, desk: &Desk, draft: Draft) -> InboundWebhook {
 async fn arrives(world: &World, webhook: &InboundWebhook, key: &str, payload: &Value) -> (Was, InboundDeliveryId) {
     let verdict = Verdict { scheme: webhook.scheme, secret: SecretUsed::Current, signed_at: None };
     let raw = Raw { headers: BTreeMap::new(), body: payload.to_string() };
-    let receive = InboundDeliveryReceive { webhook: webhook.id, key: Some(key.to_owned()), verdict, raw };
+    let receive =
+        InboundDeliveryReceive { webhook: webhook.id, key: Some(key.to_owned()), id_fault: None, verdict, raw };
     let stored = world.app.run(&world.system(), receive).await.unwrap();
     (stored.outcome, stored.record.id)
 }

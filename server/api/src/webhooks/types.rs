@@ -293,6 +293,11 @@ impl InboundDeliveryNode {
     async fn fault(&self) -> Option<InboundFault> {
         self.0.fault.clone().map(Into::into)
     }
+    /// Why the webhook's `deliveryId` told no id of it, where that is so: then repetitions are known by the sender's header, or not
+    /// at all.
+    async fn id_fault(&self) -> Option<InboundFault> {
+        self.0.id_fault.clone().map(Into::into)
+    }
     /// The headers that came with it, by their names in small letters; secrets are left out.
     async fn headers(&self, ctx: &Context<'_>) -> Option<Result<Json<BTreeMap<String, String>>, ApiError>> {
         Some(self.raw(ctx).await.transpose()?.map(|raw| Json(raw.headers)))
@@ -330,6 +335,8 @@ pub struct InboundTrial {
     results: Vec<InboundActionResult>,
     /// Why nothing would be done, where that is so.
     fault: Option<InboundFault>,
+    /// Why the webhook's `deliveryId` would tell no id of it, where that is so: repetitions would not be known by it.
+    id_fault: Option<InboundFault>,
 }
 
 impl From<tandem_app::inbound::Tried> for InboundTrial {
@@ -337,11 +344,12 @@ impl From<tandem_app::inbound::Tried> for InboundTrial {
         let actions = tried.steps.into_iter();
         let actions =
             actions.map(|step| InboundTriedAction { kind: step.kind.into(), values: step.values.map(Json) }).collect();
+        let id_fault = tried.id_fault.map(Into::into);
         let (state, done, fault) = match tried.end {
             domain::End::Done(done) => (InboundDeliveryState::Done, done, None),
             domain::End::Filtered => (InboundDeliveryState::Filtered, Vec::new(), None),
             domain::End::Failed(fault) => (InboundDeliveryState::Failed, Vec::new(), Some(fault.into())),
         };
-        Self { state, actions, results: done.into_iter().map(Into::into).collect(), fault }
+        Self { state, actions, results: done.into_iter().map(Into::into).collect(), fault, id_fault }
     }
 }

@@ -23,6 +23,8 @@ pub struct InboundDeliveryReceive {
     pub webhook: InboundWebhookId,
     /// What a repetition is known by; none where every delivery is a new one.
     pub key: Option<String>,
+    /// Why the webhook's own expression told no id, where it has one.
+    pub id_fault: Option<Fault>,
     /// What the check gave.
     pub verdict: Verdict,
     /// As it came.
@@ -43,7 +45,8 @@ impl Command for InboundDeliveryReceive {
         let webhook = webhook(tx, self.webhook).await?;
         let id: InboundDeliveryId = env.id(now);
         let key = self.key.clone().unwrap_or_else(|| id.to_string());
-        let arrival = Arrival { id, key, verdict: self.verdict.clone(), raw: self.raw.clone() };
+        let id_fault = self.id_fault.clone();
+        let arrival = Arrival { id, key, id_fault, verdict: self.verdict.clone(), raw: self.raw.clone() };
         Ok(Written::created(delivery::receive(&webhook, arrival, now)))
     }
 }
@@ -108,6 +111,8 @@ pub struct Tried {
     pub steps: Vec<Step>,
     /// How it would end.
     pub end: End,
+    /// Why the webhook's own expression would tell no id of it, so that repetitions would not be known by it.
+    pub id_fault: Option<Fault>,
 }
 
 /// What expressions read of a delivery.
@@ -180,10 +185,15 @@ impl App {
         let now = call.now(&self.env);
         let event = event("tried", now, headers, payload);
         let key = event.id.clone();
+        let id_fault = {
+            let (webhook, event) = (webhook.clone(), event.clone());
+            let told = tokio::task::spawn_blocking(move || webhook.id_of(&event)).await;
+            told.ok().and_then(std::result::Result::err)
+        };
         let steps = match plan(webhook, event).await? {
             Ok(Plan::Steps(steps)) => steps,
-            Ok(Plan::Filtered) => return Ok(Tried { steps: Vec::new(), end: End::Filtered }),
-            Err(fault) => return Ok(Tried { steps: Vec::new(), end: End::Failed(fault) }),
+            Ok(Plan::Filtered) => return Ok(Tried { steps: Vec::new(), end: End::Filtered, id_fault }),
+            Err(fault) => return Ok(Tried { steps: Vec::new(), end: End::Failed(fault), id_fault }),
         };
         let mut batch = self.batch().await?;
         let end = match self.act(&mut batch, call, webhook, (&key, now), &steps).await {
@@ -192,7 +202,7 @@ impl App {
             Err(Stop::Broken(error)) => return Err(error),
         };
         batch.undo().await?;
-        Ok(Tried { steps, end })
+        Ok(Tried { steps, end, id_fault })
     }
 
     async fn planned(

@@ -88,6 +88,9 @@ pub struct InboundDelivery {
     pub done: Vec<Done>,
     /// Why nothing was done.
     pub fault: Option<Fault>,
+    /// Why the webhook's own expression told no id of it: then it is known by the sender's header, or as a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_fault: Option<Fault>,
     /// When it was handled last.
     pub settled_at: Option<DateTime<Utc>>,
     /// As it came; only at hand in the transaction that stores it.
@@ -102,6 +105,8 @@ pub struct Arrival {
     pub id: InboundDeliveryId,
     /// What a repetition is known by.
     pub key: String,
+    /// Why the webhook's own expression told no id.
+    pub id_fault: Option<Fault>,
     /// What the check gave.
     pub verdict: Verdict,
     /// As it came.
@@ -121,7 +126,7 @@ pub enum End {
 
 /// Takes a delivery in.
 pub fn receive(webhook: &InboundWebhook, arrival: Arrival, now: DateTime<Utc>) -> Decision<InboundDelivery> {
-    let Arrival { id, key, verdict, raw } = arrival;
+    let Arrival { id, key, id_fault, verdict, raw } = arrival;
     let delivery = InboundDelivery {
         id,
         webhook: webhook.id,
@@ -134,13 +139,15 @@ pub fn receive(webhook: &InboundWebhook, arrival: Arrival, now: DateTime<Utc>) -
         under: None,
         done: Vec::new(),
         fault: None,
+        id_fault,
         settled_at: None,
         raw: Some(raw),
     };
     let fact = Fact::ledger("inbound_delivery.received", id)
         .with("webhook", &webhook.key)
         .with("key", &delivery.key)
-        .with("verdict", &delivery.verdict);
+        .with("verdict", &delivery.verdict)
+        .with("id_fault", delivery.id_fault.as_ref().map(|fault| &fault.code));
     let job = delivery.job();
     Decision::new(delivery, fact).plan(job, now)
 }
@@ -228,7 +235,11 @@ mod tests {
     fn received() -> Decision<InboundDelivery> {
         let verdict = Verdict { scheme: Scheme::Github, secret: SecretUsed::Current, signed_at: None };
         let raw = Raw { headers: BTreeMap::new(), body: "{}".to_owned() };
-        receive(&webhook(), Arrival { id: Uuid::max().into(), key: "d1".to_owned(), verdict, raw }, now())
+        receive(
+            &webhook(),
+            Arrival { id: Uuid::max().into(), key: "d1".to_owned(), id_fault: None, verdict, raw },
+            now(),
+        )
     }
 
     #[test]
