@@ -53,7 +53,7 @@ on_both_databases! {
         let other = ask(json!("1:00")).await["data"]["ledgerVerification"].clone();
         assert!(other["broken"].is_string(), "{other}");
         let refused = ask(json!("somewhere")).await;
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "PAGE_INVALID", "{refused}");
+        assert_eq!(refused["errors"][0]["extensions"]["reason"], "PAGE_INVALID", "{refused}");
     }
 
     async fn pages_follow_each_other_without_gap_in_both_directions(world: World) {

@@ -221,11 +221,12 @@ class Enliven:
             for name in page:
                 given.pop(name, None)
             sizes = [1, 2, 3, 5] if depth > 1 and self.chance(0.97) else [1, 2, 5, 10, 50, 100]
-            if self.chance(0.95):
-                given[self.random.choice(["first", "last"])] = self.random.choice(sizes)
+            ends, places = sorted(page & {"first", "last"}), sorted(page & {"after", "before"})
+            if ends and self.chance(0.95):
+                given[self.random.choice(ends)] = self.random.choice(sizes)
             cursors = self.seen.values["cursor"] + self.seen.values["endCursor"]
-            if cursors and self.chance(0.2):
-                given[self.random.choice(["after", "before"])] = self.random.choice(cursors[-50:])
+            if cursors and places and self.chance(0.2):
+                given[self.random.choice(places)] = self.random.choice(cursors[-50:])
         for name in [name for name in given if name not in page]:
             if given[name] is None and not graphql.is_non_null_type(known[name].type) and self.chance(0.5):
                 del given[name]
