@@ -16,6 +16,7 @@ pub struct Copies<'a> {
     contact: String,
     enrollment: String,
     due_at: String,
+    job: i64,
     tables: Vec<(&'static str, Vec<String>)>,
     made: usize,
 }
@@ -41,7 +42,9 @@ impl<'a> Copies<'a> {
             tables.push((table, columns));
         }
         let (contact, enrollment, due_at) = (of("contact"), of("id"), of("due_at"));
-        Self { connection, contact, enrollment, due_at, tables, made: 0 }
+        let sql = format!("SELECT CAST(id AS TEXT) AS t FROM job WHERE payload LIKE '%{enrollment}%'");
+        let job = text(connection, &sql).await.remove(0).parse().unwrap();
+        Self { connection, contact, enrollment, due_at, job, tables, made: 0 }
     }
 
     /// Adds so many whose wait is over at `due`, the last of them `spread` later.
@@ -77,7 +80,7 @@ impl<'a> Copies<'a> {
 
     fn of_the_run(&self, table: &str) -> String {
         match table {
-            "job" => format!("t.payload LIKE '%{}%'", self.enrollment),
+            "job" => format!("t.id = {}", self.job),
             "contact" => format!("t.id = {}", self.id(&format!("'{}'", self.contact))),
             _ => format!("t.id = {}", self.id(&format!("'{}'", self.enrollment))),
         }
