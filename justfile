@@ -42,7 +42,7 @@ storm *ARGS:
 
 # How fast jobs run, beside a bare loop on the same database in the same run.
 bench *ARGS:
-    cargo bench -p tandem-domain --bench pure
+    cargo bench -p tandem-domain --bench pure --bench simulation
     cargo bench -p tandem-testkit --bench jobs -- {{ ARGS }}
 
 # How fast requests are answered: abuse beside an ordinary one, and deliveries to a webhook.
