@@ -145,7 +145,7 @@ impl EnrollmentAdvance {
             .await?
             .ok_or(AppError::NotFound { what: "SequenceVersion", id: before.version.into() })?;
         let mut subject = Subject::load(tx, before.contact, before.lead).await?;
-        subject.see(tx, &Reads::of(&version.definition), now).await?;
+        subject.see(tx, &Reads::of_version(&version), now).await?;
         let data = subject.data(env, Some(&before), now);
         let surroundings = Surroundings::load(tx, &version.definition).await?;
         let mut context = subject.context(&data, sequence.state, &surroundings);

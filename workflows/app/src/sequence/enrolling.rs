@@ -129,7 +129,7 @@ impl Command for EnrollmentCreate {
             None => Vec::new(),
         };
         let mut subject = Subject::load(tx, contact, self.lead).await?;
-        subject.see(tx, &Reads::of(definition), now).await?;
+        subject.see(tx, &Reads::of_version(&version), now).await?;
         if let Some(group) = &definition.header.exclusive {
             let now_there = tx.live_enrollments_in_group(contact, group).await?;
             if now_there.iter().any(|one| rivals.iter().all(|rival| rival.id != one.id)) {

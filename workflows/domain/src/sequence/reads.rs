@@ -2,12 +2,16 @@
 
 use super::definition::Definition;
 use super::interactions::{kinds_read, places};
+use super::publishing::SequenceVersion;
 use super::trigger::Trigger;
 use crate::email_template::TemplateDefinition;
 use crate::expression::Expression;
 use crate::interaction::InteractionKind;
+use crate::memo::Memo;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::LazyLock;
 
 /// The variable that has the keys of the lists.
 const LISTS: &str = "lists";
@@ -39,6 +43,13 @@ impl Reads {
             Ok(header)
         });
         reads
+    }
+
+    /// What the definition of a version reads, looked up once: a version never changes.
+    pub fn of_version(version: &SequenceVersion) -> Self {
+        static KNOWN: LazyLock<Memo<Reads>> = LazyLock::new(Memo::new);
+        let of = || Ok::<_, Infallible>(Self::of(&version.definition));
+        KNOWN.of(&version.hash, of).unwrap_or_default()
     }
 
     /// What the templates of a stored e-mail template read.

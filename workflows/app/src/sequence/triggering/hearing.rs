@@ -164,7 +164,7 @@ impl Command for RunHear {
         let missing = || AppError::NotFound { what: "SequenceVersion", id: enrollment.version.into() };
         let version: SequenceVersion = tx.peek(enrollment.version).await?.ok_or_else(missing)?;
         let mut subject = Subject::load(tx, enrollment.contact, enrollment.lead).await?;
-        subject.see(tx, &Reads::of(&version.definition), now).await?;
+        subject.see(tx, &Reads::of_version(&version), now).await?;
         let surroundings = Surroundings::default();
         let (mut facts, mut jobs) = (Vec::new(), Vec::new());
         // What conditions read is the same for every change: one look is enough.
