@@ -117,7 +117,7 @@ impl Command for LeadReceive {
             source,
             external_id,
             grade: self.grade,
-            priority: self.priority.unwrap_or(50),
+            priority: self.priority.unwrap_or(lead::USUAL_PRIORITY),
             tags: normalise::tags(&self.tags.iter().cloned().collect::<Vec<_>>())?,
             custom,
         };

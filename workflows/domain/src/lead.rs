@@ -27,6 +27,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The priority of a lead where nobody says another, 0 to 100.
+pub const USUAL_PRIORITY: u8 = 50;
+
 codes! {
     /// The kind of an owner, without saying which person or enrolment it is.
     pub enum OwnerKind("lead owner") {

@@ -13,7 +13,7 @@ use tandem_domain::sequence::backlog::{Backlog, Way, Wish};
 use tandem_domain::sequence::enrollment::{
     self, Candidate, Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, WaitReason,
 };
-use tandem_domain::sequence::migration::moving::{Route, migrate};
+use tandem_domain::sequence::migration::moving::{Route, Whereabouts, migrate};
 use tandem_domain::sequence::migration::preview::{Crowd, Fate, judge, preview};
 use tandem_domain::sequence::migration::{
     self, MapEntry, MigrationState, NewMigration, Part, Policy, Running, SequenceMigration,
@@ -648,7 +648,7 @@ fn an_email_on_its_way_is_waited_for_and_then_the_run_goes_on_at_the_mapped_step
 fn crowd(version: &SequenceVersion, step: &str, count: u64) -> Crowd {
     Crowd {
         version: version.id,
-        step: step.to_owned(),
+        at: Whereabouts { step: step.to_owned(), called: false, task: None },
         state: StateKind::Waiting,
         reason: Some("TIME".to_owned()),
         count,
@@ -665,6 +665,7 @@ fn a_preview_says_step_by_step_who_stands_where_and_what_becomes_of_them() {
     let moves = |to: &str, passed: &[&str]| Fate::Moves {
         to: to.to_owned(),
         may_repeat: Vec::new(),
+        may_skip: Vec::new(),
         passed: passed.iter().map(|step| (*step).to_owned()).collect(),
     };
     let shown = with(Policy::Migrate, Vec::new());

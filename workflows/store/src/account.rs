@@ -10,7 +10,7 @@ pub mod account_row {
         industry: Option<String> = account.industry.clone(),
         territory: Option<String> = account.territory.clone(),
         country: Option<String> = account.country.clone(),
-    }, save_parts = crate::identity::save_parts);
+    }, known_by = crate::identity::KnownBy::of);
 }
 
 pub mod contact_row {
@@ -22,7 +22,7 @@ pub mod contact_row {
         name_key: String = contact.name_key(),
         phone: Option<String> = contact.phone.clone(),
         consent: String = contact.consent.state.to_string(),
-    }, save_parts = crate::identity::save_parts);
+    }, known_by = crate::identity::KnownBy::of);
 }
 
 use crate::identity::tag;

@@ -4,6 +4,7 @@
 //! A row that is held and locked is what this transaction would read: its own writes go through here, and before anything
 //! else is read from the database, what is behind is written. A row that is held unlocked is as it was when it was read.
 
+use crate::identity::KnownBy;
 use crate::{Result, StoreError, Stored, Tx, bulk};
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict};
@@ -14,7 +15,10 @@ use std::sync::{Arc, PoisonError};
 use tandem_domain::calendar::Calendars;
 use tandem_domain::contact_policy::ContactPolicy;
 use tandem_domain::experiment::Experiment;
+use tandem_domain::id::{AccountId, ContactId};
+use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sending_mailbox::SendingMailbox;
+use tandem_domain::sequence::interactions::Tally;
 use tandem_domain::suppression::Suppression;
 use uuid::Uuid;
 
@@ -29,6 +33,7 @@ pub(crate) struct Ahead {
     experiments: HashMap<Uuid, Vec<Experiment>>,
     pub(crate) once: Once,
     pub(crate) counted: Counts,
+    pub(crate) conditions: Conditions,
 }
 
 /// Definitions of which there are few: read whole, at most once a transaction.
@@ -47,21 +52,35 @@ pub(crate) struct Counts {
     pub(crate) accounts: HashMap<Uuid, Vec<DateTime<Utc>>>,
 }
 
+/// What conditions read beside rows, as far as it was read ahead.
+#[derive(Default)]
+pub(crate) struct Conditions {
+    /// The kinds that were counted.
+    pub(crate) kinds: BTreeSet<InteractionKind>,
+    /// What people did of them; of each who was asked about.
+    pub(crate) tallies: HashMap<ContactId, Vec<Tally>>,
+    /// The keys of the lists of companies; of each that was asked about.
+    pub(crate) lists: HashMap<AccountId, Vec<String>>,
+}
+
 struct Held<T> {
     value: T,
     locked: bool,
     /// Changed, and still to be written.
     behind: bool,
+    /// What it is known by has changed too, or its tags.
+    known_anew: bool,
 }
 
 /// How many rows one statement writes at most.
 const CHUNK: usize = 200;
 
-/// Rows that are still to be written, as one statement.
+/// Rows that are still to be written, as one statement, and then what they are known by and their tags.
 pub(crate) struct Behind {
     kind: &'static str,
     rows: usize,
     statement: Statement,
+    known_by: Vec<KnownBy>,
 }
 
 /// The rows of one kind.
@@ -74,8 +93,9 @@ impl<T: Stored> Shelf for HashMap<Uuid, Held<T>> {
         let mut rows = Vec::new();
         for (id, held) in self.iter_mut().filter(|(_, held)| held.behind) {
             let version = versions.entry((T::KIND, *id)).and_modify(|version| *version = version.wrapping_add(1));
-            rows.push(held.value.row(*version.or_default())?);
-            held.behind = false;
+            let known_by = if held.known_anew { held.value.known_by() } else { None };
+            rows.push((held.value.row(*version.or_default())?, known_by));
+            (held.behind, held.known_anew) = (false, false);
         }
         let version = T::version_column();
         let is_next = Expr::col((T::Row::default(), version)).eq(Expr::col((Alias::new("excluded"), version)).sub(1));
@@ -84,11 +104,14 @@ impl<T: Stored> Shelf for HashMap<Uuid, Held<T>> {
             .update_columns(<T::Row as EntityTrait>::Column::iter().filter(|column| !is_same(*column, T::id_column())))
             .action_and_where(is_next)
             .to_owned();
-        let upsert = |rows: &[T::ActiveRow]| {
-            let statement = bulk::insert(backend, rows, Some(update.clone()))?;
-            Ok(Behind { kind: T::KIND, rows: rows.len(), statement })
-        };
-        rows.chunks(CHUNK).map(upsert).collect()
+        let mut behind = Vec::new();
+        while !rows.is_empty() {
+            let (rows, known_by): (Vec<_>, Vec<_>) = rows.drain(..rows.len().min(CHUNK)).unzip();
+            let statement = bulk::insert(backend, &rows, Some(update.clone()))?;
+            let known_by = known_by.into_iter().flatten().collect();
+            behind.push(Behind { kind: T::KIND, rows: rows.len(), statement, known_by });
+        }
+        Ok(behind)
     }
 }
 
@@ -105,7 +128,7 @@ impl Ahead {
     fn put<T: Stored>(&mut self, value: T, locked: bool) {
         self.shelves.entry(T::KIND).or_insert_with(|| Box::new(HashMap::<Uuid, Held<T>>::new()));
         if let Some(shelf) = self.shelf::<T>() {
-            shelf.insert(value.key(), Held { value, locked, behind: false });
+            shelf.insert(value.key(), Held { value, locked, behind: false, known_anew: false });
         }
     }
 
@@ -119,6 +142,7 @@ impl Ahead {
     pub(crate) fn write_behind<T: Stored>(&mut self, value: &T) -> bool {
         match self.shelf::<T>().and_then(|shelf| shelf.get_mut(&value.key())) {
             Some(held) if held.locked => {
+                held.known_anew |= held.value.known_by() != value.known_by();
                 held.value.clone_from(value);
                 held.behind = true;
                 true
@@ -219,13 +243,16 @@ impl Tx {
             let mut ahead = self.ahead();
             ahead.take_behind(kind, &mut self.versions(), self.backend())?
         };
-        for Behind { kind, rows, statement } in behind {
+        let mut known = Vec::new();
+        for Behind { kind, rows, statement, known_by } in behind {
             let written = self.inner().execute_raw(statement).await;
             let written = written.map_err(|error| StoreError::writing(error, kind))?.rows_affected();
             if usize::try_from(written).ok() != Some(rows) {
                 return Err(StoreError::Conflict);
             }
+            known.extend(known_by);
         }
-        Ok(())
+        // In a box: few writes come here, and the room of it would be part of every write.
+        if known.is_empty() { Ok(()) } else { Box::pin(self.write_known_by(known)).await }
     }
 }

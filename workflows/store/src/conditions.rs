@@ -2,6 +2,7 @@
 //! However many people are asked about, and whatever they did, it is one statement for each, and none reads more of an index
 //! than its counts go.
 
+use crate::ahead::Conditions;
 use crate::{Result, Store, Tx, ms};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
@@ -20,20 +21,50 @@ pub type Tallies = BTreeMap<ContactId, Vec<Tally>>;
 pub type ListKeys = BTreeMap<AccountId, Vec<String>>;
 
 impl Tx {
-    /// What a person did of these kinds, as this transaction sees it.
+    /// Counts ahead what people did of these kinds, and looks up ahead the lists of companies: a statement for each.
+    pub async fn conditions_ahead(
+        &self,
+        (contacts, kinds): (&[ContactId], BTreeSet<InteractionKind>),
+        accounts: &[AccountId],
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let mut counted = tallies(self.inner(), contacts, &kinds, now).await?;
+        let mut listed = list_keys(self.inner(), accounts).await?;
+        let mut ahead = self.ahead();
+        let asked = |contact: &ContactId| (*contact, counted.remove(contact).unwrap_or_default());
+        let tallies = if kinds.is_empty() { Default::default() } else { contacts.iter().map(asked).collect() };
+        let lists = accounts.iter().map(|account| (*account, listed.remove(account).unwrap_or_default())).collect();
+        ahead.conditions = Conditions { kinds, tallies, lists };
+        Ok(())
+    }
+
+    /// What a person did of these kinds: as it was read ahead, else as this transaction sees it.
     pub async fn tallies(
         &self,
         contact: ContactId,
         kinds: &BTreeSet<InteractionKind>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Tally>> {
+        let known = {
+            let ahead = self.ahead();
+            let Conditions { kinds: counted, tallies, .. } = &ahead.conditions;
+            let known = tallies.get(&contact).filter(|_| counted.is_superset(kinds));
+            known.map(|done| done.iter().filter(|tally| kinds.contains(&tally.kind)).cloned().collect())
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let mut found = tallies(self.inner(), &[contact], kinds, now).await?;
         Ok(found.remove(&contact).unwrap_or_default())
     }
 
-    /// The keys of the lists for which a company is worked on, as this transaction sees it.
+    /// The keys of the lists for which a company is worked on: as they were read ahead, else as this transaction sees them.
     pub async fn list_keys_of(&self, account: AccountId) -> Result<Vec<String>> {
-        Ok(list_keys(self.inner(), &[account]).await?.remove(&account).unwrap_or_default())
+        let known = self.ahead().conditions.lists.get(&account).cloned();
+        match known {
+            Some(known) => Ok(known),
+            None => Ok(list_keys(self.inner(), &[account]).await?.remove(&account).unwrap_or_default()),
+        }
     }
 }
 

@@ -78,8 +78,19 @@ impl Identified for Contact {
     }
 }
 
-pub(crate) async fn save_parts<T: Identified>(record: &T, tx: &Tx) -> Result<()> {
-    tx.save_identities(std::slice::from_ref(record)).await
+/// What a record is known by, and its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownBy {
+    owner: Uuid,
+    identities: Vec<Identity>,
+    tags: BTreeSet<String>,
+}
+
+impl KnownBy {
+    /// What this record says.
+    pub fn of<T: Identified>(record: &T) -> Self {
+        Self { owner: record.key(), identities: record.identities(), tags: record.tags().clone() }
+    }
 }
 
 /// Many records, written in few statements.
@@ -90,7 +101,7 @@ pub struct Many<T>(pub Vec<T>);
 impl<T: Identified> Save for Many<T> {
     async fn save(&self, tx: &Tx) -> Result<()> {
         tx.write_many(&self.0).await?;
-        tx.save_identities(&self.0).await
+        tx.write_known_by(self.0.iter().map(KnownBy::of).collect()).await
     }
 }
 
@@ -152,23 +163,25 @@ impl Tx {
     ///
     /// A key that somebody else took is a conflict: the command runs again, sees the owner, and refuses or merges. On
     /// PostgreSQL the insert waits for a transaction that is about to take the same key, so two never both succeed.
-    async fn save_identities<T: Identified>(&self, records: &[T]) -> Result<()> {
+    ///
+    /// The rows of the records are written by then; what else is behind stays so.
+    pub(crate) async fn write_known_by(&self, records: Vec<KnownBy>) -> Result<()> {
+        let owners: Vec<Uuid> = records.iter().map(|record| record.owner).collect();
         let mut keys: HashMap<Identity, Uuid> = HashMap::new();
         let mut tags: BTreeSet<(Uuid, String)> = BTreeSet::new();
-        for record in records {
-            let owner = record.key();
-            for key in record.identities() {
+        for KnownBy { owner, identities, tags: carried } in records {
+            for key in identities {
                 if keys.insert(key, owner).is_some_and(|other| other != owner) {
                     return Err(StoreError::Conflict);
                 }
             }
-            tags.extend(record.tags().iter().map(|tag| (owner, tag.clone())));
+            tags.extend(carried.into_iter().map(|tag| (owner, tag)));
         }
-        for records in records.chunks(CHUNK) {
-            let owners = records.iter().map(Stored::key);
+        for owners in owners.chunks(CHUNK) {
+            let owners = owners.iter().copied();
             let known = key::Entity::find().filter(key::Column::OwnerId.is_in(owners.clone()));
             let mut gone = Condition::any();
-            for row in known.all(self.connection().await?).await? {
+            for row in known.all(self.inner()).await? {
                 let key = Identity::new(row.kind, row.value);
                 if keys.get(&key) == Some(&row.owner_id) {
                     keys.remove(&key);
@@ -180,11 +193,11 @@ impl Tx {
                 }
             }
             if !gone.is_empty() {
-                key::Entity::delete_many().filter(gone).exec(self.connection().await?).await?;
+                key::Entity::delete_many().filter(gone).exec(self.inner()).await?;
             }
             let known = tag::Entity::find().filter(tag::Column::OwnerId.is_in(owners));
             let mut gone = Condition::any();
-            for row in known.all(self.connection().await?).await? {
+            for row in known.all(self.inner()).await? {
                 let tag = (row.owner_id, row.tag);
                 if !tags.remove(&tag) {
                     gone =
@@ -192,7 +205,7 @@ impl Tx {
                 }
             }
             if !gone.is_empty() {
-                tag::Entity::delete_many().filter(gone).exec(self.connection().await?).await?;
+                tag::Entity::delete_many().filter(gone).exec(self.inner()).await?;
             }
         }
         // In one order for everybody, so that two imports of the same file wait for each other and do not deadlock.
@@ -206,7 +219,7 @@ impl Tx {
             });
             let written = key::Entity::insert_many(rows)
                 .on_conflict(OnConflict::columns([key::Column::Kind, key::Column::Value]).do_nothing().to_owned())
-                .exec_without_returning(self.connection().await?)
+                .exec_without_returning(self.inner())
                 .await?;
             if usize::try_from(written).ok() != Some(keys.len()) {
                 return Err(StoreError::Conflict);
@@ -216,7 +229,7 @@ impl Tx {
         for tags in tags.chunks(CHUNK) {
             let rows =
                 tags.iter().map(|(owner, tag)| tag::ActiveModel { owner_id: Set(*owner), tag: Set(tag.clone()) });
-            tag::Entity::insert_many(rows).exec_without_returning(self.connection().await?).await?;
+            tag::Entity::insert_many(rows).exec_without_returning(self.inner()).await?;
         }
         Ok(())
     }

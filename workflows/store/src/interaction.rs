@@ -1,9 +1,10 @@
 //! What people did.
 
 use crate::page::{Page, PageOf};
-use crate::{Result, Store, StoreError, Stored};
+use crate::{Result, Store, StoreError, Stored, Tx};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, Statement, Value};
+use std::collections::BTreeSet;
 use tandem_domain::id::{AccountId, ContactId};
 use tandem_domain::interaction::{Interaction, InteractionKind};
 use uuid::Uuid;
@@ -75,6 +76,14 @@ impl Stored for Interaction {
     fn version_column() -> row::Column {
         row::Column::RowVersion
     }
+
+    /// Whoever asks again what the person did asks the database.
+    async fn save_parts(&self, tx: &Tx) -> Result<()> {
+        if let Some(contact) = self.contact {
+            tx.ahead().conditions.tallies.remove(&contact);
+        }
+        Ok(())
+    }
 }
 
 /// Whose interactions.
@@ -133,19 +142,21 @@ impl Store {
         Ok(found)
     }
 
-    /// What these people did from one moment on and before another, in the order in which it happened; what machines did is left
-    /// to the caller.
+    /// What these people did of these kinds from one moment on and before another, in the order in which it happened, without
+    /// what machines did.
     pub async fn interactions_between(
         &self,
         contacts: &[ContactId],
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
+        kinds: &BTreeSet<InteractionKind>,
+        (from, to): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Vec<Interaction>> {
         use row::{Column, Entity};
         let mut found = Vec::new();
         for contacts in contacts.chunks(CHUNK) {
             let query = Entity::find()
                 .filter(Column::ContactId.is_in(contacts.iter().map(|contact| Uuid::from(*contact))))
+                .filter(Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())))
+                .filter(Column::Automated.is_null())
                 .filter(Column::OccurredAt.gte(crate::ms(from)))
                 .filter(Column::OccurredAt.lt(crate::ms(to)))
                 .order_by_asc(Column::OccurredAt)

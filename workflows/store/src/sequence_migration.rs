@@ -20,7 +20,9 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use tandem_domain::id::{EnrollmentId, SequenceId, SequenceVersionId};
+use tandem_domain::sequence::enrollment::WaitReason;
 use tandem_domain::sequence::migration::MigrationState;
+use tandem_domain::sequence::migration::moving::Whereabouts;
 use tandem_domain::sequence::migration::preview::Crowd;
 use tandem_domain::sequence::{Enrollment, SequenceMigration, SequenceVersion};
 use uuid::Uuid;
@@ -32,6 +34,9 @@ struct Counted {
     step: String,
     state: String,
     reason: Option<String>,
+    waiting: Option<String>,
+    moved_on: Option<String>,
+    task: Option<String>,
     count: i64,
 }
 
@@ -40,24 +45,30 @@ struct Found {
     id: Uuid,
 }
 
-/// Live runs by version, step and state. The step is in the body alone: a column or an index that changes with every step
+/// Live runs by version, place and state. The place is in the body alone: a column or an index that changes with every step
 /// would cost each of them more than this now and then.
 async fn crowds<C: ConnectionTrait>(
     connection: &C,
     of: SequenceId,
     but: Option<SequenceVersionId>,
 ) -> Result<Vec<Crowd>> {
-    let sql = "SELECT version_id, COALESCE(body ->> 'step', '') AS step, state, reason, COUNT(*) AS count FROM enrollment \
-               WHERE live AND version_id IN (SELECT id FROM sequence_version WHERE sequence_id = $1 AND id <> $2) \
-               GROUP BY version_id, COALESCE(body ->> 'step', ''), state, reason";
+    // What a paused run waits for counts as it does for one that waits.
+    let sql = "SELECT version_id, step, state, reason, waiting, moved_on, task, COUNT(*) AS count FROM (\
+               SELECT version_id, COALESCE(body ->> 'step', '') AS step, state, reason, \
+               COALESCE(body -> 'held' ->> 'waiting', CASE WHEN state = 'WAITING' THEN reason END) AS waiting, \
+               CAST(body -> 'memory' ->> 'moved_on' AS TEXT) AS moved_on, body -> 'memory' -> 'task' ->> 'step' AS task \
+               FROM enrollment WHERE live AND version_id IN \
+               (SELECT id FROM sequence_version WHERE sequence_id = $1 AND id <> $2)) AS runs \
+               GROUP BY version_id, step, state, reason, waiting, moved_on, task";
     let but = but.map_or_else(Uuid::nil, Uuid::from);
     let statement =
         Statement::from_sql_and_values(connection.get_database_backend(), sql, [Uuid::from(of).into(), but.into()]);
     let counted = Counted::find_by_statement(statement).all(connection).await?;
     let crowd = |row: Counted| {
+        let called = row.waiting.as_deref() == Some(WaitReason::Answer.as_str()) && row.moved_on.is_none();
         Some(Crowd {
             version: row.version_id.into(),
-            step: row.step,
+            at: Whereabouts { step: row.step, called, task: row.task },
             state: row.state.parse().ok()?,
             reason: row.reason,
             count: u64::try_from(row.count).ok()?,

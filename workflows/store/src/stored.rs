@@ -1,5 +1,6 @@
 //! How an aggregate becomes a row and comes back.
 
+use crate::identity::KnownBy;
 use crate::{Result, Tx};
 use sea_orm::{EntityTrait, IntoActiveModel};
 use serde::{Serialize, de::DeserializeOwned};
@@ -27,7 +28,13 @@ pub trait Stored: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The version column.
     fn version_column() -> <Self::Row as EntityTrait>::Column;
 
-    /// Writes what belongs to the aggregate in other tables, after its row was written.
+    /// What it is known by and its tags, which have tables of their own; none where it has neither. They are written with its row,
+    /// at once or behind.
+    fn known_by(&self) -> Option<KnownBy> {
+        None
+    }
+
+    /// Writes what else belongs to the aggregate in other tables, after its row was written.
     fn save_parts(&self, _tx: &Tx) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
@@ -89,10 +96,10 @@ save_tuple!(A.0, B.1, C.2, D.3, E.4, F.5);
 /// Gives an aggregate its table: `stored!(Lead, "Lead", "lead", |lead| { stage: String = lead.stage.to_string() });`
 ///
 /// The columns named here are those of the migration beside `id`, `body` and `row_version`. The module `row` holds
-/// the entity. A second block, `save_parts = |lead, tx| async move {...}`, writes what belongs in other tables.
+/// the entity. `save_parts = path` names what writes what belongs in other tables; `known_by = path` what gives its keys and tags.
 macro_rules! stored {
     ($aggregate:ty, $kind:literal, $table:tt, |$value:ident| { $($column:ident : $type:ty = $get:expr),* $(,)? }
-        $(, save_parts = $save:path)?) => {
+        $(, save_parts = $save:path)? $(, known_by = $known_by:path)?) => {
         pub(crate) mod row {
             use sea_orm::entity::prelude::*;
 
@@ -147,6 +154,10 @@ macro_rules! stored {
             fn version_column() -> row::Column {
                 row::Column::RowVersion
             }
+
+            $(fn known_by(&self) -> Option<$crate::identity::KnownBy> {
+                Some($known_by(self))
+            })?
 
             $(async fn save_parts(&self, tx: &$crate::Tx) -> $crate::Result<()> {
                 $save(self, tx).await

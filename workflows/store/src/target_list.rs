@@ -17,7 +17,13 @@ pub mod membership {
         state: String = member.state.to_string(),
         tier: String = member.tier.clone(),
         live: bool = member.state.live(),
-    });
+    }, save_parts = listed);
+
+    /// Whoever asks again which lists the company is on asks the database.
+    async fn listed(member: &ListMembership, tx: &crate::Tx) -> crate::Result<()> {
+        tx.ahead().conditions.lists.remove(&member.account);
+        Ok(())
+    }
 }
 
 pub mod change_request {

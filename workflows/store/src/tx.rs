@@ -137,8 +137,23 @@ impl Tx {
 
     /// Writes one aggregate: an insert if this transaction has not seen it, else an update of the version seen.
     pub(crate) async fn write<T: Stored>(&self, value: &T) -> Result<()> {
-        if self.ahead().write_behind(value) {
+        if !self.write_row(value).await? {
             return Ok(());
+        }
+        match value.known_by() {
+            Some(known_by) => {
+                // What is still to be written may be about to free a key.
+                self.write_behind_of(Some(T::KIND)).await?;
+                Box::pin(self.write_known_by(vec![known_by])).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Writes its row alone; whether that was done now, and not left for later.
+    async fn write_row<T: Stored>(&self, value: &T) -> Result<bool> {
+        if self.ahead().write_behind(value) {
+            return Ok(false);
         }
         let id = (T::KIND, value.key());
         let seen = self.versions().get(&id).copied();
@@ -170,7 +185,7 @@ impl Tx {
         }
         self.versions().insert(id, next);
         self.ahead().refresh(value);
-        Ok(())
+        Ok(true)
     }
 
     /// The commit shall look at the lease and not spend it: for the first beat of an effect, whose job ends with the
@@ -188,7 +203,7 @@ impl Tx {
     pub(crate) async fn write_many<T: Stored>(&self, values: &[T]) -> Result<()> {
         let (seen, new): (Vec<&T>, Vec<&T>) = values.iter().partition(|value| self.was_seen(*value));
         for value in seen {
-            self.write(value).await?;
+            self.write_row(value).await?;
         }
         self.write_behind_of(Some(T::KIND)).await?;
         for values in new.chunks(200) {

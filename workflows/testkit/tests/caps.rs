@@ -20,7 +20,7 @@ use tandem_domain::contact::Contact;
 use tandem_domain::contact_policy::{CapScope, ContactPolicy, FrequencyCap, PolicyDraft};
 use tandem_domain::email::{Email, EmailState, Obstacle};
 use tandem_domain::id::{AccountId, ContactId, LeadId, SequenceId};
-use tandem_domain::lead::{Lead, Owner};
+use tandem_domain::lead::{Lead, Owner, Stage};
 use tandem_domain::sending_mailbox::{MailboxDraft, RampUp, SendingMailbox};
 use tandem_domain::sequence::Enrollment;
 use tandem_domain::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason, WaitReason};
@@ -424,6 +424,40 @@ on_both_databases! {
         let found: Lead = world.app.store.find(lead).await.unwrap().unwrap();
         assert_eq!(found.owner, Owner::Sequence(taken.0.id));
         assert_eq!(now(&world, &taken.2.unwrap().0).await.state, EnrollmentState::Exited(ExitReason::Superseded));
+    }
+
+    async fn a_lead_that_a_step_hands_on_within_the_group_belongs_to_the_run_that_was_started(world: World) {
+        let lead_of = |key: &str, priority: u8, steps: &str| {
+            format!(
+                "key: {key}\nname: {key}\nsubject: lead\nexclusive: nurture\npriority: {priority}\nsteps:\n{steps}\
+                 \x20 - {{id: rest, kind: wait, duration: 30d}}\n  - {{id: done, kind: end}}\n"
+            )
+        };
+        let long = publish(&world, &lead_of("long", 60, "")).await;
+        let short = publish(&world, &lead_of("short", 10, "  - {id: go, kind: start_sequence, sequence: long}\n")).await;
+        let contact = world.contact("ann@example.com").await.id;
+        let receive = LeadReceive {
+            contact,
+            account: None,
+            source: "test".to_owned(),
+            external_id: None,
+            grade: None,
+            priority: None,
+            tags: BTreeSet::new(),
+            custom: BTreeMap::new(),
+        };
+        let lead = world.app.run(&world.system(), receive).await.unwrap().id;
+        let create = EnrollmentCreate { sequence: short, contact: None, lead: Some(lead), vars: Map::new() };
+        let first = world.app.run(&world.system(), create).await.unwrap().0;
+        world.run_due_jobs().await;
+        assert_eq!(now(&world, &first).await.state, EnrollmentState::Exited(ExitReason::Superseded));
+        let all = EnrollmentFilter { contact: Some(contact), ..EnrollmentFilter::default() };
+        let all = world.app.store.enrollment_page(&all, &Page::first(50)).await.unwrap().items;
+        let live: Vec<_> = all.iter().filter(|run| run.state.is_live()).collect();
+        let [second] = live[..] else { panic!("{all:#?}") };
+        assert_eq!((second.sequence, second.step.as_str()), (long, "done"));
+        let found: Lead = world.app.store.find(lead).await.unwrap().unwrap();
+        assert_eq!((found.owner, found.stage), (Owner::Sequence(second.id), Stage::Nurturing));
     }
 
     async fn a_calendar_that_is_not_there_is_refused_when_publishing_and_its_holidays_are_closed(world: World) {

@@ -166,7 +166,7 @@ on_both_databases! {
         let shown = world.app.sequence_preview(&second, &moving(Vec::new())).await.unwrap();
         assert_eq!((shown.number, shown.count, shown.versions.len()), (2, 3, 1));
         let [two, three] = shown.versions[0].steps.clone().try_into().unwrap();
-        let to_two = Fate::Moves { to: "two".to_owned(), may_repeat: Vec::new(), passed: Vec::new() };
+        let to_two = Fate::Moves { to: "two".to_owned(), may_repeat: Vec::new(), may_skip: Vec::new(), passed: Vec::new() };
         assert_eq!((two.step.as_str(), two.count, two.fate), ("two", 2, to_two));
         assert_eq!(two.states.values().sum::<u64>(), 2);
         let Fate::Refused(refusal) = &three.fate else { panic!("{three:?}") };

@@ -10,8 +10,11 @@ use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::AppError;
 use tandem_app::sequence::{Simulated, SimulationAsk, Who};
+use tandem_domain::code::UnknownCode;
 use tandem_domain::id::ContactId;
-use tandem_domain::sequence::simulation::{Assumptions, Entering, Follow, MOST_DAYS, Simulation};
+use tandem_domain::sequence::simulation::{
+    Assumed, Assumptions, Entering, Follow, MOST_DAYS, Rate, RateUnreadable, Simulation,
+};
 
 /// The most people of one request: it has to answer in time. The command line takes more.
 const MOST_PEOPLE: u64 = 2_000;
@@ -31,6 +34,28 @@ pub struct SequenceSimulationPeopleInput {
     condition: Option<String>,
     /// These people.
     contact_ids: Option<Vec<ID>>,
+}
+
+/// How often people are assumed to do something.
+#[derive(InputObject)]
+pub struct SequenceSimulationAssumptionInput {
+    /// What: `OPEN`, `CLICK`, `REPLY`, `BOUNCE` or `UNSUBSCRIBE` of e-mails; `TASK.` and the end of a task, such as `TASK.DONE` (what
+    /// is left of all tasks is not done); `EVENT.` and the kind of an interaction, such as `EVENT.DOWNLOAD`, of what is waited for.
+    what: String,
+    /// The share, 0 to 1.
+    share: f64,
+}
+
+/// A stretch of the recorded past that people live through again, from the beginning of the simulation on.
+#[derive(InputObject)]
+pub struct SequenceSimulationHistoryInput {
+    /// Its beginning.
+    from: DateTime<Utc>,
+    /// Its end.
+    to: DateTime<Utc>,
+    /// Whether people begin where what they did sets off a trigger of the sequence, and not before.
+    #[graphql(default)]
+    triggers: bool,
 }
 
 /// How many there are of something.
@@ -226,6 +251,17 @@ impl From<Simulated> for SequenceContactsSimulation {
     }
 }
 
+fn assumptions_of(given: Vec<SequenceSimulationAssumptionInput>) -> Result<Assumptions, ApiError> {
+    let read = |assumed: SequenceSimulationAssumptionInput| {
+        let refused =
+            |message: String| AppError::refused("SIMULATION_ASSUMPTION_INVALID", message, Some("assumptions"));
+        let what: Assumed = assumed.what.parse().map_err(|unknown: UnknownCode| refused(unknown.to_string()))?;
+        let share: Rate = assumed.share.to_string().parse().map_err(|no: RateUnreadable| refused(no.to_string()))?;
+        Ok((what, share))
+    };
+    Ok(Assumptions::of(given.into_iter().map(read).collect::<Result<Vec<_>, AppError>>()?))
+}
+
 fn who(people: SequenceSimulationPeopleInput) -> Result<Who, ApiError> {
     let SequenceSimulationPeopleInput { list, sequence, condition, contact_ids } = people;
     let contacts = contact_ids
@@ -250,9 +286,9 @@ pub struct SequenceSimulationQuery;
 
 #[Object]
 impl SequenceSimulationQuery {
-    /// Runs a definition (YAML or JSON) over the people of the installation, all from `startAt` on, without saving or sending
-    /// anything. People do nothing there; tasks are done when they are due. At most 2,000 people take part, in the order of
-    /// their ids.
+    /// Runs a definition (YAML or JSON) over the people of the installation, from `startAt` on, without saving or sending
+    /// anything. People do what `history` and `assumptions` say, without them nothing; tasks are then done when they are due. At
+    /// most 2,000 people take part, in the order of their ids.
     async fn sequence_simulate_contacts(
         &self,
         ctx: &Context<'_>,
@@ -266,19 +302,33 @@ impl SequenceSimulationQuery {
         >,
         #[graphql(desc = "The key of a sequence whose newest version it is compared with.")] against: Option<String>,
         #[graphql(desc = "How many people's plans are given in full, 0 to 20.", default = 0)] follow: i32,
+        #[graphql(desc = "Over how many days people begin, evenly, 1 to 732; absent means all of them at once.")]
+        enter_over_days: Option<i32>,
+        #[graphql(desc = "What of the recorded past people live through again; absent for nothing.")] history: Option<
+            SequenceSimulationHistoryInput,
+        >,
+        #[graphql(desc = "How often people do things beside what is recorded.", default)] assumptions: Vec<
+            SequenceSimulationAssumptionInput,
+        >,
     ) -> Result<SequenceContactsSimulation, ApiError> {
+        let days_of = |days: i32| u32::try_from(days).unwrap_or(1).clamp(1, MOST_DAYS);
+        let entering = match (&history, enter_over_days) {
+            (Some(history), _) if history.triggers => Entering::Triggered,
+            (_, Some(days)) => Entering::Over(days_of(days)),
+            _ => Entering::AtOnce,
+        };
         let ask = SimulationAsk {
             source,
             against: against.map(|key| (key, None)),
             who: who(people)?,
             most: MOST_PEOPLE,
             start: start_at,
-            days: u32::try_from(days).unwrap_or(1).clamp(1, MOST_DAYS),
+            days: days_of(days),
             seed: u64::from(seed.unsigned_abs()),
             zone: chrono_tz::Tz::UTC,
-            entering: Entering::AtOnce,
-            assumptions: Assumptions::default(),
-            history: None,
+            entering,
+            assumptions: assumptions_of(assumptions)?,
+            history: history.map(|history| (history.from, history.to)),
             tasks_a_day: tasks_a_day.map(|tasks| u32::try_from(tasks).unwrap_or(0)),
             follow: Follow { people: BTreeSet::new(), first: usize::try_from(follow).unwrap_or(0).min(MOST_FOLLOWED) },
             most_beats: Some(MOST_BEATS),

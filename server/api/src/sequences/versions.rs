@@ -167,6 +167,8 @@ pub struct SequenceStepPreview {
     to: Option<String>,
     /// Steps whose effect some of them may have taken and that would come again: those runs stay where they are.
     may_repeat: Vec<String>,
+    /// Steps with an effect that some of them may not have had and would not come to: those runs stay where they are.
+    may_skip: Vec<String>,
     /// Steps with an effect that the newer version has anew and that they do not come to.
     passed: Vec<String>,
     /// Why they cannot be moved so.
@@ -187,14 +189,15 @@ impl From<StepPreview> for SequenceStepPreview {
             fate: SequenceStepFate::Stays,
             to: None,
             may_repeat: Vec::new(),
+            may_skip: Vec::new(),
             passed: Vec::new(),
             problem: None,
         };
         match preview.fate {
             Fate::Stays => nothing,
             Fate::Ends => Self { fate: SequenceStepFate::Ends, ..nothing },
-            Fate::Moves { to, may_repeat, passed } => {
-                Self { fate: SequenceStepFate::Moves, to: Some(to), may_repeat, passed, ..nothing }
+            Fate::Moves { to, may_repeat, may_skip, passed } => {
+                Self { fate: SequenceStepFate::Moves, to: Some(to), may_repeat, may_skip, passed, ..nothing }
             }
             Fate::Refused(refusal) => {
                 Self { fate: SequenceStepFate::Refused, problem: Some(refusal.into()), ..nothing }

@@ -19,4 +19,5 @@ mod queue;
 mod schema;
 mod sending;
 mod sequences;
+mod simulation;
 mod versions;

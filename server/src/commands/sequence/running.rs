@@ -74,10 +74,13 @@ fn print_step(step: &StepPreview) {
         Fate::Stays => println!("    stay"),
         Fate::Ends => println!("    end"),
         Fate::Refused(refusal) => println!("    cannot be moved: {refusal} [{}]", refusal.code()),
-        Fate::Moves { to, may_repeat, passed } => {
+        Fate::Moves { to, may_repeat, may_skip, passed } => {
             println!("    go on before {to}");
             if !may_repeat.is_empty() {
                 println!("    who had one of these before stays: {}", may_repeat.join(", "));
+            }
+            if !may_skip.is_empty() {
+                println!("    who has not had one of these stays: {}", may_skip.join(", "));
             }
             if !passed.is_empty() {
                 println!("    new, and behind them: {}", passed.join(", "));

@@ -10,9 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use std::collections::BTreeSet;
 use tandem_app::AppError;
 use tandem_app::sequence::{SimulationAsk, Who};
-use tandem_domain::interaction::InteractionKind;
-use tandem_domain::sequence::enrollment::TaskEnd;
-use tandem_domain::sequence::simulation::{Assumptions, Entering, Follow, MOST_DAYS, Rate, Reaction};
+use tandem_domain::sequence::simulation::{Assumed, Assumptions, Entering, Follow, MOST_DAYS, Rate};
 
 /// The most people where nobody says otherwise.
 const MOST: u64 = 20_000;
@@ -71,14 +69,6 @@ impl Over {
     }
 }
 
-/// What a rate is about.
-#[derive(Debug, Clone, Copy)]
-enum Assumed {
-    Email(Reaction),
-    Task(TaskEnd),
-    Event(InteractionKind),
-}
-
 /// Tries out over real people; nothing is stored or sent.
 pub(in crate::commands) async fn run(settings: &Settings, options: &Simulate) -> anyhow::Result<Outcome> {
     let over = &options.over;
@@ -92,7 +82,7 @@ pub(in crate::commands) async fn run(settings: &Settings, options: &Simulate) ->
         seed: over.seed,
         zone: options.zone,
         entering: over.enter,
-        assumptions: assumptions(&over.assume),
+        assumptions: Assumptions::of(over.assume.iter().copied()),
         history: over.history,
         tasks_a_day: over.tasks_a_day,
         follow: Follow { people: BTreeSet::new(), first: over.follow },
@@ -124,21 +114,6 @@ fn who(text: &str) -> Who {
         return Who::InSequence(key.to_owned());
     }
     if text == "all" { Who::Everybody } else { Who::Where(text.to_owned()) }
-}
-
-fn assumptions(given: &[(Assumed, Rate)]) -> Assumptions {
-    let mut assumptions = Assumptions::default();
-    if given.iter().any(|(what, _)| matches!(what, Assumed::Task(_))) {
-        assumptions.tasks.clear();
-    }
-    for (what, rate) in given {
-        match what {
-            Assumed::Email(reaction) => drop(assumptions.emails.insert(*reaction, *rate)),
-            Assumed::Task(end) => drop(assumptions.tasks.insert(*end, *rate)),
-            Assumed::Event(kind) => drop(assumptions.events.insert(*kind, *rate)),
-        }
-    }
-    assumptions
 }
 
 fn entering(text: &str) -> Result<Entering, String> {
@@ -177,14 +152,7 @@ fn against(text: &str) -> Result<(String, Option<u32>), String> {
 
 fn assumption(text: &str) -> Result<(Assumed, Rate), String> {
     let (what, rate) = text.split_once('=').ok_or_else(|| format!("`{text}` has no rate; write reply=0.03"))?;
-    let code = |text: &str| text.to_uppercase();
-    let assumed = if let Some(end) = what.strip_prefix("task.") {
-        Assumed::Task(code(end).parse().map_err(|error: tandem_domain::code::UnknownCode| error.to_string())?)
-    } else if let Some(kind) = what.strip_prefix("event.") {
-        Assumed::Event(code(kind).parse().map_err(|error: tandem_domain::code::UnknownCode| error.to_string())?)
-    } else {
-        Assumed::Email(code(what).parse().map_err(|error: tandem_domain::code::UnknownCode| error.to_string())?)
-    };
+    let assumed = what.parse().map_err(|error: tandem_domain::code::UnknownCode| error.to_string())?;
     let rate = rate.parse().map_err(|error: tandem_domain::sequence::simulation::RateUnreadable| error.to_string())?;
     Ok((assumed, rate))
 }
@@ -192,12 +160,11 @@ fn assumption(text: &str) -> Result<(Assumed, Rate), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tandem_domain::interaction::InteractionKind;
 
     #[test]
     fn what_is_assumed_is_read() {
-        assert!(matches!(assumption("reply=0.03"), Ok((Assumed::Email(Reaction::Reply), _))));
-        assert!(matches!(assumption("task.no_answer=0.5"), Ok((Assumed::Task(TaskEnd::NoAnswer), _))));
-        assert!(matches!(assumption("event.download=1"), Ok((Assumed::Event(InteractionKind::Download), Rate::ALL))));
+        assert_eq!(assumption("event.download=1"), Ok((Assumed::Event(InteractionKind::Download), Rate::ALL)));
         for wrong in ["reply", "reply=3", "task.gone=1", "sleep=0.1"] {
             assert!(assumption(wrong).is_err(), "{wrong}");
         }

@@ -10,7 +10,7 @@ use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use tandem_domain::account::Account;
 use tandem_domain::contact::Contact;
 use tandem_domain::decision::{Decision, Job};
@@ -62,6 +62,7 @@ pub(super) async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>, now: DateTime<Ut
     let accounts = leads.iter().filter_map(|lead| lead.account);
     let accounts = accounts.chain(contacts.iter().filter_map(|contact| contact.account));
     tx.peek_ahead::<Account>(accounts.map(Uuid::from)).await?;
+    Box::pin(conditions_ahead(tx, &enrollments, &versions, (&contacts, &leads), now)).await?;
     tx.suppressions_ahead(contacts.iter().filter_map(|contact| contact.email.as_deref())).await?;
     if let Some(policy) = tx.contact_policy().await? {
         let people = enrollments.iter().map(|enrollment| enrollment.contact);
@@ -69,6 +70,40 @@ pub(super) async fn read_ahead(tx: &Tx, enrollments: Vec<Uuid>, now: DateTime<Ut
         tx.counted_ahead(&policy, people, accounts, now).await?;
     }
     Ok(())
+}
+
+/// What conditions read beside records, where a version reads any: for those who run through it.
+async fn conditions_ahead(
+    tx: &Tx,
+    enrollments: &[Enrollment],
+    versions: &[SequenceVersion],
+    (contacts, leads): (&[Contact], &[Lead]),
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let reads: HashMap<SequenceVersionId, Reads> =
+        versions.iter().map(|version| (version.id, Reads::of_version(version))).collect();
+    let all = reads.values().cloned().reduce(Reads::and).unwrap_or_default();
+    if all.is_nothing() {
+        return Ok(());
+    }
+    let runs_that = |read: fn(&Reads) -> bool| {
+        let reads = &reads;
+        enrollments.iter().filter(move |run| reads.get(&run.version).is_some_and(read))
+    };
+    let people: BTreeSet<ContactId> =
+        runs_that(|reads| !reads.interactions.is_empty()).map(|run| run.contact).collect();
+    let companies: BTreeSet<AccountId> =
+        runs_that(|reads| reads.lists).filter_map(account_of(contacts, leads)).collect();
+    let (people, companies) = (Vec::from_iter(people), Vec::from_iter(companies));
+    Ok(tx.conditions_ahead((&people, all.interactions), &companies, now).await?)
+}
+
+/// The account of a run: the lead's, else the contact's.
+fn account_of(contacts: &[Contact], leads: &[Lead]) -> impl Fn(&Enrollment) -> Option<AccountId> {
+    let of_lead: HashMap<LeadId, AccountId> = leads.iter().filter_map(|lead| Some((lead.id, lead.account?))).collect();
+    let of_contact: HashMap<ContactId, AccountId> =
+        contacts.iter().filter_map(|contact| Some((contact.id, contact.account?))).collect();
+    move |run| run.lead.and_then(|lead| of_lead.get(&lead)).or_else(|| of_contact.get(&run.contact)).copied()
 }
 
 /// The accounts of the enrolments whose versions have steps that change accounts.
@@ -83,13 +118,8 @@ fn accounts_to_change(
     if changing.is_empty() {
         return Vec::new();
     }
-    let of_lead: HashMap<LeadId, AccountId> = leads.iter().filter_map(|lead| Some((lead.id, lead.account?))).collect();
-    let of_contact: HashMap<ContactId, AccountId> =
-        contacts.iter().filter_map(|contact| Some((contact.id, contact.account?))).collect();
-    let account = |run: &Enrollment| {
-        let account = run.lead.and_then(|lead| of_lead.get(&lead)).or_else(|| of_contact.get(&run.contact));
-        account.copied().map(Uuid::from)
-    };
+    let account = account_of(contacts, leads);
+    let account = |run: &Enrollment| account(run).map(Uuid::from);
     enrollments.iter().filter(|run| changing.contains(&run.version)).filter_map(account).collect()
 }
 

@@ -11,7 +11,7 @@ use super::stepper::{Context, over};
 use super::steps::StepKind;
 use super::steps::wait_for::{self, Since};
 use super::trigger::matching::{doers, done, relisted, touched};
-use super::trigger::{Event, Who, is_news};
+use super::trigger::{Event, TriggerKind, Who, is_news};
 use crate::decision::Decision;
 use crate::expression::Expression;
 use crate::interaction::InteractionKind;
@@ -19,7 +19,7 @@ use crate::ledger::Entry;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A run hears of changes of the person, the lead and the company: it has a goal, an exit, or waits for a condition.
 pub const CONDITIONS: i32 = 1;
@@ -94,6 +94,21 @@ pub fn listens(definition: &Definition) -> i32 {
         (waits().any(|wait| !wait.event.is_empty()), EVENTS),
     ];
     parts.into_iter().filter(|(hears, _)| *hears).map(|(_, part)| part).sum()
+}
+
+/// What people may do that a definition hears of: by its triggers, in its steps, or because it ends runs.
+pub fn kinds_heard(definition: &Definition) -> BTreeSet<InteractionKind> {
+    let header = &definition.header;
+    let triggers = header.triggers.iter().filter_map(|trigger| match &trigger.kind {
+        TriggerKind::Event(on) => Some(&on.event),
+        _ => None,
+    });
+    let waits = definition.steps.iter().filter_map(|step| match &step.kind {
+        StepKind::WaitFor(wait) => Some(&wait.event),
+        _ => None,
+    });
+    let ends = [InteractionKind::EmailReply, InteractionKind::Meeting];
+    triggers.chain(waits).flatten().copied().chain(ends).collect()
 }
 
 /// Whose runs an entry may concern, and which of them: those that hear of one of the parts of the sum.

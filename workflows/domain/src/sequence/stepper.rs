@@ -204,10 +204,12 @@ fn not_yet(definition: &Definition, context: &Context<'_>, now: DateTime<Utc>) -
     }
 }
 
-/// The same with the rule that decided.
-fn under(mut decision: Decision<Advance>, capped: Capped) -> Decision<Advance> {
-    for fact in &mut decision.facts {
-        fact.detail.insert("capped_by".to_owned(), Value::String(capped.rule()));
+/// Says on the record which rule put an e-mail off, where it was a cap.
+fn put_off(mut decision: Decision<Advance>, reason: WaitReason, capped: Option<Capped>) -> Decision<Advance> {
+    if let Some(capped) = capped.filter(|_| reason == WaitReason::Cap) {
+        for fact in &mut decision.facts {
+            fact.detail.insert("capped_by".to_owned(), Value::String(capped.rule()));
+        }
     }
     decision
 }
@@ -254,6 +256,14 @@ fn take_steps(
         };
         let context = Context { data: &data, ..*context };
         let catch_up = enrollment.trail.catch_up;
+        // What an e-mail says is worked out when it is planned, not each time that it is put off.
+        if catch_up.is_none()
+            && context.standing == Standing::Allowed
+            && step.kind.keeps_hours()
+            && let Some(until) = not_yet(definition, &context, now)
+        {
+            return Ok(put_off(again(enrollment, from, taken, until), until.0, context.capped));
+        }
         let moment = catch_up.filter(|it| it.way == Way::Latest).map_or(now, |it| it.at.min(now));
         let run = Run { enrollment: &enrollment, step, header: &definition.header, context: &context, now: moment };
         let mut next = match step.kind.plan(&run) {
@@ -292,13 +302,9 @@ fn take_steps(
         }
         if let Next::Act(effect) = &next
             && effect.keeps_hours()
-            && let Some((reason, later)) = not_yet(definition, &context, now)
+            && let Some(until) = not_yet(definition, &context, now)
         {
-            let held = again(enrollment, from, taken, (reason, later));
-            return Ok(match context.capped.filter(|_| reason == WaitReason::Cap) {
-                Some(capped) => under(held, capped),
-                None => held,
-            });
+            return Ok(put_off(again(enrollment, from, taken, until), until.0, context.capped));
         }
         if let Next::Later(reason, later) = next {
             return Ok(again(enrollment, from, taken, (reason, later)));

@@ -97,7 +97,17 @@ fn hear(person: &mut Person, choices: &mut Choices, run: usize) {
         (InteractionKind::Page, "Home"),
         (InteractionKind::Meeting, "Call"),
     ]);
-    let event = Event {
+    let event = done(person, kind, name);
+    match choices.below(6) {
+        5 => person.hear(run, &Heard::Opportunity),
+        4 => person.hear(run, &Heard::Change),
+        _ => person.hear(run, &Heard::Event(event)),
+    }
+}
+
+/// What the person does now.
+pub fn done(person: &Person, kind: InteractionKind, name: &str) -> Event {
+    Event {
         id: InteractionId(Uuid::from_u128(u128::try_from(person.place).unwrap())),
         kind,
         name: name.to_owned(),
@@ -105,11 +115,6 @@ fn hear(person: &mut Person, choices: &mut Choices, run: usize) {
         seconds: None,
         occurred_at: person.now,
         properties: Map::new(),
-    };
-    match choices.below(6) {
-        5 => person.hear(run, &Heard::Opportunity),
-        4 => person.hear(run, &Heard::Change),
-        _ => person.hear(run, &Heard::Event(event)),
     }
 }
 
@@ -152,6 +157,7 @@ fn resume(person: &mut Person, choices: &mut Choices, run: usize) {
         PauseReason::Sequence => {
             let way = *choices.of(&[None, Some(Way::Skip), Some(Way::Latest)]);
             let turn = person.now + hours(choices, 48);
+            person.runs[run].usual &= way.is_none();
             enrollment::resume_from_backlog(enrollment, turn, way, person.now)
         }
         _ => enrollment::resume(enrollment, person.now),

@@ -2,14 +2,16 @@
 
 use crate::choices::Choices;
 use crate::life::{Person, versions};
-use crate::{CALENDARS, id, moves, policy};
+use crate::{CALENDARS, events, id, moves, policy};
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use serde_json::json;
+use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sequence::backlog::Way;
 use tandem_domain::sequence::enrollment::{
     EnrollmentState, FinishReason, PauseReason, TaskEnd, WaitReason, resume_from_backlog,
 };
+use tandem_domain::sequence::hearing::Heard;
 use tandem_domain::sequence::publishing::SequenceState;
 use tandem_domain::sequence::simulation::sample;
 
@@ -125,4 +127,28 @@ fn the_end_of_a_task_leads_nobody_who_was_moved_back_to_what_lies_behind() {
         person.finish();
     }
     assert_eq!(taken(&person).iter().filter(|step| **step == "first").count(), 1, "{:?}", taken(&person));
+}
+
+#[test]
+fn a_run_whose_wait_was_renamed_still_hears_of_what_it_waits_for_and_until_the_same_moment() {
+    let reads =
+        |id: &str| json!({"id": id, "kind": "wait_for", "event": ["DOWNLOAD"], "timeout": "7d", "on_timeout": "done"});
+    let with = |id: &str| source(json!([reads(id), mail("thanks"), {"id": "done", "kind": "end"}]));
+    for hears in [true, false] {
+        let mut person = begun(&[with("reads"), with("asked")]);
+        let until = person.runs[0].enrollment.due_at;
+        person.pass(TimeDelta::days(3));
+        assert!(moves::mapped(&mut person, &[("reads", "asked")]));
+        if hears {
+            let download = events::done(&person, InteractionKind::Download, "Guide");
+            person.hear(0, &Heard::Event(download));
+            person.finish();
+            assert_eq!(taken(&person), ["thanks"]);
+        } else {
+            person.pass(until.unwrap() - person.now);
+            let state = person.runs[0].enrollment.state;
+            assert_eq!(state, EnrollmentState::Finished(FinishReason::Completed), "nothing begins anew");
+            assert!(taken(&person).is_empty());
+        }
+    }
 }

@@ -52,6 +52,8 @@ pub struct Run {
     pub tasks: Vec<u32>,
     /// Whether no version has a way back and nobody allowed a repetition: then no step has two effects.
     pub once: bool,
+    /// Whether it came to where it is by its version alone: it was not moved, and left nothing out of a backlog.
+    pub usual: bool,
 }
 
 /// Something that falls due. At one moment, people come before timers.
@@ -168,6 +170,7 @@ impl Person {
             calls: Vec::new(),
             tasks: Vec::new(),
             once,
+            usual: true,
         });
         self.took(self.runs.len() - 1, begun);
     }

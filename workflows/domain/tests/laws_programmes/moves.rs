@@ -6,9 +6,10 @@ use crate::oracle::{acts, reach};
 use serde_json::json;
 use std::collections::BTreeSet;
 use tandem_domain::id::SequenceMigrationId;
-use tandem_domain::sequence::enrollment::{EnrollmentState, ExitReason};
-use tandem_domain::sequence::migration::MapEntry;
-use tandem_domain::sequence::migration::moving::{Route, migrate};
+use tandem_domain::sequence::enrollment::{Enrollment, EnrollmentState, ExitReason};
+use tandem_domain::sequence::migration::moving::{Route, Whereabouts, migrate};
+use tandem_domain::sequence::migration::preview::{Crowd, Fate, preview};
+use tandem_domain::sequence::migration::{MapEntry, Policy, Refusal, Running};
 use tandem_domain::sequence::publishing::SequenceVersion;
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ fn map(from: &SequenceVersion, to: &SequenceVersion, choices: &mut Choices) -> V
 
 /// Moves a run to any of its versions by any map, where it may be moved so.
 pub fn go(person: &mut Person, choices: &mut Choices, run: usize) {
-    let Run { enrollment, versions, on, .. } = &person.runs[run];
+    let Run { enrollment, versions, on, usual, .. } = &person.runs[run];
     let target = choices.below(versions.len());
     let (older, newer) = (versions[*on].clone(), versions[target].clone());
     let before = enrollment.clone();
@@ -37,7 +38,11 @@ pub fn go(person: &mut Person, choices: &mut Choices, run: usize) {
     }
     let map = map(&older, &newer, choices);
     let route = Route::new(&older, &newer, &map);
-    let Ok(decision) = migrate(before.clone(), &route, SequenceMigrationId(Uuid::nil()), person.now) else { return };
+    let moved = migrate(before.clone(), &route, SequenceMigrationId(Uuid::nil()), person.now);
+    if *usual {
+        was_foreseen(&before, (&older, &newer), &map, moved.as_ref().map(|decision| &decision.next));
+    }
+    let Ok(decision) = moved else { return };
     let after = &decision.next;
     if !after.state.is_live() {
         assert_eq!(after.state, EnrollmentState::Exited(ExitReason::Superseded));
@@ -65,7 +70,36 @@ pub fn go(person: &mut Person, choices: &mut Choices, run: usize) {
         assert!(is.contains(step), "`{step}` would be skipped: {before:?} -> {after:?}");
     }
     person.runs[run].on = target;
+    person.runs[run].usual = false;
     person.took(run, decision);
+}
+
+/// What a preview says of all who stand somewhere holds for each of them that came there by its version alone.
+fn was_foreseen(
+    before: &Enrollment,
+    (older, newer): (&SequenceVersion, &SequenceVersion),
+    map: &[MapEntry],
+    moved: Result<&Enrollment, &Refusal>,
+) {
+    let at = Whereabouts::of(before);
+    let crowd = Crowd { version: older.id, at, state: before.state.kind(), reason: None, count: 1 };
+    let running = Running { policy: Policy::Migrate, map: map.to_vec() };
+    let shown = preview(&running, newer, std::slice::from_ref(older), &[crowd]);
+    let Some(fate) = shown.versions.first().map(|version| &version.steps[0].fate) else { return };
+    let told = format!("{fate:?}: {before:?} -> {moved:?}");
+    match (fate, moved) {
+        (Fate::Stays, _) => panic!("{told}"),
+        (Fate::Ends, moved) => assert!(moved.is_ok_and(|after| !after.state.is_live()), "{told}"),
+        (Fate::Refused(_), moved) => assert!(moved.is_err(), "{told}"),
+        (Fate::Moves { to, .. }, Ok(after)) => assert_eq!(*to, after.step, "{told}"),
+        (Fate::Moves { may_repeat, .. }, Err(Refusal::Repeats { steps, .. })) => {
+            assert!(steps.iter().all(|step| may_repeat.contains(step)), "{told}");
+        }
+        (Fate::Moves { may_skip, .. }, Err(Refusal::Skips { steps, .. })) => {
+            assert!(steps.iter().all(|step| may_skip.contains(step)), "{told}");
+        }
+        (Fate::Moves { .. }, Err(_)) => panic!("{told}"),
+    }
 }
 
 /// Moves the first run to its second version by a map of names that both versions have; whether it could be moved.
@@ -79,7 +113,7 @@ pub fn by(person: &mut Person, map: &[(String, String)]) -> bool {
 
 /// Moves the first run to its second version by a map; whether it could be moved.
 pub fn mapped(person: &mut Person, map: &[(&str, &str)]) -> bool {
-    let Run { enrollment, versions, .. } = &person.runs[0];
+    let Run { enrollment, versions, usual, .. } = &person.runs[0];
     let (older, newer) = (versions[0].clone(), versions[1].clone());
     let entry = |(from, to): &(&str, &str)| {
         let (from, to) = ((*from).to_owned(), Some((*to).to_owned()));
@@ -88,6 +122,9 @@ pub fn mapped(person: &mut Person, map: &[(&str, &str)]) -> bool {
     let map: Vec<MapEntry> = map.iter().map(entry).collect();
     let route = Route::new(&older, &newer, &map);
     let moved = migrate(enrollment.clone(), &route, SequenceMigrationId(Uuid::nil()), person.now);
+    if *usual && enrollment.state.is_live() {
+        was_foreseen(enrollment, (&older, &newer), &map, moved.as_ref().map(|decision| &decision.next));
+    }
     let Some(decision) = moved.ok().filter(|_| enrollment.state.is_live()) else { return false };
     person.runs[0].on = 1;
     person.took(0, decision);

@@ -59,7 +59,7 @@ impl<'a> Copies<'a> {
                 let of_the_run = self.of_the_run(table);
                 let sql = if self.is_postgres() {
                     format!(
-                        "INSERT INTO {table} ({names}) SELECT {row} FROM generate_series({from}, {to}) AS s(n), {table} AS t \
+                        "INSERT INTO {table} ({names}) SELECT {row} FROM generate_series({from}::bigint, {to}) AS s(n), {table} AS t \
                          WHERE {of_the_run}"
                     )
                 } else {

@@ -2,7 +2,8 @@
 //! on the same database in the same run.
 //!
 //! `just bench`, or `cargo bench -p tandem-testkit --bench jobs -- [--jobs N] [--waiting N,N] [--people N]
-//! [--due N] [--only NAME,NAME] [--on DATABASE]`; the names are floor, no-op, peer, burst, idle, quiet, steps and crowd.
+//! [--due N] [--within SECONDS] [--only NAME,NAME] [--on DATABASE]`; the names are floor, no-op, peer, burst, idle, quiet, steps
+//! and crowd. Of a crowd, `--within` takes those alone that fall due at once (0) or over a minute (60).
 //! PostgreSQL is started by the run, with default durability (fsync on); SQLite syncs every commit. For the peer, run
 //! `npm ci` in `benches/jobs/peer` before. Figures are of the machine they were taken on: read the ratios.
 
@@ -39,12 +40,20 @@ struct Options {
     due: usize,
     only: Option<String>,
     on: Option<String>,
+    within: Option<u64>,
 }
 
 impl Options {
     fn read() -> Self {
-        let mut options =
-            Self { jobs: 50_000, waiting: vec![10_000], people: 5_000, due: 100_000, only: None, on: None };
+        let mut options = Self {
+            jobs: 50_000,
+            waiting: vec![10_000],
+            people: 5_000,
+            due: 100_000,
+            only: None,
+            on: None,
+            within: None,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -56,6 +65,7 @@ impl Options {
                 "--due" => options.due = arguments.next().unwrap().parse().unwrap(),
                 "--only" => options.only = arguments.next(),
                 "--on" => options.on = arguments.next(),
+                "--within" => options.within = Some(arguments.next().unwrap().parse().unwrap()),
                 // Cargo's own.
                 "--bench" => {}
                 other => panic!("no such option: {other}"),
@@ -166,7 +176,8 @@ async fn crowds(name: &str, options: &Options, world: impl AsyncFn() -> World) {
     let (people, unknown) = (options.due, String::from("-"));
     for &waiting in &options.waiting {
         for nodes in [1, 2] {
-            for (due, how) in [(Due::AtOnce, "at once"), (Due::OverAMinute, "over a minute")] {
+            let ways = [(Due::AtOnce, "at once", 0), (Due::OverAMinute, "over a minute", 60)];
+            for (due, how, _) in ways.into_iter().filter(|way| options.within.is_none_or(|within| within == way.2)) {
                 let seen = crowd(&world().await, (waiting, people), due, nodes).await;
                 let memory = seen.memory.map_or_else(|| unknown.clone(), |mib| mib.to_string());
                 println!(

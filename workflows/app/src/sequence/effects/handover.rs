@@ -5,7 +5,7 @@ use crate::Result;
 use crate::leads::{lead_and_item, qualify};
 use serde_json::json;
 use tandem_domain::decision::Decision;
-use tandem_domain::lead::{self, Lead, NewLead, Stage};
+use tandem_domain::lead::{self, Lead, NewLead, Stage, USUAL_PRIORITY};
 use tandem_domain::sequence::SubjectKind;
 use tandem_domain::sequence::steps::hand_to_sdr::PlannedHandover;
 use tandem_domain::work_item::WorkItem;
@@ -59,7 +59,7 @@ impl Acting<'_> {
             source: planned.source.clone(),
             external_id: None,
             grade: None,
-            priority: planned.priority.unwrap_or(50),
+            priority: planned.priority.unwrap_or(USUAL_PRIORITY),
             tags: Default::default(),
             custom: Default::default(),
         };

@@ -35,14 +35,16 @@ impl Acting<'_> {
                 }
                 let id = started.next.0.id;
                 let made = started.map(|Enrolled(run, lead, superseded)| {
-                    let mut made = Made { leads: lead.into_iter().collect(), ..Made::default() };
-                    // First the run that gives its place up: a person has one in a group.
+                    let mut made = Made::default();
+                    // First the run that gives its place up: a person has one in a group. It may let the very lead go that
+                    // the new one takes up.
                     if let Some((ended, (lead, items))) = superseded {
                         made.runs.push(ended);
                         made.leads.extend(lead);
                         made.items.extend(items);
                     }
                     made.runs.push(run);
+                    made.leads.extend(lead);
                     made
                 });
                 Ok(Acted::of(made).saying(json!({ "enrollment": id })))

@@ -10,13 +10,12 @@ pub use refusal::Refusal;
 use crate::{App, AppError, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use people::Found;
+use people::{Found, Wanted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_domain::access::Role;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
 use tandem_domain::sequence::publishing::{self, Sequence, SequenceState, SequenceVersion};
-use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::simulation::{
     Assumptions, Difference, Entering, Follow, MOST_CHANGED, Person, Plan, Programme, Simulation, Surroundings,
     compare, simulate_many,
@@ -104,8 +103,8 @@ impl App {
         };
         let definitions = || std::iter::once(&run).chain(&against).map(|run| &run.version.definition);
         let mut around = self.surroundings(definitions(), ask.tasks_a_day).await?;
-        let reads = definitions().map(Reads::of).reduce(Reads::and).unwrap_or_default();
-        let found = self.found(ask, (&run.version.definition, &reads), (start, now), &mut around).await?;
+        let wanted = Wanted::by(definitions());
+        let found = self.found(ask, (&run.version.definition, &wanted), (start, now), &mut around).await?;
         let Found { people, left_out } = found;
         let plan = Plan {
             start,

@@ -2,7 +2,7 @@
 
 use super::{Refusal, SimulationAsk};
 use crate::sequence::subject::{Seen, Subject};
-use crate::{App, Result};
+use crate::{App, AppError, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,9 +12,10 @@ use tandem_domain::contact::Contact;
 use tandem_domain::expression::Expression;
 use tandem_domain::expression::typing::{Purpose, faults};
 use tandem_domain::id::{AccountId, ContactId};
+use tandem_domain::interaction::InteractionKind;
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::environment::environment;
-use tandem_domain::sequence::interactions;
+use tandem_domain::sequence::hearing::kinds_heard;
 use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::simulation::{Entering, Person, Surroundings};
 use tandem_domain::sequence::trigger::Event;
@@ -42,6 +43,24 @@ pub enum Who {
     These(BTreeSet<ContactId>),
 }
 
+/// What must be known of people, since a definition reads it or hears of it.
+pub(super) struct Wanted {
+    reads: Reads,
+    kinds: BTreeSet<InteractionKind>,
+}
+
+impl Wanted {
+    /// By these definitions.
+    pub(super) fn by<'a>(definitions: impl Iterator<Item = &'a Definition>) -> Self {
+        let mut wanted = Self { reads: Reads::default(), kinds: BTreeSet::new() };
+        for definition in definitions {
+            wanted.reads = wanted.reads.and(Reads::of(definition));
+            wanted.kinds.extend(kinds_heard(definition));
+        }
+        wanted
+    }
+}
+
 /// Who was found.
 pub(super) struct Found {
     pub(super) people: Vec<Person>,
@@ -55,11 +74,11 @@ type Individual = (Contact, Option<Account>, Option<Lead>);
 type Moments = (DateTime<Utc>, DateTime<Utc>);
 
 impl App {
-    /// Reads the people, with what `reads` says that the definitions read, and into `around` what was written to their companies.
+    /// Reads the people, with what is wanted of them, and into `around` what was written to their companies.
     pub(super) async fn found(
         &self,
         ask: &SimulationAsk,
-        (definition, reads): (&Definition, &Reads),
+        (definition, wanted): (&Definition, &Wanted),
         (start, now): Moments,
         around: &mut Surroundings,
     ) -> Result<Found> {
@@ -97,7 +116,7 @@ impl App {
                 // A run of a person sees no lead.
                 seen.iter_mut().for_each(|(_, _, lead)| *lead = None);
             }
-            let people = self.known(seen, (ask, reads), (start, now), around).await?;
+            let people = self.known(seen, (ask, wanted), (start, now), around).await?;
             found.people.extend(people);
             if !full || found.left_out {
                 break;
@@ -122,10 +141,15 @@ impl App {
     }
 
     async fn these(&self, ids: &BTreeSet<ContactId>, after: Option<ContactId>) -> Result<Vec<Contact>> {
-        let page = ids.iter().filter(|id| after.is_none_or(|after| **id > after)).take(PAGE as usize);
-        let mut found: Vec<Contact> = self.store.find_many(page.map(|id| Uuid::from(*id))).await?;
+        let page: Vec<ContactId> =
+            ids.iter().filter(|id| after.is_none_or(|after| **id > after)).take(PAGE as usize).copied().collect();
+        let mut found: Vec<Contact> = self.store.find_many(page.iter().map(|id| Uuid::from(*id))).await?;
         found.sort_by_key(|contact| contact.id);
-        Ok(found)
+        let is_there = |id: &ContactId| found.binary_search_by_key(id, |contact| contact.id).is_ok();
+        match page.iter().find(|id| !is_there(id)) {
+            Some(unknown) => Err(AppError::NotFound { what: "Contact", id: (*unknown).into() }),
+            None => Ok(found),
+        }
     }
 
     /// The people of a page with their companies, and with their newest open leads where those are wanted or where leads run
@@ -154,22 +178,9 @@ impl App {
         Ok(seen)
     }
 
-    /// What people did and the lists of their companies, as far as it is read: a statement for each. In the order of the people.
     async fn glimpses(&self, people: &[Individual], reads: &Reads, now: DateTime<Utc>) -> Result<Vec<Seen>> {
-        let contacts: Vec<ContactId> = people.iter().map(|(contact, ..)| contact.id).collect();
-        let tallies = self.store.tallies(&contacts, &reads.interactions, now).await?;
-        let company = |(_, account, _): &Individual| account.as_ref().filter(|_| reads.lists).map(|account| account.id);
-        let companies: BTreeSet<AccountId> = people.iter().filter_map(company).collect();
-        let lists = self.store.list_keys_of(&companies.into_iter().collect::<Vec<_>>()).await?;
-        let sight = |individual: &Individual| {
-            let done = tallies.get(&individual.0.id).map_or(&[][..], Vec::as_slice);
-            let of_company = company(individual).and_then(|id| lists.get(&id)).cloned();
-            Seen {
-                interactions: (!reads.interactions.is_empty()).then(|| interactions::data(&reads.interactions, done)),
-                lists: reads.lists.then(|| of_company.unwrap_or_default()),
-            }
-        };
-        Ok(people.iter().map(sight).collect())
+        let of = |(contact, account, _): &Individual| (contact.id, account.as_ref().map(|account| account.id));
+        self.seen_of(&people.iter().map(of).collect::<Vec<_>>(), reads, now).await
     }
 
     async fn for_whom_it_holds(
@@ -205,7 +216,7 @@ impl App {
     async fn known(
         &self,
         mut seen: Vec<Individual>,
-        (ask, reads): (&SimulationAsk, &Reads),
+        (ask, wanted): (&SimulationAsk, &Wanted),
         (start, now): Moments,
         around: &mut Surroundings,
     ) -> Result<Vec<Person>> {
@@ -246,14 +257,14 @@ impl App {
         let mut history: HashMap<ContactId, Vec<Event>> = HashMap::new();
         if let Some((from, to)) = ask.history {
             let shift: TimeDelta = start - from;
-            for deed in self.store.interactions_between(&contacts, from, to.min(now)).await? {
+            for deed in self.store.interactions_between(&contacts, &wanted.kinds, (from, to.min(now))).await? {
                 let Some((contact, mut event)) = deed.contact.zip(Event::of(&deed)) else { continue };
                 let Some(at) = event.occurred_at.checked_add_signed(shift) else { continue };
                 event.occurred_at = at;
                 history.entry(contact).or_default().push(event);
             }
         }
-        let sights = self.glimpses(&seen, reads, now).await?;
+        let sights = self.glimpses(&seen, &wanted.reads, now).await?;
         let env = Arc::new(self.env.clone());
         let person = |((contact, account, lead), sight): (Individual, Seen)| {
             let covering: Vec<Suppression> = contact

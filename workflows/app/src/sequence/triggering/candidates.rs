@@ -13,7 +13,6 @@ use tandem_domain::id::{AccountId, ContactId, LeadId};
 use tandem_domain::interaction::Interaction;
 use tandem_domain::lead::Lead;
 use tandem_domain::ledger::Entry;
-use tandem_domain::sequence::interactions;
 use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::trigger::matching::KINDS;
 use tandem_domain::sequence::trigger::{Cause, Event, Meant, Trigger, TriggerKind, Who, completed, meant};
@@ -234,21 +233,10 @@ impl App {
         let accounts: Vec<Account> = self.store.find_many(accounts).await?;
         let accounts: BTreeMap<AccountId, Account> =
             accounts.into_iter().map(|account| (account.id, account)).collect();
-        let reads = Reads::of_trigger(trigger);
-        let people: BTreeSet<ContactId> = candidates.iter().map(|candidate| candidate.contact.id).collect();
-        let people: Vec<ContactId> = people.into_iter().collect();
-        let tallies = self.store.tallies(&people, &reads.interactions, now).await?;
-        let companies: Vec<AccountId> = accounts.keys().copied().filter(|_| reads.lists).collect();
-        let lists = self.store.list_keys_of(&companies).await?;
-        let sight = |candidate: Candidate| {
+        let people: Vec<_> = candidates.iter().map(|candidate| (candidate.contact.id, account(candidate))).collect();
+        let seen = self.seen_of(&people, &Reads::of_trigger(trigger), now).await?;
+        let sight = |(candidate, seen): (Candidate, Seen)| {
             let account = account(&candidate).and_then(|id| accounts.get(&id)).cloned();
-            let done = tallies.get(&candidate.contact.id).map_or(&[][..], Vec::as_slice);
-            let seen = Seen {
-                interactions: (!reads.interactions.is_empty()).then(|| interactions::data(&reads.interactions, done)),
-                lists: reads
-                    .lists
-                    .then(|| account.as_ref().and_then(|account| lists.get(&account.id)).cloned().unwrap_or_default()),
-            };
             let subject = Subject::glimpsed(candidate.contact.clone(), account, candidate.lead.clone(), seen);
             let mut data = subject.data(&self.env, None, now);
             let mut extra: Map<String, Value> = completed(trigger, candidate.seen.clone(), &data);
@@ -258,7 +246,7 @@ impl App {
             }
             Sight { candidate, data }
         };
-        Ok(candidates.into_iter().map(sight).collect())
+        Ok(candidates.into_iter().zip(seen).map(sight).collect())
     }
 }
 

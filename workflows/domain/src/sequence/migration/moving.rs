@@ -2,7 +2,8 @@
 //!
 //! A run stands before the step that runs next; while it waits, that is the step after the wait. It goes on before the step
 //! that the map names, else before the step of the same id. What it waits for and until when stay as they are, and so does its
-//! visit: the timer that was planned stays the one that there is, and an e-mail that is on its way is still waited for.
+//! visit: the timer that was planned stays the one that there is, and an e-mail that is on its way is still waited for. So does
+//! what it has heard: of a step that was renamed under its new name.
 //!
 //! A step of the older version is *the same* as one of the newer where the ids are equal, or where the map leads from an id
 //! that the newer version does not have to one that the older did not have, and both are of one kind.
@@ -18,7 +19,8 @@ use super::map::{MapEntry, entry};
 use super::{Refusal, SequenceMigration};
 use crate::decision::Decision;
 use crate::id::SequenceMigrationId;
-use crate::sequence::enrollment::{Enrollment, EnrollmentState, ExitReason, Memory, TaskEnd, close};
+use crate::sequence::enrollment::{AwaitedTask, Enrollment, EnrollmentState, ExitReason, Memory, TaskEnd, close};
+use crate::sequence::hearing::{Awaited, Hearing};
 use crate::sequence::publishing::SequenceVersion;
 use crate::sequence::trail::{Trail, Ways};
 use chrono::{DateTime, Utc};
@@ -46,21 +48,41 @@ pub enum Place {
 /// Effects that would happen twice or never, by the ids of the newer version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Losses {
-    pub(super) repeats: Vec<String>,
-    pub(super) skips: Vec<String>,
+    pub(super) repeats: BTreeSet<String>,
+    pub(super) skips: BTreeSet<String>,
 }
 
-/// Where a run stands: before a step, or at one whose effect it took already.
+impl Losses {
+    pub(super) fn add(&mut self, mut others: Self) {
+        self.repeats.append(&mut others.repeats);
+        self.skips.append(&mut others.skips);
+    }
+}
+
+/// Where a run stands, as far as its move depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Whereabouts {
+    /// The step that runs next.
+    pub step: String,
+    /// Whether that step made a call, of which the run waits for the answer: its effect lies behind the run.
+    pub called: bool,
+    /// The step that made the task which the run waits for: where it goes on is known once the task has ended.
+    pub task: Option<String>,
+}
+
+impl Whereabouts {
+    /// Those of a run.
+    pub fn of(run: &Enrollment) -> Self {
+        let task = run.memory.task.as_ref().map(|task| task.step.clone());
+        Self { step: run.step.clone(), called: run.stands_at_its_call(), task }
+    }
+}
+
+/// One place of a run: before a step, or at one whose effect it took already.
 #[derive(Debug, Clone, Copy)]
 struct Stand<'a> {
     step: &'a str,
     done: bool,
-}
-
-impl<'a> Stand<'a> {
-    const fn before(step: &'a str) -> Self {
-        Self { step, done: false }
-    }
 }
 
 /// The steps of which a run took an effect: those of which it may have, and those of which it surely has.
@@ -105,39 +127,27 @@ impl<'a> Route<'a> {
         renamed.then_some(is.id.as_str())
     }
 
-    /// What the move from before one step to before another would repeat and skip.
-    pub(super) fn losses(&self, from: &str, to: &str, behind: &Behind) -> Losses {
-        self.losses_between(Stand::before(from), Stand::before(to), behind)
-    }
-
-    /// The same for a run, which may stand at more than one place: at its call, of which the answer is still to come, or at the
-    /// ways that the end of its task may lead to.
-    fn losses_of_run(&self, run: &Enrollment, to: &str, behind: &Behind) -> Losses {
+    /// What the move of a run to before a step would repeat and skip. The run may stand at more than one place: at its call, of
+    /// which the answer is still to come, or at the ways that the end of its task may lead to.
+    pub(super) fn losses(&self, run: &Whereabouts, to: &str, behind: &Behind) -> Losses {
         let at = |step: &'a str, done: bool| Stand { step, done };
         let (from, to) = match (self.older.definition.step(&run.step), self.newer.definition.step(to)) {
             (Some((_, from)), Some((_, to))) => (from.id.as_str(), to.id.as_str()),
             _ => return Losses::default(),
         };
-        let asked = run.stands_at_its_call();
-        let first = (at(from, asked), at(to, asked && self.same(from) == Some(to)));
+        let first = (at(from, run.called), at(to, run.called && self.same(from) == Some(to)));
         let mut pairs = vec![first];
-        if let Some(task) = &run.memory.task {
-            let known = self.newer.definition.step(&task.step).is_some();
+        if let Some(task) = &run.task {
+            let known = self.same(task);
             for end in TaskEnd::ALL {
-                let was = self.older.definition.after_task(&task.step, *end).unwrap_or(from);
-                let is = self.newer.definition.after_task(&task.step, *end).filter(|_| known).unwrap_or(to);
+                let was = self.older.definition.after_task(task, *end).unwrap_or(from);
+                let is = known.and_then(|task| self.newer.definition.after_task(task, *end)).unwrap_or(to);
                 pairs.push((at(was, false), at(is, false)));
             }
         }
         let mut all = Losses::default();
         for (was, is) in pairs {
-            let Losses { repeats, skips } = self.losses_between(was, is, behind);
-            all.repeats.extend(repeats);
-            all.skips.extend(skips);
-        }
-        for steps in [&mut all.repeats, &mut all.skips] {
-            steps.sort_unstable();
-            steps.dedup();
+            all.add(self.losses_between(was, is, behind));
         }
         all
     }
@@ -157,23 +167,23 @@ impl<'a> Route<'a> {
             _ => false,
         };
         let repeats = behind.perhaps.iter().filter(|step| !came_before(step)).filter_map(|step| self.same(step));
-        let repeats: BTreeSet<&str> = repeats.filter(|step| comes_after(step) == Some(true)).collect();
+        let repeats = repeats.filter(|step| comes_after(step) == Some(true)).map(str::to_owned).collect();
         let ahead = origin.into_iter().flat_map(|at| self.before.effects_ahead(at)).filter(|step| came_before(step));
         let skips = ahead.filter(|step| !behind.surely.contains(*step)).filter_map(|step| self.same(step));
-        let skips: BTreeSet<&str> = skips.filter(|step| comes_after(step) == Some(false)).collect();
-        let owned = |steps: BTreeSet<&str>| steps.into_iter().map(str::to_owned).collect();
-        Losses { repeats: owned(repeats), skips: owned(skips) }
+        let skips = skips.filter(|step| comes_after(step) == Some(false)).map(str::to_owned);
+        Losses { repeats, skips: skips.collect() }
     }
 
     /// The losses that the entry for the step does not allow.
     pub(super) fn forbidden(&self, from: &str, losses: Losses) -> Result<(), Refusal> {
         let (repeat, skip) = self.entry(from).map_or((false, false), |entry| (entry.repeat, entry.skip));
         let (step, number) = (from.to_owned(), self.newer.number);
+        let listed = |steps: BTreeSet<String>| steps.into_iter().collect();
         if !repeat && !losses.repeats.is_empty() {
-            return Err(Refusal::Repeats { step, number, steps: losses.repeats });
+            return Err(Refusal::Repeats { step, number, steps: listed(losses.repeats) });
         }
         if !skip && !losses.skips.is_empty() {
-            return Err(Refusal::Skips { step, number, steps: losses.skips });
+            return Err(Refusal::Skips { step, number, steps: listed(losses.skips) });
         }
         Ok(())
     }
@@ -191,20 +201,25 @@ impl<'a> Route<'a> {
             .collect()
     }
 
-    /// What runs that stand before a step of the older version have behind them, as far as the version alone tells.
-    pub(super) fn behind(&self, step: &str) -> Behind {
-        let Some(at) = self.before.position(step) else {
+    /// What runs that stand there have behind them, as far as the version alone tells.
+    pub(super) fn behind(&self, run: &Whereabouts) -> Behind {
+        let Some(at) = self.before.position(&run.step) else {
             return Behind { perhaps: BTreeSet::new(), surely: BTreeSet::new() };
         };
-        Behind { perhaps: self.before.perhaps_taken(at), surely: self.before.surely_taken(at) }
+        let (mut perhaps, mut surely) = (self.before.perhaps_taken(at), self.before.surely_taken(at));
+        for made in run.task.iter().chain(run.called.then_some(&run.step)) {
+            perhaps.insert(made.clone());
+            surely.insert(made.clone());
+        }
+        Behind { perhaps, surely }
     }
 
-    fn behind_run(&self, run: &Enrollment) -> Behind {
+    fn behind_run(&self, run: &Enrollment, at: &Whereabouts) -> Behind {
         match &run.trail.taken {
             Some(taken) => {
                 Behind { perhaps: taken.union(&run.trail.perhaps).cloned().collect(), surely: taken.clone() }
             }
-            None => self.behind(&run.step),
+            None => self.behind(at),
         }
     }
 }
@@ -221,8 +236,9 @@ pub fn migrate(
         Place::End => return Ok(finish(run, migration, now)),
         Place::Step(to) => to,
     };
-    let behind = route.behind_run(&run);
-    route.forbidden(&run.step, route.losses_of_run(&run, &to, &behind))?;
+    let at = Whereabouts::of(&run);
+    let behind = route.behind_run(&run, &at);
+    route.forbidden(&run.step, route.losses(&at, &to, &behind))?;
     // Under the names that the newer version has for them, too.
     let named = |steps: BTreeSet<String>| -> BTreeSet<String> {
         let anew: Vec<String> = steps.iter().filter_map(|step| route.same(step).map(str::to_owned)).collect();
@@ -231,8 +247,16 @@ pub fn migrate(
     let (perhaps, taken) = (named(behind.perhaps), named(behind.surely));
     let perhaps = perhaps.difference(&taken).cloned().collect();
     let (from_rule, from_step) = (run.rule.clone(), run.step.clone());
-    let away = run.stands_at_its_call() && route.same(&run.step) != Some(to.as_str());
-    let memory = Memory { moved_on: run.memory.moved_on || away, ..run.memory };
+    let away = at.called && route.same(&run.step) != Some(to.as_str());
+    // What it knows of its steps it knows under the names that the newer version has for them: else it would no longer hear of
+    // what it waits for.
+    let renamed = |step: String| route.same(&step).map(str::to_owned).unwrap_or(step);
+    let task = run.memory.task.map(|task| AwaitedTask { step: renamed(task.step), ..task });
+    let variants = run.memory.variants.into_iter().map(|(step, variant)| (renamed(step), variant)).collect();
+    let memory = Memory { moved_on: run.memory.moved_on || away, task, variants, ..run.memory };
+    let noted = run.hearing.noted.into_iter().map(|(step, event)| (renamed(step), event)).collect();
+    let awaited = run.hearing.awaited.map(|awaited| Awaited { step: renamed(awaited.step), ..awaited });
+    let hearing = Hearing { noted, awaited, ..run.hearing };
     let newer = route.newer;
     let moved = Enrollment {
         version: newer.id,
@@ -240,6 +264,7 @@ pub fn migrate(
         step: to,
         trail: Trail { taken: Some(taken), perhaps, catch_up: run.trail.catch_up },
         memory,
+        hearing,
         ..run
     };
     let fact = moved

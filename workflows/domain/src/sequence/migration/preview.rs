@@ -2,19 +2,19 @@
 
 use super::Refusal;
 use super::map::{self, Policy, Running};
-use super::moving::{Behind, Losses, Place, Route};
+use super::moving::{Behind, Losses, Place, Route, Whereabouts};
 use crate::id::SequenceVersionId;
 use crate::sequence::enrollment::StateKind;
 use crate::sequence::publishing::SequenceVersion;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Live runs of one version that stand before one step in one state.
+/// Live runs of one version that stand at one place in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crowd {
     /// The version.
     pub version: SequenceVersionId,
-    /// The step that runs next.
-    pub step: String,
+    /// Where they stand.
+    pub at: Whereabouts,
     /// The state.
     pub state: StateKind,
     /// The code of the state's reason, where it has one.
@@ -34,6 +34,8 @@ pub enum Fate {
         to: String,
         /// Steps of which some of them may have taken an effect that would come again: those runs are left where they are.
         may_repeat: Vec<String>,
+        /// Steps with an effect that some of them may not have had and would not come to: those runs are left where they are.
+        may_skip: Vec<String>,
         /// Steps with an effect that the newer version has anew, and that they do not come to.
         passed: Vec<String>,
     },
@@ -93,20 +95,13 @@ pub fn preview(running: &Running, target: &SequenceVersion, older: &[SequenceVer
             continue;
         }
         let route = Route::new(version, target, &running.map);
-        let mut steps: BTreeMap<(usize, &str), StepPreview> = BTreeMap::new();
+        let mut by_step: BTreeMap<(usize, &str), Vec<&Crowd>> = BTreeMap::new();
         for crowd in here {
-            let place = version.definition.step(&crowd.step).map_or(usize::MAX, |(at, _)| at);
-            let step = steps.entry((place, &crowd.step)).or_insert_with(|| StepPreview {
-                step: crowd.step.clone(),
-                count: 0,
-                states: BTreeMap::new(),
-                fate: fate(running.policy, &route, &crowd.step),
-            });
-            step.count = step.count.saturating_add(crowd.count);
-            let state = step.states.entry((crowd.state, crowd.reason.clone())).or_default();
-            *state = state.saturating_add(crowd.count);
+            let place = version.definition.step(&crowd.at.step).map_or(usize::MAX, |(at, _)| at);
+            by_step.entry((place, &crowd.at.step)).or_default().push(crowd);
         }
-        let steps: Vec<StepPreview> = steps.into_values().collect();
+        let steps = by_step.into_iter().map(|((_, step), crowds)| step_preview(running.policy, &route, step, &crowds));
+        let steps: Vec<StepPreview> = steps.collect();
         let count = steps.iter().map(|step| step.count).fold(0, u64::saturating_add);
         versions.push(VersionPreview { version: version.id, number: version.number, count, steps });
         concerned.push(version.clone());
@@ -117,7 +112,23 @@ pub fn preview(running: &Running, target: &SequenceVersion, older: &[SequenceVer
     Preview { number: target.number, count, versions, problems }
 }
 
-fn fate(policy: Policy, route: &Route<'_>, step: &str) -> Fate {
+fn step_preview(policy: Policy, route: &Route<'_>, step: &str, crowds: &[&Crowd]) -> StepPreview {
+    let mut states: BTreeMap<(StateKind, Option<String>), u64> = BTreeMap::new();
+    for crowd in crowds {
+        let state = states.entry((crowd.state, crowd.reason.clone())).or_default();
+        *state = state.saturating_add(crowd.count);
+    }
+    let places: BTreeSet<&Whereabouts> = crowds.iter().map(|crowd| &crowd.at).collect();
+    StepPreview {
+        step: step.to_owned(),
+        count: states.values().copied().fold(0, u64::saturating_add),
+        states,
+        fate: fate(policy, route, step, &places),
+    }
+}
+
+/// What becomes of those who stand before a step, or at it.
+fn fate(policy: Policy, route: &Route<'_>, step: &str, places: &BTreeSet<&Whereabouts>) -> Fate {
     match policy {
         Policy::Stay => return Fate::Stays,
         Policy::Finish => return Fate::Ends,
@@ -128,17 +139,27 @@ fn fate(policy: Policy, route: &Route<'_>, step: &str) -> Fate {
         Ok(Place::End) => return Fate::Ends,
         Err(refusal) => return Fate::Refused(refusal),
     };
-    // What holds for all of them: an effect that each has surely taken, or that none can have taken.
-    let Behind { perhaps, surely } = route.behind(step);
-    let all = Behind { perhaps: surely, surely: perhaps };
-    if let Err(refusal) = route.forbidden(step, route.losses(step, &to, &all)) {
+    let (mut refused, mut some) = (Vec::new(), Losses::default());
+    for at in places {
+        // What holds for all of them: an effect that each has surely taken, or that none can have taken.
+        let Behind { perhaps, surely } = route.behind(at);
+        let all = Behind { perhaps: surely, surely: perhaps };
+        refused.extend(route.forbidden(step, route.losses(at, &to, &all)).err());
+        some.add(route.losses(at, &to, &Behind { perhaps: all.surely, surely: all.perhaps }));
+    }
+    if refused.len() == places.len()
+        && let Some(refusal) = refused.into_iter().next()
+    {
         return Fate::Refused(refusal);
     }
-    let some = Behind { perhaps: all.surely, surely: all.perhaps };
-    let Losses { repeats, .. } = route.losses(step, &to, &some);
-    let allowed = route.entry(step).is_some_and(|entry| entry.repeat);
-    let may_repeat = if allowed { Vec::new() } else { repeats };
-    Fate::Moves { passed: route.passed(&to), may_repeat, to }
+    let entry = route.entry(step);
+    let unless = |allowed: bool, steps: BTreeSet<String>| steps.into_iter().filter(|_| !allowed).collect();
+    Fate::Moves {
+        passed: route.passed(&to),
+        may_repeat: unless(entry.is_some_and(|entry| entry.repeat), some.repeats),
+        may_skip: unless(entry.is_some_and(|entry| entry.skip), some.skips),
+        to,
+    }
 }
 
 /// Refuses what cannot be done to anybody who stands before some step, so that nothing is published or begun that somebody did

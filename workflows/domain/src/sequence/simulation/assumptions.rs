@@ -3,6 +3,7 @@
 //! Each choice is a lot drawn by a stable hash of the seed, the person, the step and how often it was taken: it is the same in
 //! every simulation, and what one person does says nothing about another.
 
+use crate::code::UnknownCode;
 use crate::codes;
 use crate::interaction::InteractionKind;
 use crate::sequence::enrollment::TaskEnd;
@@ -76,6 +77,33 @@ impl std::str::FromStr for Rate {
     }
 }
 
+/// Something that a rate is assumed for. As a text: `reply` and the other reactions to e-mails, `task.done` and the other ends
+/// of tasks, `event.download` and the other kinds of interactions, in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assumed {
+    /// What comes of an e-mail.
+    Email(Reaction),
+    /// How a task ends.
+    Task(TaskEnd),
+    /// What is waited for.
+    Event(InteractionKind),
+}
+
+impl std::str::FromStr for Assumed {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let text = text.to_uppercase();
+        if let Some(end) = text.strip_prefix("TASK.") {
+            return end.parse().map(Self::Task);
+        }
+        match text.strip_prefix("EVENT.") {
+            Some(kind) => kind.parse().map(Self::Event),
+            None => text.parse().map(Self::Email),
+        }
+    }
+}
+
 /// What people are assumed to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assumptions {
@@ -145,6 +173,22 @@ impl Assumptions {
         Self { emails: BTreeMap::new(), tasks: BTreeMap::new(), events: BTreeMap::new() }
     }
 
+    /// Those that are given; of what is given twice, the last. As soon as an end of tasks is given, the others happen to none.
+    pub fn of(given: impl IntoIterator<Item = (Assumed, Rate)>) -> Self {
+        let (mut assumptions, mut tasks) = (Self::default(), BTreeMap::new());
+        for (what, rate) in given {
+            match what {
+                Assumed::Email(reaction) => drop(assumptions.emails.insert(reaction, rate)),
+                Assumed::Task(end) => drop(tasks.insert(end, rate)),
+                Assumed::Event(kind) => drop(assumptions.events.insert(kind, rate)),
+            }
+        }
+        if !tasks.is_empty() {
+            assumptions.tasks = tasks;
+        }
+        assumptions
+    }
+
     /// How a task ends; none where nobody does it.
     pub(super) fn task(&self, seed: u64, subject: Uuid, step: &str, round: u32) -> Option<TaskEnd> {
         if self.tasks.get(&TaskEnd::Done) == Some(&Rate::ALL) {
@@ -165,6 +209,20 @@ mod tests {
         for wrong in ["-0.1", "1.01", "NaN", "3%", ""] {
             assert_eq!(wrong.parse::<Rate>().unwrap_err().given, wrong);
         }
+    }
+
+    #[test]
+    fn what_is_assumed_is_read_and_an_end_of_tasks_takes_the_place_of_all() {
+        assert_eq!("reply".parse(), Ok(Assumed::Email(Reaction::Reply)));
+        assert_eq!("task.no_answer".parse(), Ok(Assumed::Task(TaskEnd::NoAnswer)));
+        assert_eq!("event.DOWNLOAD".parse(), Ok(Assumed::Event(InteractionKind::Download)));
+        for wrong in ["task.gone", "sleep", "event.", ""] {
+            assert!(wrong.parse::<Assumed>().is_err(), "{wrong}");
+        }
+        let half = Rate::per_million(500_000);
+        assert_eq!(Assumptions::of([]), Assumptions::default());
+        let some = Assumptions::of([(Assumed::Task(TaskEnd::NoAnswer), half), (Assumed::Email(Reaction::Open), half)]);
+        assert_eq!((some.tasks, some.emails), ([(TaskEnd::NoAnswer, half)].into(), [(Reaction::Open, half)].into()));
     }
 
     #[test]

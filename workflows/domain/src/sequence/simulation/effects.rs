@@ -1,13 +1,14 @@
 //! What an effect is called in a line, and what it does to what is known of the person.
 
-use super::sample::sample;
 use crate::contact::ConsentState;
-use crate::lead::Stage;
+use crate::lead::{Stage, USUAL_PRIORITY};
 use crate::normalise;
 use crate::sequence::calling::Request;
 use crate::sequence::steps::{Effect, Failure, Record};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// What happens, in one line.
 pub(super) fn describe(effect: &Effect) -> String {
@@ -56,8 +57,8 @@ pub(super) fn refusal(effect: &Effect, data: &Value) -> Option<Failure> {
     }
 }
 
-/// Does to the data what the effect does; whether the person may not be written to any more.
-pub(super) fn apply(effect: &Effect, data: &mut Value) -> bool {
+/// Does to the data what the effect does at a moment; whether the person may not be written to any more.
+pub(super) fn apply(effect: &Effect, data: &mut Value, now: DateTime<Utc>) -> bool {
     let mut set = |record: Record, field: &str, value: Value| {
         if let Some(Value::Object(record)) = data.get_mut(record.name()) {
             record.insert(field.to_owned(), value);
@@ -94,11 +95,24 @@ pub(super) fn apply(effect: &Effect, data: &mut Value) -> bool {
         }
         Effect::HandToSdr(handover) => {
             if data.get("lead").is_none_or(Value::is_null) {
-                let mut lead = sample()["lead"].take();
-                lead["source"] = json!(handover.source);
-                data["lead"] = lead;
+                data["lead"] = json!({
+                    "id": Uuid::nil(),
+                    "stage": Stage::Queued,
+                    "source": handover.source,
+                    "grade": null,
+                    "priority": handover.priority.unwrap_or(USUAL_PRIORITY),
+                    "received_at": now.to_rfc3339(),
+                    "reason": null,
+                    "tags": [],
+                    "custom": {},
+                });
+                return false;
             }
-            if let Some(Value::Object(lead)) = data.get_mut("lead") {
+            let stage = data.pointer("/lead/stage").and_then(Value::as_str).and_then(|stage| stage.parse().ok());
+            // One that the SDRs or sales have already stays where it is.
+            if matches!(stage, Some(Stage::Received | Stage::Nurturing | Stage::Recycled))
+                && let Some(Value::Object(lead)) = data.get_mut("lead")
+            {
                 lead.insert("stage".to_owned(), json!(Stage::Queued));
                 if let Some(priority) = handover.priority {
                     lead.insert("priority".to_owned(), json!(priority));

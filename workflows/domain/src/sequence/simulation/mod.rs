@@ -23,7 +23,7 @@ mod sample;
 mod tally;
 mod touches;
 
-pub use assumptions::{Assumptions, Rate, RateUnreadable, Reaction};
+pub use assumptions::{Assumed, Assumptions, Rate, RateUnreadable, Reaction};
 pub use compare::{Both, Difference, MOST_CHANGED, PlanChange, compare};
 pub use engine::simulate_many;
 pub use outcome::{

@@ -149,7 +149,7 @@ pub fn simulate(
                 lines.push(line(at, visit, format!("end: FAILED: {} {}", failure.code, failure.message), None));
                 break;
             }
-            if apply(effect, &mut data) {
+            if apply(effect, &mut data, now) {
                 standing = Standing::Withdrawn;
             }
             let (step, visit) = effect.origin();

@@ -445,6 +445,11 @@ impl StepKind {
         self.kind().needs_calendar()
     }
 
+    /// Whether its effect waits for the hours in which the person may be written to, as [`Effect::keeps_hours`] says of it.
+    pub const fn keeps_hours(&self) -> bool {
+        matches!(self, Self::SendEmail(email) if !email.transactional)
+    }
+
     /// See [`Kind::mailbox_pool`].
     pub fn mailbox_pool(&self) -> Option<&str> {
         self.kind().mailbox_pool()

@@ -9,7 +9,7 @@ use crate::sequence::calling::Request;
 use crate::sequence::enrollment::{self, Answered, Enrollment, EnrollmentState, WaitReason, answered};
 use crate::sequence::hearing::CONDITIONS;
 use crate::sequence::simulation::assumptions::Lot;
-use crate::sequence::simulation::effects::{apply, describe};
+use crate::sequence::simulation::effects::{apply, describe, refusal};
 use crate::sequence::simulation::tally::Reason;
 use crate::sequence::stepper::{advance, wait_on};
 use crate::sequence::steps::{Effect, Failure, Record, StepKind};
@@ -142,6 +142,9 @@ impl Engine<'_> {
         let person = self.runs[run].person;
         let (step, visit) = effect.origin();
         let (step, visit) = (step.to_owned(), visit);
+        if let Some(failure) = refusal(&effect, &self.people.all[person].data) {
+            return self.failed(run, before, failure, now);
+        }
         if self.is_followed(person) {
             self.line(person, now, &step, visit, describe(&effect), Some(effect.clone()));
         }
@@ -159,10 +162,7 @@ impl Engine<'_> {
                     }
                     Err(refusal) => {
                         let failure = Failure::new(refusal.code(), refusal.to_string());
-                        if let Ok(failed) = enrollment::fail(before.clone(), failure, now) {
-                            self.runs[run].enrollment = failed.next;
-                        }
-                        return Acted::Failed;
+                        return self.failed(run, before, failure, now);
                     }
                 }
             }
@@ -203,6 +203,14 @@ impl Engine<'_> {
         Acted::Done
     }
 
+    /// An effect could not be had: the run failed before it.
+    fn failed(&mut self, run: usize, before: &Enrollment, failure: Failure, now: DateTime<Utc>) -> Acted {
+        if let Ok(failed) = enrollment::fail(before.clone(), failure, now) {
+            self.runs[run].enrollment = failed.next;
+        }
+        Acted::Failed
+    }
+
     /// Lets an effect change what is known of the person, and of everybody else whom it concerns.
     fn change(&mut self, person: usize, effect: &Effect, now: DateTime<Utc>) {
         let of_company = match effect {
@@ -214,17 +222,13 @@ impl Engine<'_> {
         let concerned = if of_company { self.people.colleagues(person) } else { vec![person] };
         for one in concerned {
             let Some(found) = self.people.all.get_mut(one) else { continue };
-            apply(effect, &mut found.data);
+            apply(effect, &mut found.data, now);
             if let Effect::Consent(consent) = effect {
                 found.standing = match (consent.state, found.standing) {
                     (ConsentState::Withdrawn, Standing::Allowed | Standing::Unknown | Standing::Bounced) => {
                         Standing::Withdrawn
                     }
-                    (ConsentState::Granted, Standing::Unknown | Standing::Withdrawn)
-                        if found.text("email").is_some() =>
-                    {
-                        Standing::Allowed
-                    }
+                    (ConsentState::Granted, Standing::Unknown) if found.text("email").is_some() => Standing::Allowed,
                     (_, standing) => standing,
                 };
             }

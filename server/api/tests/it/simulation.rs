@@ -1,0 +1,89 @@
+//! Simulations over the people of the installation, through GraphQL.
+
+use crate::client::{ask, change, data, global};
+use serde_json::{Value, json};
+use tandem_app::Call;
+use tandem_domain::access::Role;
+use tandem_testkit::{World, on_both_databases};
+use uuid::Uuid;
+
+const SOURCE: &str = "
+key: tried
+name: Tried
+subject: contact
+steps:
+  - {id: hello, kind: send_email, template: {subject: Hello, text: hello}}
+  - {id: reads, kind: wait_for, event: [DOWNLOAD], timeout: 10d, on_timeout: done}
+  - {id: thanks, kind: send_email, template: {subject: Thanks, text: thanks}}
+  - {id: done, kind: end}
+";
+
+const SIMULATE: &str = "query($source: String!, $people: SequenceSimulationPeopleInput, $days: Int, $over: Int,
+        $assumptions: [SequenceSimulationAssumptionInput!], $history: SequenceSimulationHistoryInput) {
+    sequenceSimulateContacts(source: $source, people: $people, days: $days, enterOverDays: $over,
+            assumptions: $assumptions, history: $history, follow: 1) {
+        problems { rule } rule people leftOut days { date began emails } ends { code count } steps { step done }
+        followed { contactId lines { step what } }
+    } }";
+
+async fn simulated(world: &World, ops: &Call, variables: Value) -> Value {
+    data(world, ops, SIMULATE, variables).await["sequenceSimulateContacts"].clone()
+}
+
+on_both_databases! {
+    async fn people_do_what_is_assumed_and_begin_over_the_days_that_are_given(world: World) {
+        for n in 0..4 {
+            world.contact(&format!("p{n}@example.com")).await;
+        }
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let seen = simulated(&world, &ops, json!({"source": SOURCE})).await;
+        assert_eq!((&seen["rule"], &seen["people"], &seen["leftOut"]), (&json!("tried@1"), &json!(4), &json!(false)));
+        assert_eq!(seen["ends"], json!([{"code": "FINISHED(COMPLETED)", "count": 4}]));
+        assert_eq!(seen["steps"][2], json!({"step": "thanks", "done": 0}), "nobody does anything");
+        assert_eq!(seen["days"].as_array().unwrap().iter().filter(|day| day["began"] != json!(0)).count(), 1);
+
+        let assumed = json!([{"what": "EVENT.DOWNLOAD", "share": 1.0}]);
+        let variables = json!({"source": SOURCE, "assumptions": assumed, "over": 4});
+        let seen = simulated(&world, &ops, variables).await;
+        assert_eq!(seen["steps"][2], json!({"step": "thanks", "done": 4}));
+        assert_eq!(seen["days"].as_array().unwrap().iter().filter(|day| day["began"] == json!(1)).count(), 4);
+
+        for (what, share) in [("EVENT.SLEEP", 0.5), ("REPLY", 1.5)] {
+            let variables = json!({"source": SOURCE, "assumptions": [{"what": what, "share": share}]});
+            let refused = ask(&world, &ops, SIMULATE, variables).await;
+            assert_eq!(refused["errors"][0]["extensions"]["code"], "SIMULATION_ASSUMPTION_INVALID", "{refused}");
+        }
+    }
+
+    async fn the_recorded_past_is_lived_through_again_and_may_set_triggers_off(world: World) {
+        let ann = world.contact("ann@example.com").await;
+        world.contact("bob@example.com").await;
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let input = json!({"contactId": global(ann.id), "kind": "DOWNLOAD", "name": "guide", "occurredAt": world.now()});
+        let recorded = change(&world, &ops, "interactionRecord", "interaction { id }", input).await;
+        assert_eq!(recorded["userErrors"], json!([]));
+        world.pass(chrono::TimeDelta::days(1)).await;
+        let source = SOURCE.replace("subject: contact", "subject: contact\ntriggers:\n  - {kind: event, event: [DOWNLOAD]}");
+        let history = |triggers: bool| {
+            let from = world.now() - chrono::TimeDelta::days(2);
+            json!({"from": from, "to": world.now(), "triggers": triggers})
+        };
+        let seen = simulated(&world, &ops, json!({"source": source, "history": history(true)})).await;
+        assert_eq!(seen["days"].as_array().unwrap().iter().map(|day| day["began"].as_i64().unwrap()).sum::<i64>(), 1);
+        assert_eq!(seen["followed"][0]["contactId"], json!(global(ann.id)));
+        let seen = simulated(&world, &ops, json!({"source": source, "history": history(false)})).await;
+        assert_eq!(seen["steps"][2], json!({"step": "thanks", "done": 1}), "who did it does it again");
+    }
+
+    async fn somebody_unknown_is_named_and_nobody_is_left_out_in_silence(world: World) {
+        let ann = world.contact("ann@example.com").await;
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let people = json!({"contactIds": [global(ann.id)]});
+        let seen = simulated(&world, &ops, json!({"source": SOURCE, "people": people})).await;
+        assert_eq!(seen["people"], 1);
+        let unknown = tandem_domain::id::global("Contact", Uuid::from_u128(7));
+        let people = json!({"contactIds": [global(ann.id), unknown]});
+        let refused = ask(&world, &ops, SIMULATE, json!({"source": SOURCE, "people": people})).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "NOT_FOUND", "{refused}");
+    }
+}
