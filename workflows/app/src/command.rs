@@ -169,7 +169,7 @@ impl App {
         if let Some(output) = answer::<C>(&tx, &stamp, input_hash).await? {
             return Ok(output);
         }
-        let decision = command.decide(&tx, call, &self.env).await?;
+        let decision = Box::pin(command.decide(&tx, call, &self.env)).await?;
         Ok(tx.commit(&stamp, Some((C::NAME, input_hash)), decision).await?)
     }
 
@@ -227,7 +227,8 @@ impl Batch<'_> {
         if let Some(output) = self.note(answered)? {
             return Ok(output);
         }
-        let decided = command.decide(self.inner.tx(), call, env).await;
+        // In a box: a decision may hold others, and the room of all of them would be on the stack.
+        let decided = Box::pin(command.decide(self.inner.tx(), call, env)).await;
         let decision = self.note(decided)?;
         let written = self.inner.put(&stamp, Some((C::NAME, &input_hash)), decision).await;
         self.broken |= written.is_err();

@@ -27,7 +27,7 @@ impl Acting<'_> {
         };
         let contact = Some(self.run.contact);
         let command = EnrollmentCreate { sequence, contact, lead: self.run.lead, vars: planned.vars.clone() };
-        match command.decide(self.tx, self.call, self.env).await {
+        match Box::pin(command.decide(self.tx, self.call, self.env)).await {
             Ok(mut started) => {
                 started.next.0.memory.chain = Some(chain);
                 for fact in started.facts.iter_mut().filter(|fact| fact.kind == "enrollment.started") {
