@@ -9,6 +9,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -25,6 +26,10 @@ use tandem_domain::sequence::simulation::{
 };
 use tandem_domain::standing::Standing;
 use uuid::Uuid;
+
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const PROGRAMME: &str = include_str!("programme.yaml");
 const PEOPLE: u128 = 20_000;
