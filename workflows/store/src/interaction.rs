@@ -3,9 +3,9 @@
 use crate::page::{Page, PageOf};
 use crate::{Result, Store, StoreError, Stored, Tx};
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, Statement, Value};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Statement, Value};
 use std::collections::BTreeSet;
-use tandem_domain::id::{AccountId, ContactId};
+use tandem_domain::id::{AccountId, ContactId, InteractionId};
 use tandem_domain::interaction::{Interaction, InteractionKind};
 use uuid::Uuid;
 
@@ -104,10 +104,44 @@ pub struct InteractionFilter {
     pub kinds: Vec<InteractionKind>,
 }
 
+/// An interaction of which it is known who did it, without what else is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed {
+    /// The interaction.
+    pub id: InteractionId,
+    /// Who did it.
+    pub contact: ContactId,
+    /// What was done.
+    pub kind: InteractionKind,
+}
+
 /// How many people or companies one statement asks for at most.
 const CHUNK: usize = 500;
 
 impl Store {
+    /// Who did these, as far as it is known and no machine did; of these kinds, empty means any. In no particular order.
+    pub async fn deeds(&self, ids: &[InteractionId], kinds: &[InteractionKind]) -> Result<Vec<Deed>> {
+        use row::{Column, Entity};
+        let mut found = Vec::new();
+        for ids in ids.chunks(CHUNK) {
+            let mut query = Entity::find()
+                .select_only()
+                .columns([Column::Id, Column::ContactId, Column::Kind])
+                .filter(Column::Id.is_in(ids.iter().map(|id| Uuid::from(*id))))
+                .filter(Column::ContactId.is_not_null())
+                .filter(Column::Automated.is_null());
+            if !kinds.is_empty() {
+                query = query.filter(Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())));
+            }
+            for (id, contact, kind) in query.into_tuple::<(Uuid, Uuid, String)>().all(self.reader()).await? {
+                // A kind that a newer process wrote is none that anybody here listens for.
+                let Ok(kind) = kind.parse() else { continue };
+                found.push(Deed { id: id.into(), contact: contact.into(), kind });
+            }
+        }
+        Ok(found)
+    }
+
     /// A page of interactions, in the order in which they happened.
     pub async fn interaction_page(&self, filter: &InteractionFilter, page: &Page<Uuid>) -> Result<PageOf<Interaction>> {
         use row::{Column, Entity};

@@ -52,7 +52,7 @@ use crate::{Result, Store, Tx};
 use enrollment_row::row as enrollment;
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use sequence_row::row as sequence;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_domain::id::{AccountId, ContactId, LeadId, SequenceId, SequenceVersionId};
 use tandem_domain::sequence::enrollment::{PauseReason, StateKind};
 use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SequenceVersion};
@@ -145,6 +145,20 @@ impl Tx {
             .filter(enrollment::Column::Live.eq(true))
             .order_by_asc(enrollment::Column::Id);
         self.select(query).await
+    }
+
+    /// The ids of the live enrolments of some people in all sequences, none of them locked.
+    pub async fn live_enrollment_ids_of(&self, contacts: &[ContactId]) -> Result<BTreeSet<Uuid>> {
+        let mut found = BTreeSet::new();
+        for contacts in contacts.chunks(500) {
+            let query = enrollment::Entity::find()
+                .select_only()
+                .column(enrollment::Column::Id)
+                .filter(enrollment::Column::ContactId.is_in(contacts.iter().map(|contact| Uuid::from(*contact))))
+                .filter(enrollment::Column::Live.eq(true));
+            found.extend(query.into_tuple::<Uuid>().all(self.connection().await?).await?);
+        }
+        Ok(found)
     }
 
     /// The live enrolments of a person in a group of sequences, only to be read. There is at most one.

@@ -113,15 +113,16 @@ impl Save for TriggerNotes {
             let replace = OnConflict::columns([Sequence, TriggerKey, Contact, Kept]).update_column(DueAt).to_owned();
             connection.execute_raw(bulk::insert(backend, rows, Some(replace))?).await?;
         }
-        for (contact, value) in &self.forget {
-            let sql = "DELETE FROM trigger_memory WHERE sequence_id = $1 AND trigger_key = $2 AND contact_id = $3 AND value = $4";
-            let values: [Value; 4] = [
-                Uuid::from(self.sequence).into(),
-                self.trigger.as_str().into(),
-                Uuid::from(*contact).into(),
-                value.as_str().into(),
-            ];
-            connection.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        for pairs in self.forget.chunks(CHUNK) {
+            let marks = (0..pairs.len()).map(|at| format!("(${}, ${})", 2 * at + 3, 2 * at + 4));
+            let sql = format!(
+                "DELETE FROM trigger_memory WHERE sequence_id = $1 AND trigger_key = $2 AND (contact_id, value) IN (VALUES {})",
+                marks.collect::<Vec<_>>().join(", ")
+            );
+            let of: [Value; 2] = [Uuid::from(self.sequence).into(), self.trigger.as_str().into()];
+            let pairs = pairs.iter().flat_map(|(contact, value)| [Uuid::from(*contact).into(), value.as_str().into()]);
+            let statement = Statement::from_sql_and_values(backend, sql, of.into_iter().chain(pairs));
+            connection.execute_raw(statement).await?;
         }
         // One statement meets no row twice.
         let last: BTreeMap<ContactId, &Skip> = self.skips.iter().map(|skip| (skip.contact, skip)).collect();
@@ -242,7 +243,20 @@ impl Store {
         Ok(versions.into_iter().filter_map(|version| Some((by_id.remove(&version.sequence)?, version))).collect())
     }
 
-    /// Up to `limit` live runs behind one, in the order of their ids, of versions that hear of one of the parts of `hears`.
+    /// What the live runs of all versions hear of: a sum of the parts of `hears`.
+    pub async fn heard_by_runs(&self) -> Result<i32> {
+        let sql = "SELECT DISTINCT v.hears FROM sequence_version v WHERE v.hears <> 0 \
+                   AND EXISTS (SELECT 1 FROM enrollment e WHERE e.version_id = v.id AND e.live)";
+        let statement = Statement::from_string(self.reader().get_database_backend(), sql);
+        let mut heard = 0;
+        for row in self.reader().query_all_raw(statement).await? {
+            heard |= row.try_get::<i32>("", "hears")?;
+        }
+        Ok(heard)
+    }
+
+    /// Up to `limit` live runs behind one, in the order of their ids, of versions that hear of one of the parts of `hears`; and
+    /// whose they are.
     pub async fn hearing_runs(
         &self,
         by: RunOf,
@@ -250,12 +264,12 @@ impl Store {
         hears: i32,
         after: Option<Uuid>,
         limit: u64,
-    ) -> Result<Vec<Uuid>> {
+    ) -> Result<Vec<(Uuid, ContactId)>> {
         let mut found = Vec::new();
         for ids in ids.chunks(CHUNK) {
             let marks = (2..ids.len() + 2).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
             let sql = format!(
-                "SELECT e.id FROM enrollment e JOIN sequence_version v ON v.id = e.version_id WHERE e.live \
+                "SELECT e.id, e.contact_id FROM enrollment e JOIN sequence_version v ON v.id = e.version_id WHERE e.live \
                  AND e.{} IN ({marks}) AND (v.hears & {hears}) <> 0 AND e.id > $1 ORDER BY e.id LIMIT {limit}",
                 by.column()
             );
@@ -263,7 +277,7 @@ impl Store {
                 std::iter::once(Value::from(after.unwrap_or_default())).chain(ids.iter().map(|id| (*id).into()));
             let statement = Statement::from_sql_and_values(self.reader().get_database_backend(), sql, values);
             for row in self.reader().query_all_raw(statement).await? {
-                found.push(row.try_get("", "id")?);
+                found.push((row.try_get("", "id")?, row.try_get::<Uuid>("", "contact_id")?.into()));
             }
         }
         found.sort_unstable();

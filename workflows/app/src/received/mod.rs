@@ -50,7 +50,13 @@ impl Command for EmailReceive {
 /// Makes absences of a person that are applied, and runs of the person that begin, go one after the other: no row stands for
 /// both.
 pub(crate) async fn absences_in_turn(tx: &Tx, contact: ContactId) -> Result<()> {
-    Ok(tx.take_turns("absence", &[contact.to_string()]).await?)
+    absences_of_all_in_turn(tx, &[contact]).await
+}
+
+/// The same for many people, whose turns are taken in the order in which everybody takes them.
+pub(crate) async fn absences_of_all_in_turn(tx: &Tx, contacts: &[ContactId]) -> Result<()> {
+    let names: Vec<String> = contacts.iter().map(ToString::to_string).collect();
+    Ok(tx.take_turns("absence", &names).await?)
 }
 
 /// What a look into the mailbox came to.

@@ -119,7 +119,7 @@ impl App {
         after: Option<Uuid>,
     ) -> Result<Part> {
         let entries = self.store.ledger_between(from, to, &KINDS).await?;
-        let lists = self.lists_of(std::slice::from_ref(listener)).await?;
+        let lists = self.lists_of(&[&listener.1]).await?;
         let key = listener.0.key.as_str();
         let calls = entries.iter().filter_map(|entry| Some(Call { entry, meant: meant(trigger, key, entry, &lists)? }));
         let (mut some, mut weight) = (Vec::new(), 0);

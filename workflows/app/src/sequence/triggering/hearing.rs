@@ -9,15 +9,16 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tandem_domain::decision::{Decision, Job};
-use tandem_domain::id::EnrollmentId;
-use tandem_domain::interaction::Interaction;
+use tandem_domain::id::{ContactId, EnrollmentId, InteractionId};
+use tandem_domain::interaction::{Interaction, InteractionKind};
 use tandem_domain::ledger::Entry;
-use tandem_domain::sequence::hearing::{Heard, concern, hear};
+use tandem_domain::sequence::hearing::{DEEDS, EVENTS, Heard, MEETINGS, concern, hear};
 use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::trigger::matching::KINDS;
 use tandem_domain::sequence::trigger::{Event, Who, chain_of};
 use tandem_domain::sequence::{Enrollment, Sequence, SequenceVersion};
 use tandem_store::Tx;
+use tandem_store::interaction::Deed;
 use tandem_store::trigger::RunOf;
 use uuid::Uuid;
 
@@ -34,47 +35,72 @@ struct News {
     chain: u32,
 }
 
-/// What entries say to runs, in their order. What people did is looked up, for one or all.
-async fn news(app: &App, entries: &[Entry]) -> Result<Vec<(News, i32)>> {
-    let concerns: Vec<(&Entry, Who, i32)> =
+/// The same before it is read: what a person did is only named, since most of it is nothing to anybody.
+#[derive(Debug, Clone)]
+struct Tiding {
+    seq: i64,
+    of: (RunOf, Uuid),
+    what: What,
+    chain: u32,
+    /// Which runs it is something to: those that hear of one of these parts.
+    hears: i32,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Heard(Heard),
+    Did(InteractionId),
+}
+
+/// What entries say to runs, in their order, as far as any live run hears of such things.
+async fn tidings(app: &App, entries: &[Entry]) -> Result<Vec<Tiding>> {
+    let mut concerns: Vec<(&Entry, Who, i32)> =
         entries.iter().filter_map(|entry| concern(entry).map(|(who, hears)| (entry, who, hears))).collect();
-    let deeds: BTreeSet<Uuid> = concerns
-        .iter()
-        .flat_map(|(_, who, _)| if let Who::Doers(ids) = who { ids.as_slice() } else { &[] })
-        .map(|id| Uuid::from(*id))
-        .collect();
-    let deeds: Vec<Interaction> = app.store.find_many(deeds).await?;
-    let deeds: BTreeMap<Uuid, Interaction> = deeds.into_iter().map(|deed| (deed.id.into(), deed)).collect();
-    let mut news = Vec::new();
+    if concerns.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Asked behind the entries: a run that begins later has them behind it.
+    let heard = app.store.heard_by_runs().await?;
+    concerns.iter_mut().for_each(|(_, _, hears)| *hears &= heard);
+    concerns.retain(|(_, _, hears)| *hears != 0);
+    let named = concerns.iter().flat_map(|(_, who, _)| if let Who::Doers(ids) = who { ids.as_slice() } else { &[] });
+    let named: BTreeSet<InteractionId> = named.copied().collect();
+    let named: Vec<InteractionId> = named.into_iter().collect();
+    // Sequences end with a meeting unless they say otherwise; that alone is no reason to look at every page somebody reads.
+    let kinds: &[InteractionKind] = if heard & (EVENTS | DEEDS) == 0 { &[InteractionKind::Meeting] } else { &[] };
+    let deeds = app.store.deeds(&named, kinds).await?;
+    let deeds: BTreeMap<InteractionId, Deed> = deeds.into_iter().map(|deed| (deed.id, deed)).collect();
+    let mut tidings = Vec::new();
     for (entry, who, hears) in concerns {
         let chain = chain_of(&entry.request_id);
-        let mut tell = |of: (RunOf, Uuid), heard: Heard| news.push((News { seq: entry.seq, of, heard, chain }, hears));
-        let change = || if entry.kind == "opportunity.opened" { Heard::Opportunity } else { Heard::Change };
+        let mut tell = |of, what, hears| tidings.push(Tiding { seq: entry.seq, of, what, chain, hears });
+        let change =
+            || What::Heard(if entry.kind == "opportunity.opened" { Heard::Opportunity } else { Heard::Change });
         match who {
-            Who::Contact(id) => tell((RunOf::Contact, id.into()), change()),
-            Who::Lead(id) => tell((RunOf::Lead, id.into()), change()),
-            Who::Account(id) => tell((RunOf::Account, id.into()), change()),
+            Who::Contact(id) => tell((RunOf::Contact, id.into()), change(), hears),
+            Who::Lead(id) => tell((RunOf::Lead, id.into()), change(), hears),
+            Who::Account(id) => tell((RunOf::Account, id.into()), change(), hears),
             Who::Doers(ids) => {
-                for deed in ids.into_iter().filter_map(|id| deeds.get(&Uuid::from(id))) {
-                    if let (Some(contact), Some(event)) = (deed.contact, Event::of(deed)) {
-                        tell((RunOf::Contact, contact.into()), Heard::Event(event));
-                    }
+                for deed in ids.into_iter().filter_map(|id| deeds.get(&id)) {
+                    let hears = if deed.kind == InteractionKind::Meeting { hears } else { hears & !MEETINGS };
+                    tell((RunOf::Contact, deed.contact.into()), What::Did(deed.id), hears);
                 }
             }
         }
     }
-    Ok(news)
+    tidings.retain(|tiding| tiding.hears != 0);
+    Ok(tidings)
 }
 
 async fn hearers(
     app: &App,
-    news: &[(News, i32)],
+    tidings: &[Tiding],
     after: Option<EnrollmentId>,
     limit: u64,
-) -> Result<Vec<EnrollmentId>> {
+) -> Result<Vec<(EnrollmentId, ContactId)>> {
     let mut asked: BTreeMap<(RunOf, i32), BTreeSet<Uuid>> = BTreeMap::new();
-    for (news, hears) in news {
-        asked.entry((news.of.0, *hears)).or_default().insert(news.of.1);
+    for tiding in tidings {
+        asked.entry((tiding.of.0, tiding.hears)).or_default().insert(tiding.of.1);
     }
     let mut found = BTreeSet::new();
     for ((by, hears), ids) in asked {
@@ -82,18 +108,32 @@ async fn hearers(
         found.extend(app.store.hearing_runs(by, &ids, hears, after.map(Uuid::from), limit).await?);
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    Ok(found.into_iter().take(limit).map(EnrollmentId).collect())
+    Ok(found.into_iter().take(limit).map(|(run, contact)| (EnrollmentId(run), contact)).collect())
 }
 
-/// Up to `limit` live runs behind one that may have something to do about these entries.
-pub(super) async fn runs_concerned(
-    app: &App,
-    entries: &[Entry],
-    after: Option<EnrollmentId>,
-    limit: u64,
-) -> Result<Vec<EnrollmentId>> {
-    let news = news(app, entries).await?;
-    hearers(app, &news, after, limit).await
+/// Whether a live run may have something to do about these entries.
+pub(super) async fn concerns_a_run(app: &App, entries: &[Entry]) -> Result<bool> {
+    let tidings = tidings(app, entries).await?;
+    Ok(!hearers(app, &tidings, None, 1).await?.is_empty())
+}
+
+/// What these people hear: what they did themselves is read now, whole, and what others did is left out.
+async fn news(app: &App, tidings: Vec<Tiding>, people: &BTreeSet<Uuid>) -> Result<Arc<[News]>> {
+    let did = tidings.iter().filter(|tiding| people.contains(&tiding.of.1)).filter_map(|tiding| match tiding.what {
+        What::Did(id) => Some(Uuid::from(id)),
+        What::Heard(_) => None,
+    });
+    let did: BTreeSet<Uuid> = did.collect();
+    let did: Vec<Interaction> = app.store.find_many(did).await?;
+    let did: BTreeMap<InteractionId, Event> = did.iter().filter_map(|deed| Some((deed.id, Event::of(deed)?))).collect();
+    let news = tidings.into_iter().filter_map(|Tiding { seq, of, what, chain, .. }| {
+        let heard = match what {
+            What::Heard(heard) => heard,
+            What::Did(id) => Heard::Event(did.get(&id)?.clone()),
+        };
+        Some(News { seq, of, heard, chain })
+    });
+    Ok(news.collect())
 }
 
 impl App {
@@ -101,12 +141,13 @@ impl App {
     /// rest. Whether there was anybody to tell.
     pub async fn hear_facts(&self, call: &Call, from: i64, to: i64, after: Option<EnrollmentId>) -> Result<bool> {
         let entries = self.store.ledger_between(from, to, &KINDS).await?;
-        let news = news(self, &entries).await?;
-        let runs = hearers(self, &news, after, AT_ONCE).await?;
+        let tidings = tidings(self, &entries).await?;
+        let runs = hearers(self, &tidings, after, AT_ONCE).await?;
         if runs.is_empty() {
             return Ok(false);
         }
-        let news: Arc<[News]> = news.into_iter().map(|(news, _)| news).collect();
+        let news = news(self, tidings, &runs.iter().map(|(_, contact)| (*contact).into()).collect()).await?;
+        let runs: Vec<EnrollmentId> = runs.into_iter().map(|(run, _)| run).collect();
         let own = call.without_job();
         let mut batch = self.batch().await?;
         let read = read_ahead(batch.tx(), runs.iter().map(|run| (*run).into()).collect(), self.env.now()).await;

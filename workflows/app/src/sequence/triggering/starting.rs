@@ -6,6 +6,7 @@
 
 use super::candidates::{Candidate, Part, Sight};
 use super::{PartEnd, relaying};
+use crate::received::absences_of_all_in_turn;
 use crate::{App, AppError, Call, EnrollmentCreate, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -14,13 +15,13 @@ use tandem_domain::account::Account;
 use tandem_domain::contact::Contact;
 use tandem_domain::decision::Job;
 use tandem_domain::expression;
-use tandem_domain::id::{SequenceId, SequenceVersionId};
+use tandem_domain::id::{ContactId, SequenceId, SequenceVersionId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::trigger::kinds::Date;
 use tandem_domain::sequence::trigger::{
     Cause, LONGEST_CHAIN, PassedOver, Skip, Trigger, TriggerKind, chain_of, next_in_chain,
 };
-use tandem_domain::sequence::{Sequence, SequenceState, SequenceVersion};
+use tandem_domain::sequence::{Enrollment, Sequence, SequenceState, SequenceVersion};
 use tandem_store::jobs::{OnDuplicate, Unique};
 use tandem_store::trigger::TriggerNotes;
 use tandem_store::{StoreError, Tx};
@@ -71,16 +72,18 @@ struct Plan {
 
 impl App {
     /// Does a part of what a trigger does, in one transaction with the end of its job, and plans the rest. Whether there was
-    /// anything to do. A sequence that is not active starts nobody; the dates that fall due meanwhile are passed over.
+    /// anything to do. A sequence that is paused starts nobody; whoever would have started is passed over.
     pub async fn start_by_trigger(&self, call: &Call, mut start: TriggerStart) -> Result<bool> {
         let Some(sequence) = self.store.find::<Sequence>(start.sequence).await? else { return Ok(false) };
-        let Some(version) = self.store.find::<SequenceVersion>(start.version).await? else { return Ok(false) };
-        let Some(trigger) = version.definition.trigger(&start.trigger).cloned() else { return Ok(false) };
-        let active = sequence.state == SequenceState::Active;
-        if !active && start.cause != (Cause::Due {}) {
+        if sequence.state == SequenceState::Archived {
+            // Nobody starts any more, by hand neither.
             return Ok(false);
         }
         let now = call.now(&self.env);
+        let Some((version, trigger)) = self.trigger_of(&sequence, &start).await? else {
+            return self.gone(call, &sequence, &start, now).await;
+        };
+        let active = sequence.state == SequenceState::Active;
         if let (Cause::Tick {}, TriggerKind::Date(_)) = (start.cause, &trigger.kind) {
             let since = self.store.trigger_looked_until(start.sequence, &start.trigger).await?;
             let until = (now + relaying::AHEAD).timestamp_millis();
@@ -100,18 +103,54 @@ impl App {
         if judged.iter().any(|(_, judgement)| matches!(judgement, Err(expression::Refusal::NoThread))) {
             return Err(StoreError::Conflict.into());
         }
-        let plan = self.plan(&start, &trigger, active, judged, now).await?;
+        let mut plan = self.plan(&start, &trigger, judged, now).await?;
+        if !active {
+            let refusal = PassedOver::NotActive;
+            for passed_over in std::mem::take(&mut plan.starts) {
+                let why = (refusal.code(), refusal.to_string());
+                plan.notes.skips.push(self.skip(start.of(), &passed_over.candidate, why, now));
+            }
+        }
         // What follows keeps the due time, so that a look that began earlier ends earlier.
         let due = call.due().unwrap_or(now);
         let next = next.map(|(cause, after)| (start.job(cause, after), due));
         self.carry_out(call, &heard.0, plan, next, now).await
     }
 
+    /// The trigger and the version that has it. An entry was heard by the version that was the newest there; for everything
+    /// else the newest one has to have the trigger still.
+    async fn trigger_of(
+        &self,
+        sequence: &Sequence,
+        start: &TriggerStart,
+    ) -> Result<Option<(SequenceVersion, Trigger)>> {
+        let version = match start.cause {
+            Cause::Entries { .. } => Some(start.version),
+            _ => sequence.latest_version,
+        };
+        let Some(version) = version else { return Ok(None) };
+        let Some(version) = self.store.find::<SequenceVersion>(version).await? else { return Ok(None) };
+        let trigger = version.definition.trigger(&start.trigger).cloned();
+        Ok(trigger.map(|trigger| (version, trigger)))
+    }
+
+    /// A trigger that is gone does nothing. What it noted for moments that have come is forgotten: a later version that has it
+    /// again would make up for them. What it noted for moments to come is left to them.
+    async fn gone(&self, call: &Call, sequence: &Sequence, start: &TriggerStart, now: DateTime<Utc>) -> Result<bool> {
+        if start.cause != (Cause::Due {}) {
+            return Ok(false);
+        }
+        let mut notes = TriggerNotes::new(start.sequence, start.trigger.clone());
+        notes.forget = self.store.trigger_due(start.of(), now, AT_ONCE as u64).await?;
+        let full = notes.forget.len() == AT_ONCE;
+        let next = full.then(|| (start.job(Cause::Due {}, None), call.due().unwrap_or(now)));
+        self.carry_out(call, sequence, Plan { starts: Vec::new(), notes }, next, now).await
+    }
+
     async fn plan(
         &self,
         start: &TriggerStart,
         trigger: &Trigger,
-        active: bool,
         judged: Vec<(Sight, Judgement)>,
         now: DateTime<Utc>,
     ) -> Result<Plan> {
@@ -149,7 +188,7 @@ impl App {
                 }
             }
             TriggerKind::Date(date) if start.cause == (Cause::Due {}) => {
-                self.due(&mut plan, start, date, active, judged, now);
+                self.due(&mut plan, start, date, judged, now);
             }
             TriggerKind::Date(date) => {
                 let known = self.store.trigger_memory(start.of(), &contacts).await?;
@@ -194,7 +233,6 @@ impl App {
         plan: &mut Plan,
         start: &TriggerStart,
         date: &Date,
-        active: bool,
         judged: Vec<(Sight, Judgement)>,
         now: DateTime<Utc>,
     ) {
@@ -214,13 +252,6 @@ impl App {
                 continue;
             }
             plan.notes.remember.push((contact, value, None));
-            if !active {
-                let refusal = PassedOver::NotActive;
-                let why = (refusal.code(), refusal.to_string());
-                let skip = self.skip(start.of(), &sight.candidate, why, now);
-                plan.notes.skips.push(skip);
-                continue;
-            }
             match judgement {
                 Ok(Some(vars)) => plan.starts.push(Start { candidate: sight.candidate, vars }),
                 Ok(None) => {}
@@ -357,16 +388,37 @@ fn judge(trigger: &Trigger, cause: Cause, sights: Vec<Sight>) -> Vec<(Sight, Jud
 
 /// Reads what starting these people asks for, in a few statements, and locks it in the order in which everybody does.
 async fn ahead(tx: &Tx, sequence: &Sequence, starts: &[Start]) -> Result<()> {
-    tx.peek_ahead::<Sequence>([sequence.id.into()]).await?;
-    tx.peek_ahead::<SequenceVersion>(sequence.latest_version.map(Uuid::from)).await?;
-    let contacts: Vec<Contact> = tx.get_ahead(starts.iter().map(|start| start.candidate.contact.id.into())).await?;
-    let leads = starts.iter().filter_map(|start| start.candidate.lead.as_ref()).map(|lead| Uuid::from(lead.id));
-    let leads: Vec<Lead> = tx.get_ahead(leads).await?;
+    // First, as whoever enrols does, and so it stays what it is until all of them have begun.
+    let shared = tx.share_sequence(sequence.id).await?;
+    let same = |now: Sequence| (now.state, now.latest_version) == (sequence.state, sequence.latest_version);
+    if !shared.is_some_and(same) {
+        // Published anew or paused since the trigger was looked at, which is done again.
+        return Err(StoreError::Conflict.into());
+    }
+    let newest: Vec<SequenceVersion> = tx.peek_ahead(sequence.latest_version.map(Uuid::from)).await?;
+    let group = newest.first().and_then(|version| version.definition.header.exclusive.as_deref());
+    let people: BTreeSet<ContactId> = starts.iter().map(|start| start.candidate.contact.id).collect();
+    let people: Vec<ContactId> = people.into_iter().collect();
+    let rivals = match group {
+        Some(_) => tx.live_enrollment_ids_of(&people).await?,
+        None => BTreeSet::new(),
+    };
+    // Enrolments are locked before their contacts, all of them by id: what takes steps beside this does so too.
+    let locked: Vec<Enrollment> = tx.get_many(rivals.iter().copied()).await?;
+    let contacts: Vec<Contact> = tx.get_ahead(people.iter().map(|contact| Uuid::from(*contact))).await?;
+    if group.is_some() && !tx.live_enrollment_ids_of(&people).await?.is_subset(&rivals) {
+        // One began while the contacts were waited for, and is not locked. Behind them nobody begins any more.
+        return Err(StoreError::Conflict.into());
+    }
+    let in_group = |run: &&Enrollment| run.exclusive.as_ref().map(|place| place.group.as_str()) == group;
+    let given_up = locked.iter().filter(|_| group.is_some()).filter(in_group).filter_map(|run| run.lead);
+    let leads = starts.iter().filter_map(|start| start.candidate.lead.as_ref()).map(|lead| lead.id);
+    let leads: Vec<Lead> = tx.get_ahead(leads.chain(given_up).map(Uuid::from)).await?;
     let accounts = leads.iter().filter_map(|lead| lead.account);
     let accounts = accounts.chain(contacts.iter().filter_map(|contact| contact.account));
     tx.peek_ahead::<Account>(accounts.map(Uuid::from)).await?;
     tx.suppressions_ahead(contacts.iter().filter_map(|contact| contact.email.as_deref())).await?;
-    Ok(())
+    absences_of_all_in_turn(tx, &people).await
 }
 
 /// No part holds its locks for longer than this many people take.

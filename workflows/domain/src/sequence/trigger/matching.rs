@@ -51,13 +51,12 @@ pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         "list.suspension_ended",
         "handoff.returned",
         "opportunity.opened",
-        "sequence.published",
-        "sequence.paused",
-        "sequence.resumed",
-        "sequence.archived",
     ];
-    leads.chain(others).collect()
+    leads.chain(others).chain(OF_SEQUENCES).collect()
 });
+
+/// The kinds of entries that tell of sequences themselves: which version listens from there on, or that none does.
+pub const OF_SEQUENCES: [&str; 4] = ["sequence.published", "sequence.paused", "sequence.resumed", "sequence.archived"];
 
 /// Whether an entry tells of the present. What is recorded more than a day after it happened, such as a past that is
 /// imported, starts, wakes and ends nothing.

@@ -15,10 +15,12 @@ pub mod cron_fields;
 pub mod event;
 pub mod kinds;
 pub mod matching;
+mod reign;
 mod skip;
 
 pub use event::Event;
 pub use matching::{Meant, Who, completed, is_news, meant};
+pub use reign::{Reign, reigns};
 pub use skip::{Refusal as PassedOver, Skip};
 
 use super::definition::is_name;

@@ -13,8 +13,10 @@ pub enum Refusal {
          steps change"
     )]
     ChainTooLong,
-    /// A date came while nobody could be started.
-    #[error("the sequence was not active when the date came, and nobody starts late; enrol by hand who should")]
+    /// It was the turn of somebody while nobody could be started.
+    #[error(
+        "the sequence was not active when its trigger came to this person, and nobody starts late; enrol by hand who should"
+    )]
     NotActive,
 }
 
