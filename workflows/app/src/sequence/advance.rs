@@ -18,6 +18,7 @@ use tandem_domain::email::Outlook;
 use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sequence::backlog::Turns;
+use tandem_domain::sequence::definition::Header;
 use tandem_domain::sequence::enrollment::{self, Refusal};
 use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::stepper::{advance, wait_on};
@@ -234,7 +235,11 @@ async fn waits_on(tx: &Tx, before: &Enrollment, now: DateTime<Utc>) -> Result<Op
     if let Some(until) = email.is_held(now) {
         return Ok(wait_on(before.clone(), until, now));
     }
-    let by = email.settled_by();
+    let calendars = match email.hours.as_ref().and_then(|hours| hours.window.calendar.as_deref()) {
+        Some(key) => Some((tx.calendars_by_key().await?, key)),
+        None => None,
+    };
+    let by = email.settled_by(calendars.as_ref().and_then(|(calendars, key)| calendars.get(*key)));
     let waits = email.outlook() == Outlook::Wait && by > now;
     Ok(waits.then(|| enrollment::waits_on(before.clone(), by)))
 }
@@ -278,9 +283,15 @@ impl Command for EnrollmentsResume {
                 (Some(turns), Some(resumption)) => {
                     let version: Option<SequenceVersion> = tx.peek(enrollment.version).await?;
                     let contact: Option<Contact> = tx.peek(enrollment.contact).await?;
-                    let window = version.as_ref().and_then(|version| version.definition.header.send_window.as_ref());
+                    let header = version.as_ref().map(|version| &version.definition.header);
+                    let window = header.and_then(|header| header.send_window.as_ref());
+                    let calendars = match header.and_then(Header::window_calendar) {
+                        Some(key) => Some((tx.calendars_by_key().await?, key)),
+                        None => None,
+                    };
+                    let calendar = calendars.as_ref().and_then(|(calendars, key)| calendars.get(*key));
                     let zone = contact.and_then(|contact| contact.time_zone).unwrap_or(Tz::UTC);
-                    let turn = turns.of(place, (enrollment.version, window), zone);
+                    let turn = turns.of(place, (enrollment.version, window), calendar, zone);
                     enrollment::resume_from_backlog(enrollment, turn, resumption.way(), now)?
                 }
                 _ => enrollment::resume(enrollment, now)?,

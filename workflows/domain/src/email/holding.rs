@@ -120,10 +120,10 @@ impl Email {
     }
 
     /// By when it is settled, as it stands; what holds it up again moves that. It is tried for five days; the last try may be a
-    /// back-off later and then have to wait for its hours.
-    pub fn settled_by(&self) -> DateTime<Utc> {
+    /// back-off later and then have to wait for its hours. `calendar` is the one that those name, as it is at the moment.
+    pub fn settled_by(&self, calendar: Option<&WorkingCalendar>) -> DateTime<Utc> {
         let last = self.tried_since() + GIVE_UP_AFTER + LONGEST_BACK_OFF;
-        let open = self.hours.as_ref().and_then(|hours| hours.opens(last, None)).unwrap_or(last);
+        let open = self.hours.as_ref().and_then(|hours| hours.opens(last, calendar)).unwrap_or(last);
         open + LATENESS
     }
 

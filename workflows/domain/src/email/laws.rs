@@ -121,7 +121,7 @@ fn an_email_of_a_paused_enrolment_waits_for_as_long_and_then_has_its_five_days()
     assert_eq!((begun.state, begun.planned_at), (EmailState::Sending, at(0)));
     let four = settle(begun.clone(), 1, &outcome(1), at(month + 4 * 1440)).unwrap().next;
     assert_eq!(four.state, EmailState::Deferred);
-    assert!(four.settled_by() > at(month + 6 * 1440));
+    assert!(four.settled_by(None) > at(month + 6 * 1440));
     assert_eq!(settle(begun, 1, &outcome(1), at(month + 1 + 5 * 1440)).unwrap().next.state, EmailState::Bounced);
 }
 
@@ -167,7 +167,7 @@ fn hours_that_open_after_the_five_days_are_no_reason_to_give_up() {
         let held = begin(email, clear(), at((week - 1) * 7 * 1440 + 4 * 60)).unwrap();
         let monday = opens(at((week - 1) * 7 * 1440 + 4 * 60));
         assert_eq!((held.jobs[0].due, held.next.held_for, held.facts.len()), (monday, Some(HeldFor::Hours), 1));
-        assert!(held.next.settled_by() > monday, "{week}");
+        assert!(held.next.settled_by(None) > monday, "{week}");
         let attempt = held.next.attempts + 1;
         let begun = begin(held.next, clear(), monday).unwrap().next;
         let tried = settle(begun, attempt, &later, monday).unwrap().next;
@@ -299,6 +299,17 @@ fn address(to: u8) -> &'static str {
     ["ann@one.example", "Bob@one.example", "cay@mail.one.example", "dan@two.example"][usize::from(to % 4)]
 }
 
+#[test]
+fn an_email_whose_last_try_falls_into_holidays_is_settled_after_them() {
+    let china = &crate::calendar::shipped()["china"];
+    let mut email = on_mondays();
+    email.hours.as_mut().unwrap().window = serde_json::from_str(r#"{"from": "09:00", "to": "17:00"}"#).unwrap();
+    // Six days after it was planned is the second of October, in the golden week.
+    let planned = Email { planned_at: "2026-09-26T10:00:00Z".parse().unwrap(), ..email };
+    let days = |calendar| (planned.settled_by(calendar) - planned.planned_at).num_days();
+    assert_eq!((days(None), days(Some(china))), (7, 12));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -325,14 +336,14 @@ proptest! {
                     let settled = settle(decision.next, attempt, &outcome(1), now).unwrap();
                     let due = settled.jobs.first().map(|job| job.due);
                     if settled.next.state == EmailState::Bounced { return Ok(()); }
-                    prop_assert!(due.unwrap() <= settled.next.settled_by(), "{:?}", settled.next);
+                    prop_assert!(due.unwrap() <= settled.next.settled_by(None), "{:?}", settled.next);
                     now = due.unwrap();
                     settled.next
                 }
                 _ => {
                     let held = decision.next;
                     if held.held_for == Some(HeldFor::Hours) {
-                        prop_assert!(due.unwrap() <= held.settled_by(), "{held:?}");
+                        prop_assert!(due.unwrap() <= held.settled_by(None), "{held:?}");
                     }
                     now = due.unwrap();
                     held

@@ -1,10 +1,10 @@
 //! What becomes of the runs that fell due while their sequence was paused, once it goes on. Nothing floods unless somebody
 //! asks for it: more than [`AT_ONCE`] runs are spread over a day where nothing else is said.
 
-use super::definition::Definition;
-use super::stepper::MAX_STEPS;
-use super::steps::{Next, Run};
+pub(super) mod course;
+
 use super::window::SendWindow;
+use crate::calendar::WorkingCalendar;
 use crate::codes;
 use crate::id::SequenceVersionId;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -146,6 +146,8 @@ pub struct Turns<'a> {
 
 /// How finely the days are cut.
 const PART: TimeDelta = TimeDelta::minutes(15);
+/// The smallest piece of time that the clock knows.
+const MOMENT: TimeDelta = TimeDelta::milliseconds(1);
 
 impl<'a> Turns<'a> {
     /// The turns of a backlog.
@@ -154,17 +156,18 @@ impl<'a> Turns<'a> {
     }
 
     /// When the run at `place` (from 0, in the order in which they fell due) goes on, where its version writes to a person in
-    /// `zone` in the given window: the days are shared evenly among the runs, and only the hours that are open count. Those
-    /// that come after the last counted place go last.
+    /// `zone` in the given window, which is closed on the holidays of `calendar`: the days are shared evenly among the runs, and
+    /// only the hours that are open count. Those that come after the last counted place go last.
     pub fn of(
         &mut self,
         place: u64,
         (version, window): (SequenceVersionId, Option<&SendWindow>),
+        calendar: Option<&WorkingCalendar>,
         zone: Tz,
     ) -> DateTime<Utc> {
         let Resumption { days, runs, at, .. } = *self.resumption;
         let Some(days) = days else { return at };
-        let parts = self.open.entry((version, zone)).or_insert_with(|| open(at, days, window, zone));
+        let parts = self.open.entry((version, zone)).or_insert_with(|| open(at, days, (window, calendar), zone));
         let runs = runs.max(1);
         let place = u128::from(place.min(runs - 1));
         // The place as a part of the whole, in the smallest pieces that the clock knows.
@@ -177,72 +180,27 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// The beginnings of the parts in which the window is open, of the days from its first opening after `at`; all of them where
-/// it is never open for so long.
-fn open(at: DateTime<Utc>, days: u32, window: Option<&SendWindow>, zone: Tz) -> Vec<DateTime<Utc>> {
-    let at = window.and_then(|window| window.opens(at, zone, None)).unwrap_or(at);
+/// The beginnings of the parts in which the window is open, of the days from its first opening after `at` that has room for
+/// one; all of them where none has.
+fn open(
+    at: DateTime<Utc>,
+    days: u32,
+    (window, calendar): (Option<&SendWindow>, Option<&WorkingCalendar>),
+    zone: Tz,
+) -> Vec<DateTime<Utc>> {
     let parts = i32::try_from(days.min(MAX_DAYS)).unwrap_or(1) * 24 * 4;
-    let all: Vec<DateTime<Utc>> = (0..parts).filter_map(|part| at.checked_add_signed(PART * part)).collect();
-    let Some(window) = window else { return all };
+    let from = |begin: DateTime<Utc>| (0..parts).filter_map(move |part| begin.checked_add_signed(PART * part));
+    let Some(window) = window else { return from(at).collect() };
+    let opens = |at: DateTime<Utc>| window.opens(at, zone, calendar);
+    let is_open = |at: DateTime<Utc>| window.is_open(at, zone, calendar);
     // Where the window ends within a part, that part counts as closed.
-    let within = |begin: &DateTime<Utc>| {
-        window.is_open(*begin, zone, None) && window.is_open(*begin + PART - TimeDelta::milliseconds(1), zone, None)
-    };
-    let open: Vec<DateTime<Utc>> = all.iter().copied().filter(within).collect();
-    if open.is_empty() { all } else { open }
-}
-
-/// What a step comes to for a run that catches up.
-pub(super) enum Turn {
-    /// What it always does.
-    Usual,
-    /// Its effect is left out, and the run goes on.
-    LeftOut,
-    /// The wait was over at this moment, and the run goes on.
-    Over(DateTime<Utc>),
-}
-
-/// What `next`, which the step at `position` came to at the moment that the run has caught up to (`run.now`), comes to now.
-pub(super) fn turn(
-    next: &Next,
-    way: Way,
-    (definition, position): (&Definition, usize),
-    run: &Run<'_>,
-    now: DateTime<Utc>,
-) -> Turn {
-    match (next, way) {
-        (Next::Act(effect), Way::Skip) if !effect.is_bookkeeping() => Turn::LeftOut,
-        (Next::Act(effect), Way::Latest)
-            if effect.reaches_the_person() && newer_email(definition, position, run, now) =>
-        {
-            Turn::LeftOut
-        }
-        (Next::Wait(_, until), Way::Latest) if *until <= now => Turn::Over(*until),
-        _ => Turn::Usual,
-    }
-}
-
-/// Whether another e-mail would have fallen due by `now` on the way from the one at `position`. It is looked ahead with the
-/// values of this moment: what a step on the way would change is not seen.
-fn newer_email(definition: &Definition, position: usize, run: &Run<'_>, now: DateTime<Utc>) -> bool {
-    let (mut at, mut next) = (run.now, definition.following(position));
-    for _ in 0..MAX_STEPS {
-        let Some((position, step)) = next.and_then(|id| definition.step(id)) else { return false };
-        let Ok(planned) = step.kind.plan(&Run { step, now: at, ..*run }) else { return false };
-        match planned {
-            Next::Act(effect) if effect.reaches_the_person() => return true,
-            Next::Wait(_, until) if until > now => return false,
-            Next::Wait(_, until) => at = until.max(at),
-            Next::GoTo(id) => {
-                next = definition.step(&id).map(|(_, step)| step.id.as_str());
-                continue;
-            }
-            Next::Finish(_) | Next::Exit => return false,
-            _ => {}
-        }
-        next = definition.following(position);
-    }
-    false
+    let within = |begin: &DateTime<Utc>| is_open(*begin) && is_open(*begin + PART - MOMENT);
+    let open =
+        |begin: DateTime<Utc>| Some(from(begin).filter(within).collect()).filter(|open: &Vec<_>| !open.is_empty());
+    let first = opens(at).unwrap_or(at);
+    // Of the opening that there is now, less than a part may be left, and the next may be days away.
+    let found = open(first).or_else(|| from(first).find_map(opens).and_then(open));
+    found.unwrap_or_else(|| from(first).collect())
 }
 
 #[cfg(test)]
@@ -284,10 +242,34 @@ mod tests {
         let window: SendWindow = serde_json::from_value(serde_json::json!({"from": "09:00", "to": "17:00"})).unwrap();
         let resumption = Resumption { backlog: Backlog::Spread, days: Some(2), runs: 16, at: at(NOW) };
         let mut turns = Turns::new(&resumption);
-        let each: Vec<_> = (0..16).map(|place| turns.of(place, (VERSION, Some(&window)), Tz::UTC)).collect();
+        let each: Vec<_> = (0..16).map(|place| turns.of(place, (VERSION, Some(&window)), None, Tz::UTC)).collect();
         // Two days of eight hours, an hour each.
         assert_eq!((each[0], each[7]), (at(NOW), at("2026-03-02T16:00:00Z")));
         assert_eq!((each[8], each[15]), (at("2026-03-03T09:00:00Z"), at("2026-03-03T16:00:00Z")));
+    }
+
+    #[test]
+    fn holidays_of_its_calendar_are_no_hours_in_which_a_backlog_is_spread() {
+        let window: SendWindow = serde_json::from_value(serde_json::json!({"from": "09:00", "to": "17:00"})).unwrap();
+        let calendars = crate::calendar::shipped();
+        // The morning of the first day of the golden week, which ends on the seventh.
+        let first = at("2026-10-01T02:00:00Z");
+        let resumption = Resumption { backlog: Backlog::Spread, days: Some(1), runs: 5_000, at: first };
+        let turn =
+            |place, calendar| Turns::new(&resumption).of(place, (VERSION, Some(&window)), calendar, Tz::Asia__Shanghai);
+        assert_eq!(turn(0, None), first);
+        let each = [0, 2_500, 4_999].map(|place| turn(place, Some(&calendars["china"])));
+        assert_eq!(each[..2], [at("2026-10-08T01:00:00Z"), at("2026-10-08T05:00:00Z")]);
+        assert!(each[2] > at("2026-10-08T08:59:00Z") && each[2] < at("2026-10-08T09:00:00Z"));
+    }
+
+    #[test]
+    fn what_little_is_left_before_a_weekend_is_no_time_to_spread_a_backlog_over() {
+        let window: SendWindow = serde_json::from_value(serde_json::json!({"from": "09:00", "to": "17:00"})).unwrap();
+        let friday = at("2026-03-06T16:50:00Z");
+        let resumption = Resumption { backlog: Backlog::Spread, days: Some(1), runs: 16, at: friday };
+        let turn = |place| Turns::new(&resumption).of(place, (VERSION, Some(&window)), None, Tz::UTC);
+        assert_eq!([0, 15].map(turn), [at("2026-03-09T09:00:00Z"), at("2026-03-09T16:30:00Z")]);
     }
 
     proptest! {
@@ -297,26 +279,32 @@ mod tests {
             runs in 1..50_000_u64,
             zone in 0..chrono_tz::TZ_VARIANTS.len(),
             hours in prop::option::of((0..24_u32, 0..24_u32)),
+            begin in prop::sample::select(vec![NOW, "2026-02-13T20:00:00Z", "2026-09-30T12:00:00Z"]),
+            keeps in any::<bool>(),
         ) {
+            let calendars = crate::calendar::shipped();
+            let calendar = keeps.then(|| &calendars["china"]);
+            let now = at(begin);
             let zone = chrono_tz::TZ_VARIANTS[zone];
             let window: Option<SendWindow> = hours.map(|(from, to)| {
                 let all = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
                 let hours = serde_json::json!({"from": format!("{from:02}:00"), "to": format!("{to:02}:30"), "weekdays": all});
                 serde_json::from_value(hours).unwrap()
             });
-            let resumption = Resumption { backlog: Backlog::Spread, days: Some(days), runs, at: at(NOW) };
+            let resumption = Resumption { backlog: Backlog::Spread, days: Some(days), runs, at: now };
             let (mut turns, mut again) = (Turns::new(&resumption), Turns::new(&resumption));
             let places: Vec<u64> = (0..32).map(|part| part * runs / 32).chain([runs - 1, runs, runs + 7]).collect();
-            let each: Vec<_> = places.iter().map(|place| turns.of(*place, (VERSION, window.as_ref()), zone)).collect();
+            let version = (VERSION, window.as_ref());
+            let each: Vec<_> = places.iter().map(|place| turns.of(*place, version, calendar, zone)).collect();
             // Whoever works it out, in whatever order, comes to the same.
-            let other: Vec<_> = places.iter().rev().map(|place| again.of(*place, (VERSION, window.as_ref()), zone)).collect();
+            let other: Vec<_> = places.iter().rev().map(|place| again.of(*place, version, calendar, zone)).collect();
             prop_assert!(each.iter().eq(other.iter().rev()));
             prop_assert!(each.is_sorted());
-            let begin = window.as_ref().and_then(|window| window.opens(at(NOW), zone, None)).unwrap_or(at(NOW));
-            let end = begin + TimeDelta::days(i64::from(days));
+            let begin = window.as_ref().and_then(|window| window.opens(now, zone, calendar)).unwrap_or(now);
+            let end = each[0] + TimeDelta::days(i64::from(days));
             prop_assert!(each.iter().all(|turn| *turn >= begin && *turn < end));
             if let Some(window) = &window {
-                prop_assert!(each.iter().all(|turn| window.is_open(*turn, zone, None)), "{:?} {zone}", window);
+                prop_assert!(each.iter().all(|turn| window.is_open(*turn, zone, calendar)), "{:?} {zone}", window);
             }
         }
     }

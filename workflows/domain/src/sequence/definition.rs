@@ -232,6 +232,23 @@ impl Definition {
         ways
     }
 
+    /// The id of the step at which a run goes on once the call of the step at `position` was taken: the one that its settings
+    /// name for a success, else the one that follows. Of a step that calls nobody, the one that follows.
+    pub fn after_call(&self, position: usize) -> Option<&str> {
+        let on = self.steps.get(position)?.kind.on();
+        on.and_then(|on| on.success.as_deref()).or_else(|| self.following(position))
+    }
+
+    /// The id of the step at which a run goes on that waited in the step at `position` for something that did not come in time.
+    /// Of a step that waits for nothing, the one that follows.
+    pub fn after_timeout(&self, position: usize) -> Option<&str> {
+        let own = match &self.steps.get(position)?.kind {
+            StepKind::WaitFor(wait) => wait.on_timeout.as_deref(),
+            _ => None,
+        };
+        own.or_else(|| self.following(position))
+    }
+
     /// The id of the step at which a run goes on whose task, made by the step `id`, came to its end; none where the
     /// definition has no such step.
     pub fn after_task(&self, id: &str, end: TaskEnd) -> Option<&str> {

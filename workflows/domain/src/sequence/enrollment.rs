@@ -170,6 +170,18 @@ impl Enrollment {
             .with("visit", self.visit)
     }
 
+    /// What it waited for is settled: its next step is due now, or as soon as it is resumed.
+    pub(crate) fn due_at_once(mut self, fact: Fact, now: DateTime<Utc>) -> Decision<Self> {
+        if let Some(held) = &mut self.held {
+            *held = Held { due_at: now, waiting: None, until: held.until };
+            return Decision::new(self, fact);
+        }
+        let fact = fact.moved(self.state, EnrollmentState::Active);
+        self.state = EnrollmentState::Active;
+        self.due_at = Some(now);
+        self.timed(fact)
+    }
+
     /// Plans the next look at the enrolment, where it has a due time.
     pub(crate) fn timed(self, fact: Fact) -> Decision<Self> {
         let (enrollment, visit, due) = (self.id, self.visit, self.due_at);
@@ -589,14 +601,7 @@ pub fn email_settled(mut enrollment: Enrollment, visit: u32, now: DateTime<Utc>)
         return None;
     }
     let fact = enrollment.fact("enrollment.email_settled").with("planned_under", visit);
-    if let Some(held) = &mut enrollment.held {
-        *held = Held { due_at: now, waiting: None, until: held.until };
-        return Some(Decision::new(enrollment, fact));
-    }
-    let fact = fact.moved(enrollment.state, EnrollmentState::Active);
-    enrollment.state = EnrollmentState::Active;
-    enrollment.due_at = Some(now);
-    Some(enrollment.timed(fact))
+    Some(enrollment.due_at_once(fact, now))
 }
 
 /// Lets an enrolment wait on until a moment for an e-mail that is still on its way. It has looked again and found nothing new:

@@ -5,7 +5,7 @@
 //! one does to a run is [`hear`], which is pure like all of it.
 
 use super::definition::Definition;
-use super::enrollment::{Enrollment, EnrollmentState, FinishReason, Held, close};
+use super::enrollment::{Enrollment, EnrollmentState, FinishReason, close};
 use super::reads::Reads;
 use super::stepper::{Context, over};
 use super::steps::StepKind;
@@ -56,6 +56,12 @@ impl Hearing {
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether a run that comes to the step does not wait there: what the step waits for came before.
+    pub(super) fn came_before(&self, step: &str) -> bool {
+        let waits = self.awaited.as_ref().is_some_and(|awaited| awaited.step == step);
+        !waits && self.noted.contains_key(step)
     }
 }
 
@@ -255,14 +261,7 @@ fn go_on(mut enrollment: Enrollment, fact: crate::decision::Fact, now: DateTime<
     if let Some(awaited) = &mut enrollment.hearing.awaited {
         awaited.met = true;
     }
-    if let Some(held) = &mut enrollment.held {
-        *held = Held { due_at: now, waiting: None, until: held.until };
-        return Decision::new(enrollment, fact);
-    }
-    let fact = fact.moved(enrollment.state, EnrollmentState::Active);
-    enrollment.state = EnrollmentState::Active;
-    enrollment.due_at = Some(now);
-    enrollment.timed(fact)
+    enrollment.due_at_once(fact, now)
 }
 
 /// The run begins to wait in its present step, or goes on waiting. What came before, where that counts, is taken at once, in a

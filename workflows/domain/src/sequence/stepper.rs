@@ -4,7 +4,8 @@
 //! one waits or asks for an effect. It is pure: the same version, enrolment, context and moment give the same result,
 //! so that a repetition after a crash decides the same, and (enrollment, step, visit) names each effect for good.
 
-use super::backlog::{self, CatchUp, Turn, Way};
+use super::backlog::CatchUp;
+use super::backlog::course::{self, Course};
 use super::definition::Definition;
 use super::enrollment::{
     AwaitedTask, Enrollment, EnrollmentState, ExitReason, FinishReason, PauseReason, Refusal, WaitReason, close,
@@ -125,9 +126,15 @@ fn alone(enrollment: Enrollment) -> Advance {
     Advance { enrollment, effect: None }
 }
 
-fn fail(mut enrollment: Enrollment, failure: Failure, now: DateTime<Utc>) -> Decision<Advance> {
+fn fail(
+    mut enrollment: Enrollment,
+    from: EnrollmentState,
+    taken: Vec<Value>,
+    failure: Failure,
+    now: DateTime<Utc>,
+) -> Decision<Advance> {
     enrollment.failure = Some(failure);
-    close(enrollment, EnrollmentState::Failed, now).map(alone)
+    ended(enrollment, from, EnrollmentState::Failed, taken, now)
 }
 
 /// A step that could not be taken ends the run, unless the reason passes by itself: then it is tried again soon.
@@ -141,7 +148,7 @@ fn failed(
     if failure.passing {
         held(again(enrollment, from, taken, (WaitReason::Event, now + PASSING_RETRY)), &failure.code)
     } else {
-        fail(enrollment, failure, now)
+        fail(enrollment, from, taken, failure, now)
     }
 }
 
@@ -248,11 +255,11 @@ fn take_steps(
     for _ in 0..MAX_STEPS {
         if enrollment.visit >= MAX_VISITS {
             let message = format!("it took {MAX_VISITS} steps without coming to an end");
-            return Ok(fail(enrollment, Failure::new("ENROLLMENT_TOO_LONG", message), now));
+            return Ok(fail(enrollment, from, taken, Failure::new("ENROLLMENT_TOO_LONG", message), now));
         }
         let Some((position, step)) = definition.step(&enrollment.step) else {
             let message = format!("the version has no step `{}`", enrollment.step);
-            return Ok(fail(enrollment, Failure::new("ENROLLMENT_STEP_MISSING", message), now));
+            return Ok(fail(enrollment, from, taken, Failure::new("ENROLLMENT_STEP_MISSING", message), now));
         };
         let context = Context { data: &data, ..*context };
         let catch_up = enrollment.trail.catch_up;
@@ -264,34 +271,20 @@ fn take_steps(
         {
             return Ok(put_off(again(enrollment, from, taken, until), until.0, context.capped));
         }
-        let moment = catch_up.filter(|it| it.way == Way::Latest).map_or(now, |it| it.at.min(now));
-        let run = Run { enrollment: &enrollment, step, header: &definition.header, context: &context, now: moment };
-        let mut next = match step.kind.plan(&run) {
-            Ok(next) => next,
+        let run = Run { enrollment: &enrollment, step, header: &definition.header, context: &context, now };
+        let (next, course) = match plan((definition, position), &run, &taken) {
+            Ok(planned) => planned,
             Err(failure) => return Ok(failed(enrollment, from, taken, failure, now)),
         };
-        let turn = catch_up.map_or(Turn::Usual, |it| backlog::turn(&next, it.way, (definition, position), &run, now));
         let mut entry = json!({"step": step.id, "kind": step.kind.name(), "visit": enrollment.visit});
-        match turn {
-            Turn::LeftOut => {
-                entry["skipped"] = json!("BACKLOG");
-                next = Next::GoOn;
-            }
-            Turn::Over(at) => {
+        match course {
+            Course::Usual => {}
+            Course::LeftOut => entry["skipped"] = json!("BACKLOG"),
+            Course::Over(at) | Course::TimedOut(at) => {
                 enrollment.trail.catch_up = catch_up.map(|it| CatchUp { at, ..it });
-                next = Next::GoOn;
             }
-            // What really happens is planned for the moment in which it does.
-            Turn::Usual if moment != now && matches!(&next, Next::Act(_)) => {
-                next = match step.kind.plan(&Run { now, ..run }) {
-                    Ok(next) => next,
-                    Err(failure) => return Ok(failed(enrollment, from, taken, failure, now)),
-                };
-            }
-            Turn::Usual => {}
         }
-        // What it waits for, or what reaches the person, is of this moment again.
-        if matches!(&next, Next::Wait(..)) || matches!(&next, Next::Act(effect) if effect.reaches_the_person()) {
+        if course::is_over(&next, &enrollment, step) {
             enrollment.trail.catch_up = None;
         }
         let held_back =
@@ -340,7 +333,7 @@ fn take_steps(
                 Some(id) => id.to_owned(),
                 None => {
                     let message = format!("nothing follows the step `{}`", step.id);
-                    return Ok(fail(enrollment, Failure::new("SEQUENCE_NO_END", message), now));
+                    return Ok(fail(enrollment, from, taken, Failure::new("SEQUENCE_NO_END", message), now));
                 }
             },
         };
@@ -349,6 +342,11 @@ fn take_steps(
         enrollment.visit += 1;
         if !matches!(next, Next::Await(_)) {
             enrollment.hearing.awaited = None;
+        }
+        if matches!(course, Course::TimedOut(_)) {
+            // It did not stand in the wait, and heard nothing there.
+            enrollment.hearing.event = None;
+            remember(&mut data, &enrollment);
         }
         match next {
             Next::Await(until) => {
@@ -389,7 +387,18 @@ fn take_steps(
         return Ok(done(enrollment, from, taken, None));
     }
     let message = format!("it took {MAX_STEPS} steps without waiting");
-    Ok(fail(enrollment, Failure::new("SEQUENCE_LOOP_WITHOUT_WAIT", message), now))
+    Ok(fail(enrollment, from, taken, Failure::new("SEQUENCE_LOOP_WITHOUT_WAIT", message), now))
+}
+
+/// What follows from the step of `run`, and how it is taken by a run that is behind, after these steps of the same advance.
+fn plan(place: (&Definition, usize), run: &Run<'_>, taken: &[Value]) -> Result<(Next, Course), Failure> {
+    match run.enrollment.trail.catch_up {
+        None => Ok((run.step.kind.plan(run)?, Course::Usual)),
+        Some(catch_up) => {
+            let again = taken.iter().any(|entry| entry["step"] == run.step.id);
+            course::plan(catch_up, place, run, again)
+        }
+    }
 }
 
 /// Lets the steps that follow at once see what the run has just learnt of itself.
@@ -399,7 +408,9 @@ fn remember(data: &mut Cow<'_, Value>, enrollment: &Enrollment) {
     else {
         return;
     };
-    seen.extend(known.into_iter().filter(|(key, _)| ["variants", "last_task_outcome"].contains(&key.as_str())));
+    seen.extend(
+        known.into_iter().filter(|(key, _)| ["variants", "last_task_outcome", "event"].contains(&key.as_str())),
+    );
 }
 
 fn done(enrollment: Enrollment, from: EnrollmentState, taken: Vec<Value>, effect: Option<Effect>) -> Decision<Advance> {
@@ -427,56 +438,4 @@ fn ended(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::{ContactId, EnrollmentId, SequenceId, SequenceVersionId};
-    use crate::sequence::SubjectKind;
-    use crate::sequence::trail::Trail;
-    use uuid::Uuid;
-
-    fn active(now: DateTime<Utc>) -> Enrollment {
-        Enrollment {
-            id: EnrollmentId(Uuid::nil()),
-            sequence: SequenceId(Uuid::nil()),
-            version: SequenceVersionId(Uuid::nil()),
-            rule: "test@1".to_owned(),
-            contact: ContactId(Uuid::nil()),
-            lead: None,
-            account: None,
-            subject: SubjectKind::Contact,
-            reentry_key: String::new(),
-            state: EnrollmentState::Active,
-            step: "first".to_owned(),
-            visit: 4,
-            due_at: Some(now),
-            held: None,
-            awaits: None,
-            hearing: hearing::Hearing::default(),
-            vars: serde_json::Map::new(),
-            started_at: now,
-            ended_at: None,
-            failure: None,
-            trail: Trail::new(),
-            memory: Default::default(),
-            exclusive: None,
-        }
-    }
-
-    #[test]
-    fn a_lack_of_threads_ends_no_run() {
-        let now = DateTime::UNIX_EPOCH;
-        let passing =
-            [crate::expression::Refusal::NoThread.into(), crate::sequence::template::Refusal::NoThread.into()];
-        for failure in passing {
-            let decision = failed(active(now), EnrollmentState::Active, Vec::new(), failure, now);
-            let waiting = decision.next.enrollment;
-            assert!(waiting.keeps_the_law());
-            assert_eq!((waiting.state, waiting.step.as_str()), (EnrollmentState::Waiting(WaitReason::Event), "first"));
-            assert_eq!((waiting.visit, waiting.due_at), (5, Some(now + PASSING_RETRY)));
-            assert_eq!(decision.jobs.len(), 1);
-        }
-        let lasting = Failure::new("EXPRESSION_FAILED", "it has no value");
-        let ended = failed(active(now), EnrollmentState::Active, Vec::new(), lasting, now).next.enrollment;
-        assert_eq!(ended.state, EnrollmentState::Failed);
-    }
-}
+mod tests;

@@ -15,12 +15,12 @@ use tandem_domain::sequence::hearing::Heard;
 use tandem_domain::sequence::publishing::SequenceState;
 use tandem_domain::sequence::simulation::sample;
 
-fn source(steps: serde_json::Value) -> String {
+pub fn source(steps: serde_json::Value) -> String {
     json!({"key": "k", "name": "Name", "subject": "contact", "steps": steps}).to_string()
 }
 
 /// Somebody in the first of these versions, whose calls nobody answers and whose tasks nobody does.
-fn begun(sources: &[String]) -> Person {
+pub fn begun(sources: &[String]) -> Person {
     let mut person = Person::new(sample(), Tz::UTC, "2026-03-02T09:00:00Z".parse().unwrap(), policy(&[]), &CALENDARS);
     person.helpful = false;
     person.enroll(id(0), versions(sources));
@@ -28,15 +28,15 @@ fn begun(sources: &[String]) -> Person {
     person
 }
 
-fn taken(person: &Person) -> Vec<&str> {
+pub fn taken(person: &Person) -> Vec<&str> {
     person.runs[0].effects.iter().map(|it| it.effect.origin().0).collect()
 }
 
-fn mail(id: &str) -> serde_json::Value {
+pub fn mail(id: &str) -> serde_json::Value {
     json!({"id": id, "kind": "send_email", "template": {"subject": id, "text": id}})
 }
 
-fn pause_for(person: &mut Person, days: i64, way: Option<Way>, spread: TimeDelta) {
+pub fn pause_for(person: &mut Person, days: i64, way: Option<Way>, spread: TimeDelta) {
     person.runs[0].sequence = SequenceState::Paused;
     person.pass(TimeDelta::days(days));
     assert_eq!(person.runs[0].enrollment.state, EnrollmentState::Paused(PauseReason::Sequence));

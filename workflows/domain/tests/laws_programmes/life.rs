@@ -47,6 +47,8 @@ pub struct Run {
     pub on: usize,
     pub sequence: SequenceState,
     pub effects: Vec<Happened>,
+    /// The steps whose effect it left out since it was behind, and when.
+    pub left_out: Vec<(DateTime<Utc>, String)>,
     /// The visits of the calls and of the tasks that it asked for.
     pub calls: Vec<u32>,
     pub tasks: Vec<u32>,
@@ -167,6 +169,7 @@ impl Person {
             on: 0,
             sequence: SequenceState::Active,
             effects: Vec::new(),
+            left_out: Vec::new(),
             calls: Vec::new(),
             tasks: Vec::new(),
             once,
@@ -218,14 +221,25 @@ impl Person {
     /// Keeps what was decided about a run, and holds the law of due times against it.
     pub fn took(&mut self, run: usize, decision: Decision<Enrollment>) {
         self.plan_jobs(Some(run), None, &decision.jobs);
+        let taken = decision.facts.iter().filter_map(|fact| fact.detail.get("taken")?.as_array()).flatten();
+        let left_out = taken.filter(|step| step["skipped"] == "BACKLOG");
+        let left_out = left_out.map(|step| (self.now, step["step"].as_str().unwrap().to_owned()));
+        self.runs[run].left_out.extend(left_out);
         self.runs[run].enrollment = decision.next;
         self.holds(run);
     }
 
-    /// Nothing waits for ever: a live run has a timer for its present visit, or a pause that says why.
+    /// Nothing waits for ever: a live run has a timer for its present visit, or a pause that says why. And one that stands in a
+    /// wait of its sequence has caught up with whatever it missed.
     fn holds(&self, run: usize) {
         let enrollment = &self.runs[run].enrollment;
         assert!(enrollment.keeps_the_law(), "{enrollment:?}");
+        let too_long = enrollment.failure.as_ref().is_some_and(|failure| failure.code == "ENROLLMENT_TOO_LONG");
+        assert!(!too_long, "it came to no end: {enrollment:?}\n{}", self.runs[run].versions[self.runs[run].on].source);
+        if let EnrollmentState::Waiting(reason) = enrollment.state {
+            let stands = !matches!(reason, WaitReason::Backlog | WaitReason::Answer);
+            assert!(!stands || enrollment.trail.catch_up.is_none(), "it is still behind: {enrollment:?}");
+        }
         let (visit, state) = (enrollment.visit, enrollment.state);
         let has = |at: DateTime<Utc>, timer: Due| self.due.iter().any(|((due, ..), what)| *due == at && *what == timer);
         match (enrollment.due_at, enrollment.held) {

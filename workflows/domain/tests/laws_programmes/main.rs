@@ -4,6 +4,7 @@
 //! takes the way of a run.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod catching_up;
 #[path = "../support/choices.rs"]
 mod choices;
 mod events;

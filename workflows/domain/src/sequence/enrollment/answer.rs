@@ -1,6 +1,6 @@
 //! What becomes of a run once it is known how the call ended that its step made.
 
-use super::{Enrollment, EnrollmentState, Held, close};
+use super::{Enrollment, EnrollmentState, close};
 use crate::decision::Decision;
 use crate::sequence::definition::Definition;
 use crate::sequence::steps::Failure;
@@ -54,14 +54,7 @@ pub fn answered(
         .with("next", &way);
     enrollment.awaits = None;
     enrollment.step = way;
-    if let Some(held) = &mut enrollment.held {
-        *held = Held { due_at: now, waiting: None, ..*held };
-        return Some(Decision::new(enrollment, fact));
-    }
-    let fact = fact.moved(enrollment.state, EnrollmentState::Active);
-    enrollment.state = EnrollmentState::Active;
-    enrollment.due_at = Some(now);
-    Some(enrollment.timed(fact))
+    Some(enrollment.due_at_once(fact, now))
 }
 
 /// The same where nobody told it in time how its call ended: a failure.
@@ -99,11 +92,8 @@ fn success_of(enrollment: &Enrollment, definition: &Definition) -> Result<String
         let message = format!("the version has no step `{}`", enrollment.step);
         return Err(Failure::new("ENROLLMENT_STEP_MISSING", message));
     };
-    let named = step.kind.on().and_then(|on| on.success.as_deref());
-    named
-        .or_else(|| definition.following(position))
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::new("SEQUENCE_NO_END", format!("nothing follows the step `{}`", step.id)))
+    let next = definition.after_call(position).map(str::to_owned);
+    next.ok_or_else(|| Failure::new("SEQUENCE_NO_END", format!("nothing follows the step `{}`", step.id)))
 }
 
 fn failure_of(enrollment: &Enrollment, definition: &Definition) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What a run remembers of its own steps, and the end of its wait for a task.
 
-use super::{Enrollment, EnrollmentState, Held, TaskEnd};
+use super::{Enrollment, TaskEnd};
 use crate::decision::Decision;
 use crate::id::EnrollmentId;
 use crate::sequence::definition::Definition;
@@ -99,12 +99,5 @@ pub fn task_settled(
         step.clone_into(&mut enrollment.step);
     }
     let fact = fact.with("goes_on_at", &enrollment.step);
-    if let Some(held) = &mut enrollment.held {
-        *held = Held { due_at: now, waiting: None, until: held.until };
-        return Some(Decision::new(enrollment, fact));
-    }
-    let fact = fact.moved(enrollment.state, EnrollmentState::Active);
-    enrollment.state = EnrollmentState::Active;
-    enrollment.due_at = Some(now);
-    Some(enrollment.timed(fact))
+    Some(enrollment.due_at_once(fact, now))
 }

@@ -67,7 +67,8 @@ impl Person {
         if let Some(until) = email.is_held(self.now) {
             return wait_on(before.clone(), until, self.now);
         }
-        let by = email.settled_by();
+        let key = email.hours.as_ref().and_then(|hours| hours.window.calendar.as_ref());
+        let by = email.settled_by(key.map(|key| &self.calendars[key]));
         let waits = email.outlook() == Outlook::Wait && by > self.now;
         waits.then(|| enrollment::waits_on(before.clone(), by))
     }

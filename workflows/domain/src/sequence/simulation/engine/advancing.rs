@@ -38,7 +38,8 @@ impl Engine<'_> {
         if let Some(until) = email.is_held(now) {
             return wait_on(before.clone(), until, now);
         }
-        let by = email.settled_by();
+        let key = email.hours.as_ref().and_then(|hours| hours.window.calendar.as_deref());
+        let by = email.settled_by(key.and_then(|key| self.around.calendars.get(key)));
         (email.outlook() == Outlook::Wait && by > now).then(|| enrollment::waits_on(before.clone(), by))
     }
 
