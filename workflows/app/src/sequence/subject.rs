@@ -1,15 +1,16 @@
 //! Everything about the subject of an enrolment, as conditions, templates and the stepper see it.
 
-use crate::{AppError, Env, Result};
+use crate::{App, AppError, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tandem_domain::account::Account;
 use tandem_domain::calendar::Calendars;
 use tandem_domain::contact::Contact;
 use tandem_domain::email::UNSUBSCRIBE_HERE;
-use tandem_domain::id::{ContactId, LeadId};
+use tandem_domain::id::{AccountId, ContactId, LeadId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sending_mailbox::SendingMailbox;
 use tandem_domain::sequence::interactions;
@@ -56,6 +57,32 @@ pub(super) struct Seen {
     pub(super) interactions: Option<Value>,
     /// The value of `lists`.
     pub(super) lists: Option<Vec<String>>,
+}
+
+impl App {
+    /// What conditions read of people, each with the company that counts, beside their records: a statement for each kind of
+    /// thing that is read. In the order of the people.
+    pub(super) async fn seen_of(
+        &self,
+        people: &[(ContactId, Option<AccountId>)],
+        reads: &Reads,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Seen>> {
+        let contacts: BTreeSet<ContactId> = people.iter().map(|(contact, _)| *contact).collect();
+        let tallies = self.store.tallies(&Vec::from_iter(contacts), &reads.interactions, now).await?;
+        let companies: BTreeSet<AccountId> = people.iter().filter_map(|(_, account)| *account).collect();
+        let companies = if reads.lists { Vec::from_iter(companies) } else { Vec::new() };
+        let lists = self.store.list_keys_of(&companies).await?;
+        let seen = |(contact, account): &(ContactId, Option<AccountId>)| {
+            let done = tallies.get(contact).map_or(&[][..], Vec::as_slice);
+            let of_company = || account.and_then(|account| lists.get(&account)).cloned().unwrap_or_default();
+            Seen {
+                interactions: (!reads.interactions.is_empty()).then(|| interactions::data(&reads.interactions, done)),
+                lists: reads.lists.then(of_company),
+            }
+        };
+        Ok(people.iter().map(seen).collect())
+    }
 }
 
 impl Subject {
