@@ -217,7 +217,7 @@ impl App {
         let (mut found, mut page) = (Vec::new(), Page::first(500));
         loop {
             let usages = self.store.email_template_usage_page(key, filter, &page).await?;
-            page.after = usages.items.last().map(UsageCursor::from);
+            page.after = usages.items.last().map(UsageCursor::of);
             let ids = usages.items.iter().map(|usage| Uuid::from(usage.sequence)).collect::<BTreeSet<_>>();
             let sequences: Vec<Sequence> = self.store.find_many(ids).await?;
             let of = |id: SequenceId| sequences.iter().find(|sequence| sequence.id == id).cloned();

@@ -56,8 +56,9 @@ pub struct UsageCursor {
     pub number: u32,
 }
 
-impl From<&Usage> for UsageCursor {
-    fn from(usage: &Usage) -> Self {
+impl UsageCursor {
+    /// The place of a usage.
+    pub const fn of(usage: &Usage) -> Self {
         Self { version: usage.version, number: usage.template_number }
     }
 }

@@ -15,7 +15,7 @@ use tandem_domain::access::Role;
 use tandem_domain::outbound::channel::{Draft, Provider};
 use tandem_domain::sequence::migration::{MigrationState, Policy, Running};
 use tandem_domain::sequence::{Problem, Sequence, SequenceVersion};
-use tandem_testkit::{World, on_both_databases};
+use tandem_testkit::{Fault, World, on_both_databases};
 
 const MAIL: &str = "key: mail\nname: Mail\nsubject: Hello\ntext: 'First. {{ unsubscribe_url }}'\n";
 
@@ -126,8 +126,9 @@ on_both_databases! {
             publish(&world, &takes(key, "old")).await;
         }
         template(&world, "Second").await;
-        let damage = "UPDATE sequence_version SET body = '{}' WHERE sequence_id IN (SELECT id FROM sequence WHERE key = 'broken')";
-        world.tamper(damage).await.unwrap();
+        // The first one adds an entry to the ledger; that of the second is refused by the database.
+        let last = world.ledger().await.last().unwrap().entry.seq;
+        world.break_at(Fault::Entry(last + 2)).await;
         let mut told = Vec::new();
         let tell = |key: &str, done: Result<Applied, AppError>| told.push((key.to_owned(), done.is_ok()));
         let failure = world.app.email_template_republish(&world.system(), "mail", tell).await.unwrap_err();
@@ -215,8 +216,8 @@ send_window: {from: '09:00', to: '17:00', calendar: ofice}
 steps:
   - {id: tell, kind: notify, channel: rom, text: Hi}
   - {id: room, kind: notify, channel: room, text: Hi}
-  - {id: ask, kind: call_webhook, channel: room}
-  - {id: also, kind: call_webhook, channel: crn}
+  - {id: ask, kind: call_webhook, channel: room, method: GET}
+  - {id: also, kind: call_webhook, channel: crn, method: GET}
   - {id: one, kind: send_email, pool: outrech, template: {subject: a, text: b}}
   - {id: done, kind: end}
 ";
@@ -242,7 +243,7 @@ steps:
         }
         // Where all of it is of one kind, the code is that of the kind.
         let channels = "key: names\nname: Names\nsubject: contact\nsteps:\n  - {id: tell, kind: notify, channel: rom, text: Hi}\n  - {id: \
-                        also, kind: call_webhook, channel: crn}\n  - {id: done, kind: end}\n";
+                        also, kind: call_webhook, channel: crn, method: GET}\n  - {id: done, kind: end}\n";
         let refused = publish(channels).await.unwrap_err();
         assert_eq!(refused.code(), "CHANNEL_UNKNOWN");
         assert!(refused.to_string().contains("line 5") && refused.to_string().contains("line 6"), "{refused}");

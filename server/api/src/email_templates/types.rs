@@ -108,7 +108,7 @@ impl EmailTemplateNode {
             let filter = UsageFilter { before: behind.then_some(self.0.latest_number), current };
             let found = ctx.app().store.email_template_usage_page(&self.0.key, filter, &page).await?;
             let node = |usage| EmailTemplateUse { usage, key: self.0.key.clone(), newest: self.0.latest_number };
-            Ok(connection(found, UsageCursor::from, node))
+            Ok(connection(found, UsageCursor::of, node))
         };
         Some(read.await)
     }
