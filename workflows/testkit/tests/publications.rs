@@ -251,7 +251,7 @@ steps:
         // A proposal needs somebody in whose name it is.
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
         let propose = "key: names\nname: Names\nsubject: contact\nsteps:\n  - {id: put, kind: propose, list: x, tier: T1, reasons: \
-                       [INTENT_SURGE], note: N}\n  - {id: done, kind: end}\n";
+                       [INTENT_SURGE], note: Asked}\n  - {id: done, kind: end}\n";
         let of = async |actor: &Actor| world.app.sequence_problems(actor, propose).await.unwrap().len();
         assert_eq!(of(&Actor::system()).await, of(&ops.actor).await + 1);
     }
