@@ -699,6 +699,8 @@ user_error_codes! {
     EmailTemplateUnknown = "EMAIL_TEMPLATE_UNKNOWN",
     /// A preview is of a document or of a stored template.
     EmailTemplateChoice = "EMAIL_TEMPLATE_CHOICE",
+    /// Somebody published since the version was looked at.
+    SequenceNotNewest = "SEQUENCE_NOT_NEWEST",
     // the runner
     /// Calling jobs off needs a reason.
     JobsReason = "JOBS_REASON",

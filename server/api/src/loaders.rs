@@ -2,13 +2,15 @@
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::runtime::{TokioSpawner, TokioTimer};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use tandem_app::AppError;
-use tandem_domain::id::InboundDeliveryId;
+use tandem_domain::email_template::EmailTemplateVersion;
+use tandem_domain::id::{EmailTemplateId, InboundDeliveryId, SequenceId};
 use tandem_domain::inbound::Raw;
+use tandem_domain::sequence::enrollment::StateKind;
 use tandem_store::{Store, StoreError, Stored};
 use uuid::Uuid;
 
@@ -85,6 +87,65 @@ impl Loader<RawKey> for StoreLoader {
     async fn load(&self, keys: &[RawKey]) -> Result<HashMap<RawKey, Raw>, Failed> {
         let found = self.store.inbound_raws(keys.iter().map(|key| key.0)).await?;
         Ok(found.into_iter().map(|(id, raw)| (RawKey(id), raw)).collect())
+    }
+}
+
+/// A version of a template of e-mails: the key of the template, and the number of the version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TemplateVersionKey(pub(crate) String, pub(crate) u32);
+
+#[async_trait::async_trait]
+impl Loader<TemplateVersionKey> for StoreLoader {
+    type Value = EmailTemplateVersion;
+    type Error = Failed;
+
+    async fn load(
+        &self,
+        keys: &[TemplateVersionKey],
+    ) -> Result<HashMap<TemplateVersionKey, EmailTemplateVersion>, Failed> {
+        tracing::debug!(kind = "EmailTemplateVersion", keys = keys.len(), "loads a batch");
+        let named: BTreeSet<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+        let templates = self.store.email_templates_with_keys(&Vec::from_iter(named)).await?;
+        let ids: HashMap<&str, EmailTemplateId> =
+            templates.iter().map(|template| (template.key.as_str(), template.id)).collect();
+        let of = |key: &TemplateVersionKey| ids.get(key.0.as_str()).map(|id| (*id, key.1));
+        let found =
+            self.store.email_template_versions_numbered(&keys.iter().filter_map(of).collect::<Vec<_>>()).await?;
+        let found: HashMap<(EmailTemplateId, u32), EmailTemplateVersion> =
+            found.into_iter().map(|version| ((version.template, version.number), version)).collect();
+        Ok(keys.iter().filter_map(|key| Some((key.clone(), found.get(&of(key)?)?.clone()))).collect())
+    }
+}
+
+/// The key of the enrolments of a sequence, counted by their states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct CountsKey(pub(crate) SequenceId);
+
+#[async_trait::async_trait]
+impl Loader<CountsKey> for StoreLoader {
+    type Value = BTreeMap<StateKind, i64>;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[CountsKey]) -> Result<HashMap<CountsKey, BTreeMap<StateKind, i64>>, Failed> {
+        tracing::debug!(kind = "EnrollmentCounts", keys = keys.len(), "loads a batch");
+        let found = self.store.enrollment_counts_of(keys.iter().map(|key| key.0)).await?;
+        Ok(found.into_iter().map(|(id, counts)| (CountsKey(id), counts)).collect())
+    }
+}
+
+/// The key of how many enrolments paused with a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BacklogKey(pub(crate) SequenceId);
+
+#[async_trait::async_trait]
+impl Loader<BacklogKey> for StoreLoader {
+    type Value = u64;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[BacklogKey]) -> Result<HashMap<BacklogKey, u64>, Failed> {
+        tracing::debug!(kind = "Backlog", keys = keys.len(), "loads a batch");
+        let found = self.store.count_paused_with_each(keys.iter().map(|key| key.0)).await?;
+        Ok(found.into_iter().map(|(id, count)| (BacklogKey(id), count)).collect())
     }
 }
 

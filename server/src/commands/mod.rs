@@ -1,5 +1,11 @@
 //! The command line: one file per command. Commands read options, call the application and print; they decide nothing.
 
+/// As that of the standard library, for people who stop reading early (`| head`): that is no failure.
+macro_rules! println {
+    () => { $crate::commands::print::line(format_args!("")) };
+    ($($words:tt)+) => { $crate::commands::print::line(format_args!($($words)+)) };
+}
+
 mod demo;
 mod doctor;
 mod emails;
@@ -91,7 +97,8 @@ impl Cli {
         let ended = self.dispatch().await;
         telemetry::stop().await;
         match ended {
-            Ok(Outcome::Done) => ExitCode::SUCCESS,
+            Ok(Outcome::Done) if print::is_whole() => ExitCode::SUCCESS,
+            Ok(Outcome::Done) => ExitCode::FAILURE,
             Ok(Outcome::Failed) => ExitCode::FAILURE,
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -121,7 +128,7 @@ impl Cli {
             }
             Command::Sequence(sequence::Command::Simulate(options)) => sequence::simulate(&options),
             Command::Sequence(sequence::Command::Library(options)) => sequence::library::run(&options),
-            Command::Sequence(sequence::Command::Schema) => Ok(sequence::schema()),
+            Command::Sequence(sequence::Command::Schema) => sequence::schema(),
             Command::Sequence(sequence::Command::Diff(options)) => {
                 sequence::diff::run(&logged(load()?)?, &options).await
             }
@@ -153,9 +160,20 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_a_simulation_over_people_would_not_look_at_is_refused() {
+        let simulate = ["tandem", "sequence", "simulate", "file.yaml"];
+        for (name, value) in [("--data", "person.json"), ("--templates", "folder")] {
+            assert!(Cli::try_parse_from(simulate.into_iter().chain([name, value])).is_ok());
+            let both = Cli::try_parse_from(simulate.into_iter().chain([name, value, "--contacts", "all"]));
+            assert_eq!(both.unwrap_err().kind(), ErrorKind::ArgumentConflict, "{name}");
+        }
     }
 }

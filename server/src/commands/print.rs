@@ -4,10 +4,30 @@ use super::Outcome;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_store::PageOf;
 
 /// How much of an error a table shows.
 pub(super) const SHOWN: usize = 60;
+
+/// Whether something could not be written that somebody wanted to read.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Writes a line to standard output. Whoever reads may stop early (`| head`); that is no failure. Any other is told, and the
+/// command fails in the end.
+pub(super) fn line(words: std::fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout(), "{words}")
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        eprintln!("error: cannot write to standard output: {error}");
+    }
+}
+
+/// Whether every line could be written, or nobody wanted to read it.
+pub(super) fn is_whole() -> bool {
+    !LOST.load(Ordering::Relaxed)
+}
 
 /// Writes to standard output. Whoever reads may stop early (`| head`); that is no failure.
 pub(super) fn put(text: &str) -> anyhow::Result<Outcome> {

@@ -5,7 +5,7 @@ pub(super) mod library;
 pub(super) mod running;
 pub(super) mod simulating;
 
-use super::{Outcome, template};
+use super::{Outcome, print, template};
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
 use anyhow::Context;
@@ -14,10 +14,11 @@ use chrono_tz::Tz;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tandem_app::sequence::{Applied, sequence_advice, sequence_schema_text, sequence_simulate, sequence_validate};
-use tandem_app::{App, AppError, Call};
+use tandem_app::{Actor, App, AppError, Call};
 use tandem_domain::calendar;
 use tandem_domain::email_template::Library;
-use tandem_domain::sequence::Problem;
+use tandem_domain::email_template::library::Reference;
+use tandem_domain::sequence::{Problem, Rule};
 
 /// What to do with a sequence.
 #[derive(Debug, clap::Subcommand)]
@@ -33,7 +34,7 @@ pub(super) enum Command {
         templates: Option<PathBuf>,
     },
     /// Publish a file as the next version of its sequence; what runs stays on its version unless --running says otherwise.
-    /// Applying it again changes nothing
+    /// Applying it again publishes nothing, and moves those whom --running concerns and who are not moved yet
     Apply {
         /// The YAML file; `-` for standard input
         #[arg(value_name = "FILE.yaml")]
@@ -72,11 +73,11 @@ pub(super) struct Simulate {
 
     /// A JSON file whose `contact`, `account`, `lead`, `sender` and `lists` replace those of the sample; of `interactions`, what
     /// it names
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", conflicts_with = "contacts")]
     data: Option<PathBuf>,
 
     /// The folder of the templates that its steps may name by their keys; with --contacts, they are the stored ones
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "contacts")]
     templates: Option<PathBuf>,
 
     /// Print one JSON object a line, with the effects in full; with --contacts, one object
@@ -95,30 +96,41 @@ pub(super) async fn apply(settings: &Settings, file: &Path, over: &running::Over
         Err(outcome) => return Ok(outcome),
     };
     let call = Call::system(wiring::request_ids(&app.env)());
-    if let Some(running) = over.running() {
-        return match running::replace(&app, &call, source, running).await {
-            Ok(()) => Ok(Outcome::Done),
-            Err(refused @ AppError::Refused { .. }) => {
-                println!("{}: {refused} [{}]", file.display(), refused.code());
-                Ok(Outcome::Failed)
-            }
-            Err(failed) => Err(failed.into()),
-        };
+    let done = match over.running() {
+        Some(running) => running::replace(&app, &call, source.clone(), running).await,
+        None => {
+            app.sequence_apply(&call, source.clone()).await.map(|applied| print_applied(&applied, ": nothing changed"))
+        }
+    };
+    match done {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => refused(&app, file, &source, error).await,
     }
-    match app.sequence_apply(&call, source).await {
-        Ok(Applied::Published(version)) => {
-            println!("published version {} of {}", version.number, version.definition.header.key);
-        }
-        Ok(Applied::Unchanged(version)) => {
-            println!("version {} of {} says the same: nothing changed", version.number, version.definition.header.key);
-        }
-        Err(refused @ AppError::Refused { .. }) => {
-            println!("{}: {refused} [{}]", file.display(), refused.code());
-            return Ok(Outcome::Failed);
-        }
-        Err(failed) => return Err(failed.into()),
+}
+
+/// Prints what publishing came to, with more words where nothing was.
+fn print_applied(applied: &Applied, unchanged: &str) {
+    let (Applied::Published(version) | Applied::Unchanged(version)) = applied;
+    let (number, key) = (version.number, &version.definition.header.key);
+    match applied {
+        Applied::Published(_) => println!("published version {number} of {key}"),
+        Applied::Unchanged(_) => println!("version {number} of {key} says the same{unchanged}"),
     }
-    Ok(Outcome::Done)
+}
+
+/// Prints why a definition is not published: each name that is not there with its line.
+async fn refused(app: &App, file: &Path, source: &str, error: AppError) -> anyhow::Result<Outcome> {
+    if !matches!(error, AppError::Refused { .. }) {
+        return Err(error.into());
+    }
+    if error.code().parse::<Rule>().is_ok() {
+        let problems = app.sequence_problems(&Actor::system(), source).await?;
+        if !problems.is_empty() {
+            return Ok(report(file, &problems));
+        }
+    }
+    println!("{}: {error} [{}]", file.display(), error.code());
+    Ok(Outcome::Failed)
 }
 
 /// The application over the database, for a definition that holds there; what is wrong with it is printed.
@@ -159,9 +171,8 @@ pub(super) fn validate(file: &Path, templates: Option<&Path>) -> anyhow::Result<
 }
 
 /// Prints the schema for editors; it needs neither configuration nor database.
-pub(super) fn schema() -> Outcome {
-    print!("{}", sequence_schema_text());
-    Outcome::Done
+pub(super) fn schema() -> anyhow::Result<Outcome> {
+    print::put(&sequence_schema_text())
 }
 
 /// Tries out; it needs neither configuration nor database, and knows the shipped working calendars.
@@ -180,7 +191,7 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
     let library = options.templates.as_deref().map_or_else(|| Ok(Library::closed()), template::folder)?;
     let lines = match sequence_simulate(&source, &library, data.as_ref(), options.zone, start, &calendar::shipped()) {
         Ok(lines) => lines,
-        Err(problems) => return Ok(report(&options.file, &problems)),
+        Err(problems) => return Ok(options.report(&problems)),
     };
     let mut day = 0;
     for line in lines {
@@ -203,12 +214,31 @@ fn earliest(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     zone.from_local_datetime(&local).earliest().map_or_else(|| local.and_utc(), |moment| moment.with_timezone(&Utc))
 }
 
-pub(super) fn report(file: &Path, problems: &[Problem]) -> Outcome {
-    for problem in problems {
-        println!("{}: {problem}", file.display());
+impl Simulate {
+    /// Says what is wrong with the file: where standard output is for a program, not there.
+    fn report(&self, problems: &[Problem]) -> Outcome {
+        if !self.json {
+            return report(&self.file, problems);
+        }
+        listed(&self.file, problems).for_each(|line| eprintln!("{line}"));
+        Outcome::Failed
     }
-    println!("{} problem(s)", problems.len());
+}
+
+pub(super) fn report(file: &Path, problems: &[Problem]) -> Outcome {
+    listed(file, problems).for_each(|line| println!("{line}"));
     Outcome::Failed
+}
+
+fn listed(file: &Path, problems: &[Problem]) -> impl Iterator<Item = String> {
+    let lines = problems.iter().map(move |problem| format!("{}: {problem}", file.display()));
+    lines.chain(std::iter::once(format!("{} problem(s)", problems.len())))
+}
+
+/// Reads `KEY` or `KEY@N`.
+pub(super) fn reference(text: &str) -> Result<Reference, String> {
+    Reference::parse(text)
+        .ok_or_else(|| format!("`{text}` is not of the form welcome, or welcome@3 for one of its versions"))
 }
 
 pub(super) fn read(file: &Path) -> anyhow::Result<String> {

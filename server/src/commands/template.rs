@@ -1,7 +1,7 @@
 //! `tandem template`: checks, publishes and shows templates of e-mails that sequences share.
 
 use super::Outcome;
-use super::sequence::{read, report};
+use super::sequence::{read, reference, report};
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
 use anyhow::{Context, bail};
@@ -44,8 +44,8 @@ pub(super) struct Preview {
     file: Option<PathBuf>,
 
     /// A stored template, and the number of its version: welcome_mail, or welcome_mail@3
-    #[arg(long, value_name = "KEY[@N]")]
-    key: Option<String>,
+    #[arg(long, value_name = "KEY[@N]", value_parser = reference)]
+    key: Option<Reference>,
 
     /// Who would get it: the e-mail address of a contact, or its id
     #[arg(long, value_name = "ADDRESS")]
@@ -133,11 +133,7 @@ async fn apply(app: &App, file: &Path, source: String) -> anyhow::Result<Outcome
 async fn preview(app: &App, options: &Preview) -> anyhow::Result<Outcome> {
     let of = match (&options.file, &options.key) {
         (Some(file), _) => Previewed::Document(read(file)?),
-        (None, Some(name)) => {
-            let Reference { key, number } = Reference::parse(name)
-                .with_context(|| format!("`{name}` is not of the form welcome_mail or welcome_mail@3"))?;
-            Previewed::Stored { key, number }
-        }
+        (None, Some(Reference { key, number })) => Previewed::Stored { key: key.clone(), number: *number },
         (None, None) => bail!("name a file, or a stored template with --key"),
     };
     let contact = contact(app, &options.contact).await?;
@@ -198,21 +194,22 @@ async fn uses(app: &App, options: &Uses) -> anyhow::Result<Outcome> {
     }
     let call = Call::system(wiring::request_ids(&app.env)());
     let mut outcome = Outcome::Done;
-    for (sequence, done) in app.email_template_republish(&call, key).await? {
-        match done {
-            Ok(Applied::Published(version)) => println!("published version {} of {sequence}", version.number),
-            Ok(Applied::Unchanged(version)) => println!("version {} of {sequence} says the same", version.number),
-            Err(refused) => {
-                println!("{sequence}: {refused} [{}]", refused.code());
-                outcome = Outcome::Failed;
-            }
+    // As it comes: what was published is known, whatever becomes of the rest.
+    let told = |sequence: &str, done| match done {
+        Ok(Applied::Published(version)) => println!("published version {} of {sequence}", version.number),
+        Ok(Applied::Unchanged(version)) => println!("version {} of {sequence} says the same", version.number),
+        Err(refused) => {
+            let refused: AppError = refused;
+            println!("{sequence}: {refused} [{}]", refused.code());
+            outcome = Outcome::Failed;
         }
-    }
+    };
+    app.email_template_republish(&call, key, told).await?;
     Ok(outcome)
 }
 
-/// The templates of a folder: every file that ends in .yaml, .yml or .json. Those that are none are printed; what takes one of
-/// them is refused.
+/// The templates of a folder: every file that ends in .yaml, .yml or .json. Those that are none are told on standard error; what
+/// takes one of them is refused.
 pub(super) fn folder(folder: &Path) -> anyhow::Result<Library> {
     let mut documents = Vec::new();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
@@ -228,7 +225,7 @@ pub(super) fn folder(folder: &Path) -> anyhow::Result<Library> {
     let (library, misfits) = Library::folder(documents);
     for Misfit { name, problems } in misfits {
         for problem in problems {
-            println!("{name}: not taken: {problem}");
+            eprintln!("{name}: not taken: {problem}");
         }
     }
     Ok(library)

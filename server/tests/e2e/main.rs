@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod clients;
+mod command_line;
 mod demo;
 mod fuzz;
 mod graphql_clients;

@@ -1,6 +1,7 @@
 //! Templates of e-mails that sequences share: publishing them, archiving them, and finding those that a sequence names.
 
-use crate::sequence::Applied;
+use crate::reading::Reading;
+use crate::sequence::{Applied, SequencePublishAgain};
 use crate::{App, AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -12,8 +13,9 @@ use tandem_domain::email_template::{
 use tandem_domain::id::{ContactId, EmailTemplateId, LeadId, SequenceId};
 use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::steps::send_email::Letter;
-use tandem_domain::sequence::{Problem, Sequence, SequenceVersion};
-use tandem_store::Tx;
+use tandem_domain::sequence::{Problem, Sequence};
+use tandem_store::email_template::{UsageCursor, UsageFilter};
+use tandem_store::{Page, Tx};
 use uuid::Uuid;
 
 /// How many templates are looked through for the one that was likely meant.
@@ -67,7 +69,7 @@ impl Command for EmailTemplateArchive {
         // Locked: a sequence that takes it meanwhile waits, and then finds it archived.
         let template: EmailTemplate = tx.get(self.template).await?.ok_or_else(missing)?;
         let mut keys = BTreeSet::new();
-        for usage in tx.email_template_usages(&template.key).await?.into_iter().filter(|usage| usage.current) {
+        for usage in tx.email_template_takers(&template.key).await? {
             keys.extend(tx.peek::<Sequence>(usage.sequence).await?.map(|sequence| sequence.key));
         }
         Ok(email_template::archive(template, keys.into_iter().collect(), self.reason.as_deref())?)
@@ -95,17 +97,17 @@ fn others(templates: Vec<EmailTemplate>) -> Vec<String> {
     templates.into_iter().map(|template| template.key).collect()
 }
 
-/// The stored templates that a definition of a sequence names. They stay as they are until the end of the transaction.
-pub(crate) async fn library_in(tx: &Tx, source: &str) -> Result<Library> {
+/// The stored templates that a definition of a sequence names. In a transaction they stay as they are until its end.
+pub(crate) async fn library_for(reading: &Reading<'_>, source: &str) -> Result<Library> {
     let named = library::named(source);
     if named.is_empty() {
         return Ok(Library::stored(Vec::new(), Vec::new(), Vec::new()));
     }
-    let templates = tx.share_email_templates(&keys(&named)).await?;
-    let versions = tx.email_template_versions_numbered(&wanted(&named, &templates)).await?;
+    let templates = reading.email_templates(&keys(&named)).await?;
+    let versions = reading.email_template_versions(&wanted(&named, &templates)).await?;
     let others = match all_there(&named, &templates) {
         true => Vec::new(),
-        false => others(tx.active_email_templates(LOOKED_THROUGH).await?),
+        false => others(reading.active_email_templates(LOOKED_THROUGH).await?),
     };
     Ok(Library::stored(templates, versions, others))
 }
@@ -148,17 +150,7 @@ pub fn email_template_advice(source: &str) -> Vec<Problem> {
 impl App {
     /// The stored templates that a definition of a sequence (YAML or JSON) names, as they are now.
     pub async fn library(&self, source: &str) -> Result<Library> {
-        let named = library::named(source);
-        if named.is_empty() {
-            return Ok(Library::stored(Vec::new(), Vec::new(), Vec::new()));
-        }
-        let templates = self.store.email_templates_with_keys(&keys(&named)).await?;
-        let versions = self.store.email_template_versions_numbered(&wanted(&named, &templates)).await?;
-        let others = match all_there(&named, &templates) {
-            true => Vec::new(),
-            false => others(self.store.active_email_templates(LOOKED_THROUGH).await?),
-        };
-        Ok(Library::stored(templates, versions, others))
+        library_for(&Reading::Apart(&self.store), source).await
     }
 
     /// Publishes a template unless the newest version says the same: applying it again changes nothing.
@@ -216,33 +208,55 @@ impl App {
     }
 
     /// The versions of sequences that took e-mails from the template with this key, as far as they start runs now or have live
-    /// ones, each with its sequence.
+    /// ones, each with its sequence, in the order in which they were published.
     pub async fn email_template_usages(&self, key: &str) -> Result<Vec<(Usage, Sequence)>> {
-        let usages = self.store.email_template_usages(key).await?;
-        let ids = usages.iter().map(|usage| Uuid::from(usage.sequence)).collect::<BTreeSet<_>>();
-        let sequences: Vec<Sequence> = self.store.find_many(ids).await?;
-        let found = |id: SequenceId| sequences.iter().find(|sequence| sequence.id == id).cloned();
-        Ok(usages.into_iter().filter_map(|usage| Some((usage, found(usage.sequence)?))).collect())
+        self.usages(key, UsageFilter::default()).await
     }
 
-    /// Publishes every sequence again, as it is written, that would take a newer version of the template with this key. Gives the
-    /// key of each with what it came to; a refusal of one leaves the others alone. Who runs stays on their version.
-    pub async fn email_template_republish(&self, call: &Call, key: &str) -> Result<Vec<(String, Result<Applied>)>> {
-        let Some(template) = self.store.email_template_by_key(key).await? else { return Ok(Vec::new()) };
-        let mut done = Vec::new();
+    async fn usages(&self, key: &str, filter: UsageFilter) -> Result<Vec<(Usage, Sequence)>> {
+        let (mut found, mut page) = (Vec::new(), Page::first(500));
+        loop {
+            let usages = self.store.email_template_usage_page(key, filter, &page).await?;
+            page.after = usages.items.last().map(UsageCursor::of);
+            let ids = usages.items.iter().map(|usage| Uuid::from(usage.sequence)).collect::<BTreeSet<_>>();
+            let sequences: Vec<Sequence> = self.store.find_many(ids).await?;
+            let of = |id: SequenceId| sequences.iter().find(|sequence| sequence.id == id).cloned();
+            found.extend(usages.items.into_iter().filter_map(|usage| Some((usage, of(usage.sequence)?))));
+            if !usages.has_next {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Publishes every sequence again, as it is written, that would take a newer version of the template with this key. `told`
+    /// gets the key of each with what it came to, as soon as it is known; a refusal of one leaves the others alone, and so does a
+    /// colleague who published one meanwhile (`SEQUENCE_NOT_NEWEST`). Who runs stays on their version, and drafts stay as they are.
+    pub async fn email_template_republish(
+        &self,
+        call: &Call,
+        key: &str,
+        mut told: impl FnMut(&str, Result<Applied>) + Send,
+    ) -> Result<()> {
+        let Some(template) = self.store.email_template_by_key(key).await? else { return Ok(()) };
+        let filter = UsageFilter { before: Some(template.latest_number), current: true };
         let mut seen = BTreeSet::new();
-        for (usage, sequence) in self.email_template_usages(key).await? {
+        for (usage, sequence) in self.usages(key, filter).await? {
             // A version that took two of the template's is there twice.
             if !usage.would_take(template.latest_number) || !seen.insert(sequence.id) {
                 continue;
             }
-            let Some(version) = self.store.find::<SequenceVersion>(usage.version).await? else { continue };
-            let applied = match self.sequence_apply(call, version.source).await {
-                Err(failure) if !failure.is_refusal() => return Err(failure),
-                applied => applied,
-            };
-            done.push((sequence.key, applied));
+            let again = SequencePublishAgain { sequence: sequence.id, version: usage.version };
+            match self.run(call, again).await {
+                Ok((_, version)) => told(&sequence.key, Ok(Applied::Published(version))),
+                // Somebody has done so since.
+                Err(refused) if refused.code() == "SEQUENCE_UNCHANGED" => {
+                    let version = self.store.find(usage.version).await?;
+                    told(&sequence.key, version.map(Applied::Unchanged).ok_or(refused));
+                }
+                Err(refused) if refused.is_refusal() => told(&sequence.key, Err(refused)),
+                Err(failure) => return Err(failure),
+            }
         }
-        Ok(done)
+        Ok(())
     }
 }

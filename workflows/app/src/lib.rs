@@ -25,6 +25,7 @@ pub mod jobs;
 pub mod leads;
 pub mod outbound;
 pub mod queue;
+mod reading;
 pub mod received;
 pub mod reports;
 mod rules;
@@ -85,7 +86,7 @@ pub use sequence::{
     EnrollmentAdvance, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume,
     EnrollmentWake, EnrollmentsResume, SequenceArchive, SequenceCatchUp, SequenceDraft, SequenceMigrate,
     SequenceMigrationCancel, SequenceMigrationPart, SequenceMigrationPause, SequenceMigrationResume, SequencePause,
-    SequencePauseUntil, SequencePublish, SequenceReplace, SequenceResume, SequenceWake,
+    SequencePauseUntil, SequencePublish, SequencePublishAgain, SequenceReplace, SequenceResume, SequenceWake,
 };
 pub use target_list::{
     ChangeRequestApprove, ChangeRequestEdit, ChangeRequestExpire, ChangeRequestPropose, ChangeRequestReject,

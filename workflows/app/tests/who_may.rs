@@ -14,7 +14,11 @@ use tandem_domain::id::UserId;
 const HEAD: &str = "# Who may do what\n\n\
 A row is a command, which is also the name of its mutation where it has one; a column is the role of the token. What \
 depends on the thing at hand (only the holder of a claim may finish it, only the person offered may accept) is refused by \
-the domain on top of this. Tandem's own timers may run every command, and commands that are not listed are theirs alone.\n\n";
+the domain on top of this. Tandem's own timers may run every command, and commands that are not listed are theirs alone.\n\n\
+Reading changes nothing, and every query is open to every role and to a token of the scope READ, unless its \
+description in the schema names others: validations, previews and simulations, which show the data of people, are \
+queries. SALES_OPS and ADMIN alone see jobs, webhooks, channels and senders of events; ADMIN alone sees tokens, and \
+verifies the ledger.\n\n";
 
 fn actor(role: Role) -> Actor {
     Actor::user(UserId(Default::default()), role, None)

@@ -51,6 +51,11 @@ impl Tx {
 }
 
 impl Store {
+    /// The team of this name.
+    pub async fn team_by_name(&self, name: &str) -> Result<Option<Team>> {
+        Ok(self.all(team::row::Entity::find().filter(team::row::Column::Name.eq(name))).await?.pop())
+    }
+
     /// The user with this normalised e-mail address.
     pub async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
         let query = user::row::Entity::find().filter(user::row::Column::Email.eq(email));

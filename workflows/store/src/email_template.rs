@@ -29,14 +29,60 @@ use sea_orm::{
 };
 use std::collections::BTreeMap;
 use tandem_domain::email_template::{EmailTemplate, EmailTemplateState, EmailTemplateVersion, Usage};
-use tandem_domain::id::EmailTemplateId;
+use tandem_domain::id::{EmailTemplateId, SequenceVersionId};
 use tandem_domain::sequence::SequenceVersion;
 use template_row::row as template;
 use template_version_row::row as version;
 use uuid::Uuid;
 
-/// The most usages that are read of one template.
+/// The most versions of sequences that are told to whoever archives a template.
 const MOST_USAGES: u64 = 1_000;
+
+/// Which versions of sequences that took e-mails from a template are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageFilter {
+    /// Only those that took an older version of the template than the one with this number.
+    pub before: Option<u32>,
+    /// Only those that start runs now.
+    pub current: bool,
+}
+
+/// The place of a usage among those of its template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageCursor {
+    /// The version of the sequence.
+    pub version: SequenceVersionId,
+    /// The number of the template's version.
+    pub number: u32,
+}
+
+impl UsageCursor {
+    /// The place of a usage.
+    pub const fn of(usage: &Usage) -> Self {
+        Self { version: usage.version, number: usage.template_number }
+    }
+}
+
+impl std::fmt::Display for UsageCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", Uuid::from(self.version), self.number)
+    }
+}
+
+/// A text that is not the place of a usage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this is not the place of a usage")]
+pub struct NotAUsage;
+
+impl std::str::FromStr for UsageCursor {
+    type Err = NotAUsage;
+
+    fn from_str(text: &str) -> Result<Self, NotAUsage> {
+        let (version, number) = text.split_once(':').ok_or(NotAUsage)?;
+        let version: Uuid = version.parse().map_err(|_| NotAUsage)?;
+        Ok(Self { version: version.into(), number: number.parse().map_err(|_| NotAUsage)? })
+    }
+}
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -68,19 +114,39 @@ pub(crate) async fn save_uses(of: &SequenceVersion, tx: &Tx) -> Result<()> {
     Ok(())
 }
 
-/// The versions of sequences that took e-mails from the template with this key: those that start runs now first, then those
-/// that have live runs, and of both the newest first.
-async fn usages<C: ConnectionTrait>(connection: &C, key: &str) -> Result<Vec<Usage>> {
-    let sql = "SELECT * FROM (SELECT version.sequence_id, taken.version_id, version.number, taken.number AS template_number, \
-               CAST(CASE WHEN taken.pinned THEN 1 ELSE 0 END AS BIGINT) AS pinned, \
-               CAST(CASE WHEN sequence.state <> 'ARCHIVED' AND version.number = (SELECT MAX(other.number) \
-               FROM sequence_version AS other WHERE other.sequence_id = version.sequence_id) THEN 1 ELSE 0 END AS BIGINT) \
-               AS current, \
-               (SELECT COUNT(*) FROM enrollment WHERE enrollment.version_id = taken.version_id AND live) AS live_runs \
-               FROM email_template_use AS taken JOIN sequence_version AS version ON version.id = taken.version_id \
-               JOIN sequence ON sequence.id = version.sequence_id WHERE taken.template_key = $1) AS found \
-               WHERE current = 1 OR live_runs > 0 ORDER BY current DESC, version_id DESC, template_number LIMIT $2";
-    let values = [key.into(), i64::try_from(MOST_USAGES).unwrap_or(i64::MAX).into()];
+/// The versions of sequences that took e-mails from the template with this key and that start runs now or have live ones, in
+/// the order in which they were published: up to one more than the page has.
+async fn usages<C: ConnectionTrait>(
+    connection: &C,
+    key: &str,
+    filter: UsageFilter,
+    page: &Page<UsageCursor>,
+) -> Result<Vec<Usage>> {
+    let before = filter.before.map_or(i64::MAX, i64::from);
+    let mut values: Vec<sea_orm::Value> = vec![key.into(), before.into()];
+    let mut sides = String::new();
+    for (cursor, side) in [(page.after, ">"), (page.before, "<")] {
+        let Some(UsageCursor { version, number }) = cursor else { continue };
+        let at = values.len();
+        sides.push_str(&format!(" AND (version_id, template_number) {side} (${}, ${})", at + 1, at + 2));
+        values.extend([Uuid::from(version).into(), i32::try_from(number).unwrap_or(i32::MAX).into()]);
+    }
+    let wanted = if filter.current { "current = 1" } else { "(current = 1 OR live_runs > 0)" };
+    let order = if page.backward { "DESC" } else { "ASC" };
+    values.push(i64::try_from(page.limit.saturating_add(1)).unwrap_or(i64::MAX).into());
+    let limit = values.len();
+    let sql = format!(
+        "SELECT * FROM (SELECT version.sequence_id, taken.version_id, version.number, taken.number AS template_number, \
+         CAST(CASE WHEN taken.pinned THEN 1 ELSE 0 END AS BIGINT) AS pinned, \
+         CAST(CASE WHEN sequence.state <> 'ARCHIVED' AND version.number = (SELECT MAX(other.number) \
+         FROM sequence_version AS other WHERE other.sequence_id = version.sequence_id) THEN 1 ELSE 0 END AS BIGINT) \
+         AS current, \
+         (SELECT COUNT(*) FROM enrollment WHERE enrollment.version_id = taken.version_id AND live) AS live_runs \
+         FROM email_template_use AS taken JOIN sequence_version AS version ON version.id = taken.version_id \
+         JOIN sequence ON sequence.id = version.sequence_id WHERE taken.template_key = $1) AS found \
+         WHERE {wanted} AND template_number < $2{sides} \
+         ORDER BY version_id {order}, template_number {order} LIMIT ${limit}"
+    );
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
     let rows = Row::find_by_statement(statement).all(connection).await?;
     let usage = |row: Row| Usage {
@@ -150,9 +216,11 @@ impl Tx {
         self.read(active(limit)).await
     }
 
-    /// Who took e-mails from the template with this key, as [`Store::email_template_usages`] gives it.
-    pub async fn email_template_usages(&self, key: &str) -> Result<Vec<Usage>> {
-        usages(self.connection().await?, key).await
+    /// The newest versions of sequences that took e-mails from the template with this key, of sequences that are not archived:
+    /// the first 1,000.
+    pub async fn email_template_takers(&self, key: &str) -> Result<Vec<Usage>> {
+        let filter = UsageFilter { current: true, ..UsageFilter::default() };
+        usages(self.connection().await?, key, filter, &Page::first(MOST_USAGES)).await
     }
 }
 
@@ -205,9 +273,14 @@ impl Store {
         self.page(version::Entity::find().filter(version::Column::TemplateId.eq(Uuid::from(of))), page).await
     }
 
-    /// The versions of sequences that took e-mails from the template with this key, as far as they start runs now or have live
-    /// ones: at most 1,000, those that start runs now first, the newest first.
-    pub async fn email_template_usages(&self, key: &str) -> Result<Vec<Usage>> {
-        usages(self.reader(), key).await
+    /// A page of the versions of sequences that took e-mails from the template with this key, as far as they start runs now or
+    /// have live ones, in the order in which they were published.
+    pub async fn email_template_usage_page(
+        &self,
+        key: &str,
+        filter: UsageFilter,
+        page: &Page<UsageCursor>,
+    ) -> Result<PageOf<Usage>> {
+        Ok(PageOf::cut(usages(self.reader(), key, filter, page).await?, page))
     }
 }

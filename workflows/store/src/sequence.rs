@@ -82,6 +82,19 @@ struct Counted {
     count: i64,
 }
 
+#[derive(FromQueryResult)]
+struct CountedOf {
+    sequence_id: Uuid,
+    count: i64,
+}
+
+#[derive(FromQueryResult)]
+struct CountedIn {
+    sequence_id: Uuid,
+    state: String,
+    count: i64,
+}
+
 impl Tx {
     /// The sequence with this key, locked.
     pub async fn sequence_with_key(&self, key: &str) -> Result<Option<Sequence>> {
@@ -172,8 +185,11 @@ impl Tx {
 }
 
 fn paused_with(of: SequenceId) -> sea_orm::Select<enrollment::Entity> {
+    paused().filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
+}
+
+fn paused() -> sea_orm::Select<enrollment::Entity> {
     enrollment::Entity::find()
-        .filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
         .filter(enrollment::Column::State.eq(StateKind::Paused.as_str()))
         .filter(enrollment::Column::Reason.eq(PauseReason::Sequence.as_str()))
 }
@@ -182,6 +198,22 @@ impl Store {
     /// How many enrolments fell due while their sequence was paused, and wait for it to go on.
     pub async fn count_paused_with(&self, of: SequenceId) -> Result<u64> {
         Ok(paused_with(of).count(self.reader()).await?)
+    }
+
+    /// The same of several sequences; one without any is left out.
+    pub async fn count_paused_with_each(
+        &self,
+        of: impl IntoIterator<Item = SequenceId>,
+    ) -> Result<BTreeMap<SequenceId, u64>> {
+        let query = paused()
+            .filter(enrollment::Column::SequenceId.is_in(of.into_iter().map(Uuid::from)))
+            .select_only()
+            .column(enrollment::Column::SequenceId)
+            .column_as(enrollment::Column::Id.count(), "count")
+            .group_by(enrollment::Column::SequenceId);
+        let counted = query.into_model::<CountedOf>().all(self.reader()).await?;
+        let count = |row: CountedOf| (row.sequence_id.into(), u64::try_from(row.count).unwrap_or(0));
+        Ok(counted.into_iter().map(count).collect())
     }
 
     /// The sequence with this key.
@@ -237,5 +269,27 @@ impl Store {
         }
         let counted = query.into_model::<Counted>().all(self.reader()).await?;
         Ok(counted.into_iter().filter_map(|row| Some((row.state.parse().ok()?, row.count))).collect())
+    }
+
+    /// The same of several sequences, in one statement; one without any is left out.
+    pub async fn enrollment_counts_of(
+        &self,
+        of: impl IntoIterator<Item = SequenceId>,
+    ) -> Result<BTreeMap<SequenceId, BTreeMap<StateKind, i64>>> {
+        let query = enrollment::Entity::find()
+            .filter(enrollment::Column::SequenceId.is_in(of.into_iter().map(Uuid::from)))
+            .select_only()
+            .column(enrollment::Column::SequenceId)
+            .column(enrollment::Column::State)
+            .column_as(enrollment::Column::Id.count(), "count")
+            .group_by(enrollment::Column::SequenceId)
+            .group_by(enrollment::Column::State);
+        let mut found: BTreeMap<SequenceId, BTreeMap<StateKind, i64>> = BTreeMap::new();
+        for row in query.into_model::<CountedIn>().all(self.reader()).await? {
+            if let Ok(state) = row.state.parse() {
+                found.entry(row.sequence_id.into()).or_default().insert(state, row.count);
+            }
+        }
+        Ok(found)
     }
 }

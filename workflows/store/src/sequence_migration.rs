@@ -17,7 +17,7 @@ use enrollment_row::row as enrollment;
 use migration_row::row as migration;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select, Statement,
 };
 use tandem_domain::id::{EnrollmentId, SequenceId, SequenceVersionId};
 use tandem_domain::sequence::enrollment::WaitReason;
@@ -92,12 +92,7 @@ impl Tx {
 
     /// The migration of a sequence that is not over, to be read.
     pub async fn open_migration_of(&self, of: SequenceId) -> Result<Option<SequenceMigration>> {
-        let open = MigrationState::ALL.iter().filter(|state| state.is_open()).map(|state| state.as_str());
-        let query = migration::Entity::find()
-            .filter(migration::Column::SequenceId.eq(Uuid::from(of)))
-            .filter(migration::Column::State.is_in(open))
-            .limit(1);
-        Ok(self.read(query).await?.pop())
+        Ok(self.read(open_of(of)).await?.pop())
     }
 
     /// Up to `limit` live runs of a version that come after `after`, locked, in the order of their ids. Writing them waits for
@@ -126,7 +121,20 @@ impl Tx {
     }
 }
 
+fn open_of(sequence: SequenceId) -> Select<migration::Entity> {
+    let open = MigrationState::ALL.iter().filter(|state| state.is_open()).map(|state| state.as_str());
+    migration::Entity::find()
+        .filter(migration::Column::SequenceId.eq(Uuid::from(sequence)))
+        .filter(migration::Column::State.is_in(open))
+        .limit(1)
+}
+
 impl Store {
+    /// The migration of a sequence that is not over.
+    pub async fn open_migration_of(&self, of: SequenceId) -> Result<Option<SequenceMigration>> {
+        Ok(self.all(open_of(of)).await?.pop())
+    }
+
     /// The live runs of a sequence by version, step and state; those of the version `but` are left out.
     pub async fn crowds(&self, of: SequenceId, but: Option<SequenceVersionId>) -> Result<Vec<Crowd>> {
         crowds(self.reader(), of, but).await

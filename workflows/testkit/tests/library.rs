@@ -361,7 +361,7 @@ on_both_databases! {
             ("event_follow_up", "SEQUENCE_REFERENCE_UNKNOWN"),
             ("onboarding", "CHANNEL_UNKNOWN"),
             ("partner_referral", "CHANNEL_UNKNOWN"),
-            ("tier_one", "SEQUENCE_POOL_UNKNOWN"),
+            ("tier_one", "SEQUENCE_REFERENCE_UNKNOWN"),
         ];
         assert_eq!(refused, expected.into());
     }

@@ -7,9 +7,9 @@ use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::email::port::Delivery;
 use tandem_app::{
-    EnrollmentAdvance, EnrollmentCreate, SequenceArchive, SequenceCatchUp, SequenceMigrate, SequenceMigrationCancel,
-    SequenceMigrationPart, SequenceMigrationPause, SequenceMigrationResume, SequencePause, SequencePauseUntil,
-    SequencePublish, SequenceReplace, SequenceResume,
+    Actor, EnrollmentAdvance, EnrollmentCreate, SequenceArchive, SequenceCatchUp, SequenceMigrate,
+    SequenceMigrationCancel, SequenceMigrationPart, SequenceMigrationPause, SequenceMigrationResume, SequencePause,
+    SequencePauseUntil, SequencePublish, SequenceReplace, SequenceResume,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::contact::{ConsentGiven, ConsentState, Contact, ContactPatch};
@@ -163,7 +163,7 @@ on_both_databases! {
         world.run_due_jobs().await;
         // `early` stands before `three`, the two others before `two`.
         let second = source(&[mail("one"), wait("rest", 2), mail("two")]);
-        let shown = world.app.sequence_preview(&second, &moving(Vec::new())).await.unwrap();
+        let shown = world.app.sequence_preview(&Actor::system(), &second, &moving(Vec::new())).await.unwrap().unwrap();
         assert_eq!((shown.number, shown.count, shown.versions.len()), (2, 3, 1));
         let [two, three] = shown.versions[0].steps.clone().try_into().unwrap();
         let to_two = Fate::Moves { to: "two".to_owned(), may_repeat: Vec::new(), may_skip: Vec::new(), passed: Vec::new() };
@@ -185,7 +185,7 @@ on_both_databases! {
         let done = migration(&world, &begun).await;
         assert_eq!((done.moved, done.ended), (2, 1));
         assert_eq!(now(&world, &early).await.state, EnrollmentState::Exited(ExitReason::Superseded));
-        let again = world.app.sequence_preview(&second, &moving(Vec::new())).await.unwrap();
+        let again = world.app.sequence_preview(&Actor::system(), &second, &moving(Vec::new())).await.unwrap().unwrap();
         assert_eq!((again.number, again.count), (2, 0), "the newest version says the same, and everybody is there");
         let nobody = SequenceMigrate { sequence: sequence.id, running: moving(Vec::new()) };
         let nothing = world.app.run(&world.system(), nobody).await.unwrap_err();

@@ -5,6 +5,7 @@ use crate::connection::{connection, page};
 use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::global;
+use crate::loaders::TemplateVersionKey;
 use crate::sequences::types::SequenceProblem;
 use crate::sequences::{SequenceNode, SequenceVersionNode};
 use async_graphql::connection::Connection;
@@ -13,10 +14,20 @@ use chrono::{DateTime, Utc};
 use tandem_domain::email_template::{self, EmailTemplate, EmailTemplateVersion, Usage};
 use tandem_domain::sequence::Problem;
 use tandem_domain::sequence::steps::send_email::{EmailParts, Letter, TemplateUse};
+use tandem_store::email_template::{UsageCursor, UsageFilter};
 
 /// A number as the schema has it.
 pub(crate) fn whole(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
+}
+
+/// The version of a template, loaded together with others of this request.
+async fn version_of(ctx: &Context<'_>, key: &str, number: u32) -> Option<Result<EmailTemplateVersionNode, ApiError>> {
+    let found = ctx.loader().load_one(TemplateVersionKey(key.to_owned(), number)).await;
+    found
+        .map_err(|failed| ApiError::from(failed.into_app()))
+        .map(|found| found.map(EmailTemplateVersionNode))
+        .transpose()
 }
 
 /// Where a template is.
@@ -62,9 +73,7 @@ impl EmailTemplateNode {
         ctx: &Context<'_>,
         #[graphql(desc = "Its number, from 1.")] number: i32,
     ) -> Option<Result<EmailTemplateVersionNode, ApiError>> {
-        let wanted = [(self.0.id, u32::try_from(number).ok()?)];
-        let found = ctx.app().store.email_template_versions_numbered(&wanted).await.map_err(ApiError::from);
-        found.map(|mut found| found.pop().map(EmailTemplateVersionNode)).transpose()
+        version_of(ctx, &self.0.key, u32::try_from(number).ok()?).await
     }
     /// Its versions, in the order in which they were published.
     async fn versions(
@@ -82,20 +91,26 @@ impl EmailTemplateNode {
         };
         Some(read.await)
     }
-    /// The versions of sequences that took e-mails from it, as far as they start runs now or have live ones: at most 1,000, those
-    /// that start runs now first, the newest first.
+    /// The versions of sequences that took e-mails from it, as far as they start runs now or have live ones, in the order in which
+    /// they were published.
     async fn used_by(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only those that took an older version than the newest.", default)] behind: bool,
-    ) -> Option<Result<Vec<EmailTemplateUse>, ApiError>> {
-        let newest = self.0.latest_number;
-        let found = ctx.app().store.email_template_usages(&self.0.key).await.map_err(ApiError::from);
-        let uses = |usages: Vec<Usage>| {
-            let usages = usages.into_iter().filter(|usage| !behind || usage.is_behind(newest));
-            usages.map(|usage| EmailTemplateUse { usage, template: self.0.clone() }).collect()
+        #[graphql(desc = "Only those that start runs now.", default)] current: bool,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Option<Result<Connection<String, EmailTemplateUse>, ApiError>> {
+        let read = async {
+            let page = page(first, after, last, before)?;
+            let filter = UsageFilter { before: behind.then_some(self.0.latest_number), current };
+            let found = ctx.app().store.email_template_usage_page(&self.0.key, filter, &page).await?;
+            let node = |usage| EmailTemplateUse { usage, key: self.0.key.clone(), newest: self.0.latest_number };
+            Ok(connection(found, UsageCursor::of, node))
         };
-        Some(found.map(uses))
+        Some(read.await)
     }
     /// When it was made.
     async fn created_at(&self) -> DateTime<Utc> {
@@ -106,7 +121,10 @@ impl EmailTemplateNode {
 /// A version of a sequence that took e-mails from a template.
 pub struct EmailTemplateUse {
     usage: Usage,
-    template: EmailTemplate,
+    /// The key of the template.
+    key: String,
+    /// The number of its newest version.
+    newest: u32,
 }
 
 /// A version of a sequence that took e-mails from a template.
@@ -128,13 +146,11 @@ impl EmailTemplateUse {
     }
     /// The template's version that it took.
     async fn template_version(&self, ctx: &Context<'_>) -> Option<Result<EmailTemplateVersionNode, ApiError>> {
-        let wanted = [(self.template.id, self.usage.template_number)];
-        let found = ctx.app().store.email_template_versions_numbered(&wanted).await.map_err(ApiError::from);
-        found.map(|mut found| found.pop().map(EmailTemplateVersionNode)).transpose()
+        version_of(ctx, &self.key, self.usage.template_number).await
     }
     /// Whether the template has a newer version.
     async fn behind(&self) -> bool {
-        self.usage.is_behind(self.template.latest_number)
+        self.usage.is_behind(self.newest)
     }
     /// Whether the definition asks for this version, so that publishing it again takes the same.
     async fn pinned(&self) -> bool {
@@ -246,8 +262,7 @@ impl SequenceTemplate {
     }
     /// The version that was taken.
     async fn template_version(&self, ctx: &Context<'_>) -> Option<Result<EmailTemplateVersionNode, ApiError>> {
-        let found = ctx.app().email_template_version(&self.uses.template, Some(self.uses.version)).await;
-        found.map(|found| found.map(EmailTemplateVersionNode)).map_err(ApiError::from).transpose()
+        version_of(ctx, &self.uses.template, self.uses.version).await
     }
 }
 

@@ -98,7 +98,7 @@ impl SequenceVersionQuery {
     }
 
     /// Who runs on older versions, step by step, and what would become of them if a definition were published now. Nothing is
-    /// saved.
+    /// saved. What a publication would be refused for, this is, or it tells it as a problem.
     async fn sequence_preview(
         &self,
         ctx: &Context<'_>,
@@ -111,9 +111,7 @@ impl SequenceVersionQuery {
             Some(running) => running.running().map_err(|error| within(error, "running"))?,
             None => Running { policy: Policy::Migrate, map: Vec::new() },
         };
-        let done = ctx.app().sequence_preview(&source, &running).await;
-        let library = ctx.app().library(&source).await?;
-        SequencePreview::of(&source, &library, done)
+        Ok(ctx.app().sequence_preview(ctx.actor(), &source, &running).await?.into())
     }
 }
 

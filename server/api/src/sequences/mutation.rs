@@ -13,14 +13,14 @@ use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use tandem_app::sequence::{Replaced, sequence_validate};
+use tandem_app::sequence::Replaced;
 use tandem_app::{
     AppError, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, SequenceArchive,
     SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish, SequenceReplace,
     SequenceResume,
 };
-use tandem_domain::sequence::Problem;
 use tandem_domain::sequence::backlog::{Backlog, Wish};
+use tandem_domain::sequence::{Problem, Rule};
 
 /// How many subjects one call may enrol.
 const MOST: usize = 500;
@@ -233,18 +233,20 @@ pub(crate) fn problem_error(problem: Problem) -> Option<UserError> {
     Some(UserError { field: Some(field), message, code: UserErrorCode::of(rule.as_str())? })
 }
 
-/// The problems of a definition that was refused, each as an error of its own.
+/// The problems of a definition that was refused, each as an error of its own: of its rules, or of what it names.
 async fn problems(
     ctx: &Context<'_>,
     source: &str,
     done: &Result<(), &AppError>,
 ) -> Result<Option<Vec<UserError>>, ApiError> {
-    if !matches!(done, Err(error) if error.code() == "SEQUENCE_INVALID") {
+    // What it names and is not there is refused under the code of the rule.
+    let of_problems = |code: &str| code == "SEQUENCE_INVALID" || code.parse::<Rule>().is_ok();
+    if !matches!(done, Err(error) if of_problems(error.code())) {
         return Ok(None);
     }
-    let library = ctx.app().library(source).await?;
-    let found = sequence_validate(source, &library).err();
-    Ok(found.map(|found| found.into_iter().take(100).filter_map(problem_error).collect()))
+    let found = ctx.app().sequence_problems(ctx.actor(), source).await?;
+    // It may have come to be there since: then the refusal speaks for itself.
+    Ok((!found.is_empty()).then(|| found.into_iter().take(100).filter_map(problem_error).collect()))
 }
 
 /// Changes of sequences and enrolments.

@@ -15,6 +15,7 @@ use crate::ids::global;
 use crate::insight::ExperimentNode;
 use crate::insight::story::EnrollmentStoryEntry;
 use crate::leads::LeadNode;
+use crate::loaders::{BacklogKey, CountsKey};
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -172,13 +173,14 @@ impl SequenceNode {
     }
     /// How many enrolments are in each state; states without any are left out.
     async fn enrollment_counts(&self, ctx: &Context<'_>) -> Option<Result<Vec<EnrollmentCount>, ApiError>> {
-        let counts = ctx.app().store.enrollment_counts(Some(self.0.id)).await.map_err(ApiError::from);
+        let counts = ctx.loader().load_one(CountsKey(self.0.id)).await;
+        let counts = counts.map_err(|failed| ApiError::from(failed.into_app()));
         Some(counts.map(|counts| {
             let counted = |(state, count): (domain::StateKind, i64)| EnrollmentCount {
                 state: state.into(),
                 count: i32::try_from(count).unwrap_or(i32::MAX),
             };
-            counts.into_iter().map(counted).collect()
+            counts.unwrap_or_default().into_iter().map(counted).collect()
         }))
     }
     /// The experiments on its steps, in the order they were registered.
@@ -207,8 +209,9 @@ impl SequenceNode {
     }
     /// How many enrolments fell due while it was paused, and have not been resumed since.
     async fn backlog_count(&self, ctx: &Context<'_>) -> Option<Result<i32, ApiError>> {
-        let count = ctx.app().store.count_paused_with(self.0.id).await.map_err(ApiError::from);
-        Some(count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)))
+        let count = ctx.loader().load_one(BacklogKey(self.0.id)).await;
+        let count = count.map_err(|failed| ApiError::from(failed.into_app()));
+        Some(count.map(|count| i32::try_from(count.unwrap_or(0)).unwrap_or(i32::MAX)))
     }
     /// After a pause: what becomes of what fell due meanwhile.
     async fn resumption(&self) -> Option<SequenceResumption> {

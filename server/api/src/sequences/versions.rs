@@ -15,7 +15,7 @@ use tandem_domain::sequence::backlog;
 use tandem_domain::sequence::diff::{self as differences, FieldChange, StepChange};
 use tandem_domain::sequence::migration::preview::{Fate, Preview, StepPreview, VersionPreview};
 use tandem_domain::sequence::migration::{self as domain, MapEntry, Running};
-use tandem_domain::sequence::{SequenceMigration, migration};
+use tandem_domain::sequence::{Problem, SequenceMigration, migration};
 
 /// A count, as far as the schema can say it.
 fn count(many: u64) -> i32 {
@@ -234,35 +234,33 @@ impl SequenceVersionPreviewNode {
 /// Who runs on older versions, and what would become of them.
 #[derive(SimpleObject)]
 pub struct SequencePreview {
-    /// The number that the definition has or would have; null where it is not valid.
+    /// The number that the definition has or would have; null where it has problems.
     number: Option<i32>,
     /// How many run on older versions.
     count: i32,
     /// The older versions that have live runs, oldest first.
     versions: Vec<SequenceVersionPreviewNode>,
-    /// What is wrong with the map itself.
+    /// What is wrong with the map itself, or that another migration is not over.
     map_problems: Vec<SequenceMigrationProblem>,
-    /// Everything that is wrong with the definition.
+    /// Everything that is wrong with the definition, or what it names and is not there.
     problems: Vec<SequenceProblem>,
 }
 
-impl SequencePreview {
-    /// What a preview came to; a definition that is not valid has problems instead.
-    pub(super) fn of(source: &str, library: &Library, done: Result<Preview, AppError>) -> Result<Self, ApiError> {
-        let preview = match done {
-            Ok(preview) => preview,
-            Err(error) => {
-                let problems = problems_of(source, library, error)?;
-                return Ok(Self { number: None, count: 0, versions: Vec::new(), map_problems: Vec::new(), problems });
+impl From<Result<Preview, Vec<Problem>>> for SequencePreview {
+    fn from(done: Result<Preview, Vec<Problem>>) -> Self {
+        match done {
+            Ok(preview) => Self {
+                number: Some(i32::try_from(preview.number).unwrap_or(i32::MAX)),
+                count: count(preview.count),
+                versions: preview.versions.into_iter().map(SequenceVersionPreviewNode).collect(),
+                map_problems: preview.problems.into_iter().map(Into::into).collect(),
+                problems: Vec::new(),
+            },
+            Err(problems) => {
+                let problems = problems.into_iter().map(Into::into).collect();
+                Self { number: None, count: 0, versions: Vec::new(), map_problems: Vec::new(), problems }
             }
-        };
-        Ok(Self {
-            number: Some(i32::try_from(preview.number).unwrap_or(i32::MAX)),
-            count: count(preview.count),
-            versions: preview.versions.into_iter().map(SequenceVersionPreviewNode).collect(),
-            map_problems: preview.problems.into_iter().map(Into::into).collect(),
-            problems: Vec::new(),
-        })
+        }
     }
 }
 

@@ -28,9 +28,9 @@ steps:
 const PUBLISHED: &str = "emailTemplate { id key name state latestVersion { number } }
     version { id number subject text html source hash publishedBy { name } languages { tag subject text html } template { key } }";
 
-const USED: &str = "query($behind: Boolean!) { emailTemplate(key: \"welcome_mail\") { usedBy(behind: $behind) {
+const USED: &str = "query($behind: Boolean!) { emailTemplate(key: \"welcome_mail\") { usedBy(behind: $behind) { nodes {
     sequence { key } sequenceVersion { number templates { step key number pinned templateVersion { number } } }
-    number templateVersion { number } behind pinned current liveRuns } } }";
+    number templateVersion { number } behind pinned current liveRuns } } } }";
 
 on_both_databases! {
     async fn a_template_is_published_taken_and_seen_from_both_ends(world: World) {
@@ -57,10 +57,10 @@ on_both_databases! {
             world.app.run(&world.system(), create).await.unwrap();
         }
         world.run_due_jobs().await;
-        assert_eq!(data(&world, &ops, USED, json!({"behind": true})).await["emailTemplate"]["usedBy"], json!([]));
+        assert_eq!(data(&world, &ops, USED, json!({"behind": true})).await["emailTemplate"]["usedBy"]["nodes"], json!([]));
         let input = json!({"source": MAIL.replace("First", "Second")});
         assert_eq!(change(&world, &ops, "emailTemplatePublish", PUBLISHED, input).await["version"]["number"], 2);
-        let behind = data(&world, &ops, USED, json!({"behind": true})).await["emailTemplate"]["usedBy"].clone();
+        let behind = data(&world, &ops, USED, json!({"behind": true})).await["emailTemplate"]["usedBy"]["nodes"].clone();
         let used = json!([{
             "sequence": {"key": "takes"}, "number": 1, "templateVersion": {"number": 1}, "behind": true, "pinned": false,
             "current": true, "liveRuns": 2,
@@ -71,9 +71,18 @@ on_both_databases! {
         assert_eq!(behind, used);
         let made = change(&world, &ops, "sequencePublish", fields, json!({"source": TAKES})).await;
         assert_eq!(made["version"]["templates"][0]["number"], 2);
-        let all = data(&world, &ops, USED, json!({"behind": false})).await["emailTemplate"]["usedBy"].clone();
+        let all = data(&world, &ops, USED, json!({"behind": false})).await["emailTemplate"]["usedBy"]["nodes"].clone();
         let seen: Vec<_> = all.as_array().unwrap().iter().map(|one| (&one["number"], &one["current"], &one["liveRuns"])).collect();
-        assert_eq!(seen, [(&json!(2), &json!(true), &json!(0)), (&json!(1), &json!(false), &json!(2))]);
+        assert_eq!(seen, [(&json!(1), &json!(false), &json!(2)), (&json!(2), &json!(true), &json!(0))]);
+
+        let page = "query($after: String) { emailTemplate(key: \"welcome_mail\") { usedBy(first: 1, after: $after) {
+            nodes { number } pageInfo { hasNextPage endCursor } } all: usedBy(last: 1) { nodes { number } }
+            now: usedBy(current: true) { nodes { number } } } }";
+        let first = data(&world, &ops, page, json!({})).await["emailTemplate"].clone();
+        assert_eq!((&first["usedBy"]["nodes"], &first["usedBy"]["pageInfo"]["hasNextPage"]), (&json!([{"number": 1}]), &json!(true)));
+        let second = data(&world, &ops, page, json!({"after": first["usedBy"]["pageInfo"]["endCursor"]})).await["emailTemplate"].clone();
+        assert_eq!((&second["usedBy"]["nodes"], &second["usedBy"]["pageInfo"]["hasNextPage"]), (&json!([{"number": 2}]), &json!(false)));
+        assert_eq!((&second["all"]["nodes"], &second["now"]["nodes"]), (&json!([{"number": 2}]), &json!([{"number": 2}])));
 
         let query = "query($id: ID!, $version: ID!) {
             node(id: $id) { ... on EmailTemplate { key createdAt versions(first: 1) { nodes { number } pageInfo { hasNextPage } }

@@ -110,3 +110,52 @@ async fn a_history_is_folded_once_for_all_its_versions() {
         assert_eq!(log.lines("folds a history").len(), 1);
     }
 }
+
+#[tokio::test]
+async fn what_each_sequence_counts_and_each_use_took_is_read_together() {
+    for world in worlds().await {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let mail = "key: mail\nname: Mail\nsubject: Hello\ntext: 'Hi {{ unsubscribe_url }}'\n";
+        let mail = tandem_app::EmailTemplatePublish { source: mail.to_owned() };
+        world.app.run(&world.system(), mail).await.unwrap();
+        let mut sequences = Vec::new();
+        for n in 0..5 {
+            let source = format!(
+                "key: s{n}\nname: S\nsubject: contact\nsteps:\n  - {{id: rest, kind: wait, duration: 1d}}\n  - {{id: one, kind: \
+                 send_email, template: mail}}\n  - {{id: done, kind: end}}\n"
+            );
+            let publish = tandem_app::SequencePublish { source };
+            sequences.push(world.app.run(&world.system(), publish).await.unwrap().0);
+        }
+        for (n, sequence) in [0, 0, 1].into_iter().map(|at| &sequences[at]).enumerate() {
+            let contact = Some(world.contact(&format!("p{n}@example.com")).await.id);
+            let create =
+                tandem_app::EnrollmentCreate { sequence: sequence.id, contact, lead: None, vars: Default::default() };
+            world.app.run(&world.system(), create).await.unwrap();
+        }
+        world.run_due_jobs().await;
+        world.app.run(&world.system(), tandem_app::SequencePause { sequence: sequences[0].id }).await.unwrap();
+        world.pass(chrono::TimeDelta::days(1)).await;
+        let (log, _guard) = Log::begin();
+        let query =
+            "{ sequences { nodes { key enrollmentCounts { state count } backlogCount latestVersion { templates {
+            templateVersion { number } } } } }
+            emailTemplate(key: \"mail\") { usedBy { nodes { templateVersion { number } } } } }";
+        let found = data(&world, &ops, query, json!({})).await;
+        let nodes = found["sequences"]["nodes"].as_array().unwrap();
+        let counts: Vec<_> =
+            nodes.iter().map(|node| (node["enrollmentCounts"].clone(), node["backlogCount"].clone())).collect();
+        assert_eq!(counts[0], (json!([{"state": "PAUSED", "count": 2}]), json!(2)));
+        assert_eq!(counts[1].1, 0);
+        assert_eq!(counts[1].0.as_array().unwrap().len(), 1);
+        assert!(counts[2..].iter().all(|count| *count == (json!([]), json!(0))), "{counts:?}");
+        assert!(nodes.iter().all(|node| node["latestVersion"]["templates"][0]["templateVersion"]["number"] == 1));
+        let used = found["emailTemplate"]["usedBy"]["nodes"].as_array().unwrap();
+        assert!(used.len() == 5 && used.iter().all(|one| one["templateVersion"]["number"] == 1), "{used:?}");
+        let batches = log.lines("loads a batch");
+        for kind in ["EnrollmentCounts", "Backlog"] {
+            assert_eq!(batches.iter().filter(|line| line.contains(kind)).count(), 1, "{batches:?}");
+        }
+        assert!(batches.iter().filter(|line| line.contains("EmailTemplateVersion")).count() <= 2, "{batches:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! `tandem sequence diff`: what a file changes against a published version.
 
-use super::{open, read};
+use super::{open, read, reference};
 use crate::commands::Outcome;
 use crate::config::Settings;
 use anyhow::Context;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use tandem_app::App;
 use tandem_app::sequence::Compared;
+use tandem_domain::email_template::library::Reference;
 use tandem_domain::id::SequenceVersionId;
 use tandem_domain::sequence::diff::{FieldChange, StepChange, StepChangeKind};
 
@@ -20,8 +21,8 @@ pub(in crate::commands) struct Diff {
 
     /// The sequence to compare with, and the number of its version: welcome, or welcome@3. None: the newest version of the
     /// file's own key
-    #[arg(long, value_name = "KEY[@N]")]
-    against: Option<String>,
+    #[arg(long, value_name = "KEY[@N]", value_parser = reference)]
+    against: Option<Reference>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -56,17 +57,11 @@ pub(in crate::commands) async fn run(settings: &Settings, options: &Diff) -> any
 }
 
 /// The version that `KEY` or `KEY@N` names.
-async fn named(app: &App, name: &str) -> anyhow::Result<SequenceVersionId> {
-    let (key, number) = match name.split_once('@') {
-        Some((key, number)) => {
-            (key, Some(number.parse::<u32>().with_context(|| format!("`{number}` is not the number of a version"))?))
-        }
-        None => (name, None),
-    };
+async fn named(app: &App, Reference { key, number }: &Reference) -> anyhow::Result<SequenceVersionId> {
     let sequence = app.store.sequence_by_key(key).await?.with_context(|| format!("there is no sequence `{key}`"))?;
     match number {
         Some(number) => {
-            let version = app.store.sequence_version_numbered(sequence.id, number).await?;
+            let version = app.store.sequence_version_numbered(sequence.id, *number).await?;
             Ok(version
                 .with_context(|| format!("`{key}` has no version {number}; the newest is {}", sequence.latest_number))?
                 .id)

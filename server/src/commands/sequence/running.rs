@@ -1,12 +1,12 @@
 //! `tandem sequence preview`, and what `apply` does with those who run on older versions.
 
-use super::{open, read};
+use super::{open, print_applied, read, refused, report};
 use crate::commands::Outcome;
 use crate::config::Settings;
 use std::path::PathBuf;
-use tandem_app::{App, AppError, Call, SequenceReplace};
+use tandem_app::{Actor, App, AppError, Call};
 use tandem_domain::sequence::migration::preview::{Fate, Preview, StepPreview};
-use tandem_domain::sequence::migration::{MapEntry, Policy, Running};
+use tandem_domain::sequence::migration::{MapEntry, MigrationState, Policy, Running};
 
 /// What becomes of those who run on older versions.
 #[derive(Debug, clap::Args)]
@@ -48,8 +48,12 @@ pub(in crate::commands) async fn preview(settings: &Settings, options: &Options)
         Err(outcome) => return Ok(outcome),
     };
     let usual = Running { policy: Policy::Migrate, map: Vec::new() };
-    let shown = app.sequence_preview(&source, &options.over.running().unwrap_or(usual)).await?;
-    Ok(print(&shown))
+    let running = options.over.running().unwrap_or(usual);
+    match app.sequence_preview(&Actor::system(), &source, &running).await {
+        Ok(Ok(shown)) => Ok(print(&shown)),
+        Ok(Err(problems)) => Ok(report(&options.file, &problems)),
+        Err(error) => refused(&app, &options.file, &source, error).await,
+    }
 }
 
 fn print(preview: &Preview) -> Outcome {
@@ -58,7 +62,10 @@ fn print(preview: &Preview) -> Outcome {
         println!("version {}: {}", version.number, version.count);
         version.steps.iter().for_each(print_step);
     }
-    preview.problems.iter().for_each(|problem| println!("map: {problem} [{}]", problem.code()));
+    for problem in &preview.problems {
+        let of = if problem.field() == Some("map") { "map: " } else { "" };
+        println!("{of}{problem} [{}]", problem.code());
+    }
     let refused = |step: &StepPreview| matches!(step.fate, Fate::Refused(_));
     let mut steps = preview.versions.iter().flat_map(|version| &version.steps);
     if preview.problems.is_empty() && !steps.any(refused) { Outcome::Done } else { Outcome::Failed }
@@ -89,11 +96,14 @@ fn print_step(step: &StepPreview) {
     }
 }
 
-/// Publishes over what runs.
+/// Publishes over what runs; where there is nothing to publish, only moves or ends those who run.
 pub(super) async fn replace(app: &App, call: &Call, source: String, running: Running) -> Result<(), AppError> {
-    let (_, version, migration) = app.run(call, SequenceReplace { source, running }).await?;
-    println!("published version {} of {}", version.number, version.definition.header.key);
+    let (applied, migration) = app.sequence_replace(call, source, running).await?;
+    print_applied(&applied, "");
     match migration {
+        Some(paused) if paused.state == MigrationState::Paused => {
+            println!("the migration to version {} is {}; resume it to move on", paused.number, paused.state);
+        }
         Some(begun) => {
             println!("{} live run(s) on older versions: {}; the job works in parts", begun.total, begun.policy)
         }

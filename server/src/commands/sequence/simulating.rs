@@ -2,7 +2,7 @@
 
 mod print;
 
-use super::{Simulate, read, report};
+use super::{Simulate, read, reference};
 use crate::commands::Outcome;
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use std::collections::BTreeSet;
 use tandem_app::AppError;
 use tandem_app::sequence::{SimulationAsk, Who};
+use tandem_domain::email_template::library::Reference;
 use tandem_domain::sequence::simulation::{Assumed, Assumptions, Entering, Follow, MOST_DAYS, Rate};
 
 /// The most people where nobody says otherwise.
@@ -45,8 +46,8 @@ pub(in crate::commands) struct Over {
     history: Option<(DateTime<Utc>, DateTime<Utc>)>,
 
     /// Compare with a published version of a sequence: KEY for the newest, or KEY@NUMBER
-    #[arg(long, value_name = "KEY@VERSION", value_parser = against, requires = "contacts")]
-    against: Option<(String, Option<u32>)>,
+    #[arg(long, value_name = "KEY[@N]", value_parser = reference, requires = "contacts")]
+    against: Option<Reference>,
 
     /// What people are assumed to do: open, click, reply, bounce and unsubscribe (of e-mails), task.END such as task.done (what
     /// is left of all tasks is not done) and event.KIND such as event.download (of what is waited for). May be given several times
@@ -74,7 +75,7 @@ pub(in crate::commands) async fn run(settings: &Settings, options: &Simulate) ->
     let over = &options.over;
     let ask = SimulationAsk {
         source: read(&options.file)?,
-        against: over.against.clone(),
+        against: over.against.clone().map(|Reference { key, number }| (key, number)),
         who: who(over.contacts.as_deref().unwrap_or("all")),
         most: over.most,
         start: options.start.map(|local| super::earliest(local, options.zone)),
@@ -91,9 +92,14 @@ pub(in crate::commands) async fn run(settings: &Settings, options: &Simulate) ->
     let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
     let simulated = match app.sequence_simulate_contacts(&ask).await {
         Ok(Ok(simulated)) => simulated,
-        Ok(Err(problems)) => return Ok(report(&options.file, &problems)),
+        Ok(Err(problems)) => return Ok(options.report(&problems)),
         Err(refused @ AppError::Refused { .. }) => {
-            println!("{refused} [{}]", refused.code());
+            let line = format!("{refused} [{}]", refused.code());
+            if options.json {
+                eprintln!("{line}")
+            } else {
+                println!("{line}")
+            }
             return Ok(Outcome::Failed);
         }
         Err(failed) => return Err(failed.into()),
@@ -140,16 +146,6 @@ fn history(text: &str) -> Result<(DateTime<Utc>, DateTime<Utc>), String> {
         .ok_or_else(|| format!("`{text}` is not a stretch of days such as 2026-01-01..2026-04-01"))
 }
 
-fn against(text: &str) -> Result<(String, Option<u32>), String> {
-    match text.split_once('@') {
-        None => Ok((text.to_owned(), None)),
-        Some((key, number)) => {
-            let number = number.parse().map_err(|_| format!("`{number}` is not the number of a version"))?;
-            Ok((key.to_owned(), Some(number)))
-        }
-    }
-}
-
 fn assumption(text: &str) -> Result<(Assumed, Rate), String> {
     let (what, rate) = text.split_once('=').ok_or_else(|| format!("`{text}` has no rate; write reply=0.03"))?;
     let assumed = what.parse().map_err(|error: tandem_domain::code::UnknownCode| error.to_string())?;
@@ -171,7 +167,8 @@ mod tests {
         assert_eq!(entering("over:30"), Ok(Entering::Over(30)));
         assert!(entering("over:0").is_err() && entering("soon").is_err());
         assert!(history("2026-01-01..2026-02-01").is_ok() && history("2026-01-01").is_err());
-        assert_eq!(against("welcome@2"), Ok(("welcome".to_owned(), Some(2))));
+        assert_eq!(reference("welcome@2"), Ok(Reference { key: "welcome".to_owned(), number: Some(2) }));
+        assert!(reference("welcome@0").is_err() && reference("welcome@two").is_err() && reference("@2").is_err());
         assert_eq!(who("list:tier_one"), Who::OnList("tier_one".to_owned()));
     }
 }

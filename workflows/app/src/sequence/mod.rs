@@ -34,7 +34,8 @@ pub use migrating::{
 pub(crate) use publishing::version_of;
 pub use publishing::{
     Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
-    SequenceResume, sequence_advice, sequence_schema, sequence_schema_text, sequence_simulate, sequence_validate,
+    SequencePublishAgain, SequenceResume, sequence_advice, sequence_schema, sequence_schema_text, sequence_simulate,
+    sequence_validate,
 };
 pub use simulating::{Refusal as SimulationRefusal, Simulated, SimulationAsk, Who};
 pub(crate) use subject::Subject;

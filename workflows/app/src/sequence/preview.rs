@@ -1,9 +1,12 @@
-//! An e-mail of a sequence as one real person would get it. Nothing is stored or sent.
+//! An e-mail of a sequence as one real person would get it. Nothing is stored or sent, and nothing is locked.
 
 use super::subject::Subject;
 use crate::{App, AppError, Result};
 use serde_json::Value;
+use tandem_domain::account::Account;
+use tandem_domain::contact::Contact;
 use tandem_domain::id::{ContactId, LeadId};
+use tandem_domain::lead::Lead;
 use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::steps::StepKind;
 use tandem_domain::sequence::steps::send_email::Letter;
@@ -50,17 +53,24 @@ impl App {
         reads: &Reads,
         (key, step): (&str, &str),
     ) -> Result<Value> {
-        // It is only read, and given up afterwards.
-        let tx = self.store.begin(None).await?;
-        let mut subject = Subject::load(&tx, contact, lead).await?;
-        if subject.lead.as_ref().is_some_and(|lead| lead.contact != contact) {
+        let missing = || AppError::NotFound { what: "Contact", id: contact.into() };
+        let person: Contact = self.store.find(contact).await?.ok_or_else(missing)?;
+        let lead: Option<Lead> = match lead {
+            Some(id) => Some(self.store.find(id).await?.ok_or(AppError::NotFound { what: "Lead", id: id.into() })?),
+            None => None,
+        };
+        if lead.as_ref().is_some_and(|lead| lead.contact != contact) {
             let message = "the lead belongs to another contact; leave it out, or name the lead of this one";
             return Err(AppError::refused("ENROLLMENT_CONTACT_DIFFERS", message, Some("leadId")));
         }
+        let account: Option<Account> = match lead.as_ref().and_then(|lead| lead.account).or(person.account) {
+            Some(account) => self.store.find(account).await?,
+            None => None,
+        };
         let now = self.env.now();
-        subject.see(&tx, reads, now).await?;
-        let mut data = subject.data(&self.env, None, now);
-        drop(tx);
+        let company = account.as_ref().map(|account| account.id);
+        let seen = self.seen_of(&[(contact, company)], reads, now).await?.pop().unwrap_or_default();
+        let mut data = Subject::glimpsed(person, account, lead, seen).data(&self.env, None, now);
         data["enrollment"] = serde_json::json!({
             "id": contact, "rule": format!("{key}@0"), "step": step, "visit": 0,
             "started_at": now.to_rfc3339(), "vars": {}, "variants": {}, "last_task_outcome": null, "event": null,

@@ -1,8 +1,9 @@
 //! What people do with definitions: check, simulate, save, publish, pause, resume, archive.
 
-use super::naming::check_names;
-use crate::email_template::library_in;
-use crate::{App, AppError, Call, Command, Env, Result};
+use super::naming::{check_names, not_there};
+use crate::email_template::library_for;
+use crate::reading::Reading;
+use crate::{Actor, App, AppError, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -11,16 +12,13 @@ use tandem_domain::calendar::Calendars;
 use tandem_domain::decision::Decision;
 use tandem_domain::email_template::Library;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
-use tandem_domain::nearest::nearest;
-use tandem_domain::outbound::channel;
 use tandem_domain::sequence::backlog::Wish;
 use tandem_domain::sequence::publishing::{self, By, Refusal};
 use tandem_domain::sequence::simulation::{self, Line};
-use tandem_domain::sequence::steps::StepKind;
 use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceVersion, lint, schema, validate};
 use tandem_store::Tx;
 
-fn by(call: &Call, env: &Env) -> By {
+pub(super) fn by(call: &Call, env: &Env) -> By {
     let now = call.now(env);
     By { sequence: env.id(now), version: env.id(now), user: call.actor.user }
 }
@@ -30,9 +28,17 @@ fn key(source: &str, library: &Library) -> Option<String> {
     validate::read_with(source, library).ok().map(|definition| definition.header.key)
 }
 
-async fn existing(tx: &Tx, source: &str, library: &Library) -> Result<Option<Sequence>> {
+async fn existing(reading: &Reading<'_>, source: &str, library: &Library) -> Result<Option<Sequence>> {
     match key(source, library) {
-        Some(key) => Ok(tx.sequence_with_key(&key).await?),
+        Some(key) => reading.sequence_to_publish(&key).await,
+        None => Ok(None),
+    }
+}
+
+/// The newest version of a sequence; none while it is a draft.
+pub(super) async fn newest(reading: &Reading<'_>, sequence: &Sequence) -> Result<Option<SequenceVersion>> {
+    match sequence.latest_version {
+        Some(latest) => reading.find(latest).await,
         None => Ok(None),
     }
 }
@@ -53,29 +59,11 @@ impl Command for SequenceDraft {
     type Output = Sequence;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Sequence>> {
-        let library = library_in(tx, &self.source).await?;
-        let existing = existing(tx, &self.source, &library).await?;
+        let reading = Reading::Within(tx);
+        let library = library_for(&reading, &self.source).await?;
+        let existing = existing(&reading, &self.source, &library).await?;
         Ok(publishing::save_draft(existing, &self.source, &library, by(call, env), call.now(env))?)
     }
-}
-
-/// Refuses a definition whose steps name channels that are not there, or are for other steps: so no run fails for that.
-async fn channels_are_there(tx: &Tx, definition: &Definition) -> Result<()> {
-    for (at, step) in definition.steps.iter().enumerate() {
-        let (key, chat) = match &step.kind {
-            StepKind::Notify(config) => (&config.channel, true),
-            StepKind::CallWebhook(config) => (&config.channel, false),
-            _ => continue,
-        };
-        let refusal = match tx.outbound_channel_with_key(key).await? {
-            Some(channel) if channel.provider.is_chat() == chat => continue,
-            Some(channel) => channel::Refusal::OtherKind { key: key.clone(), provider: channel.provider },
-            None => channel::Refusal::Unknown { key: key.clone() },
-        };
-        let message = format!("steps[{at}].channel: {refusal}");
-        return Err(AppError::refused(refusal.code(), message, Some("source")));
-    }
-    Ok(())
 }
 
 /// Publishes a definition as the next version of the sequence of its key, which it makes where there is none. Who runs stays
@@ -91,64 +79,68 @@ impl Command for SequencePublish {
     type Output = (Sequence, SequenceVersion);
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Self::Output>> {
-        decide_publication(tx, &self.source, call, env).await
+        decide_publication(&Reading::Within(tx), &self.source, by(call, env), call.now(env)).await
     }
 }
 
-/// The decision to publish a definition. The sequence is locked where there is one.
+/// The decision to publish a definition whose names are all there. In a transaction the sequence is locked where there is one.
 pub(super) async fn decide_publication(
-    tx: &Tx,
+    reading: &Reading<'_>,
     source: &str,
-    call: &Call,
-    env: &Env,
+    by: By,
+    now: DateTime<Utc>,
+) -> Result<Decision<(Sequence, SequenceVersion)>> {
+    let published = publication(reading, source, by, now).await?;
+    check_names(reading, by.user, source, &published.next.1.definition).await?;
+    Ok(published)
+}
+
+/// The same before it is known whether what the definition names is there.
+pub(super) async fn publication(
+    reading: &Reading<'_>,
+    source: &str,
+    by: By,
+    now: DateTime<Utc>,
 ) -> Result<Decision<(Sequence, SequenceVersion)>> {
     // Before the sequence is: what is taken from a template does not change until the version is there.
-    let library = library_in(tx, source).await?;
-    let existing = match existing(tx, source, &library).await? {
+    let library = library_for(reading, source).await?;
+    let existing = match existing(reading, source, &library).await? {
         Some(sequence) => {
-            let latest = match sequence.latest_version {
-                Some(latest) => tx.peek::<SequenceVersion>(latest).await?,
-                None => None,
-            };
+            let latest = newest(reading, &sequence).await?;
             Some((sequence, latest))
         }
         None => None,
     };
-    if let Ok(definition) = validate::read_with(source, &library) {
-        check_names(tx, call, source, &definition).await?;
-    }
-    let published = publishing::publish_with(existing, source, &library, by(call, env), call.now(env))?;
-    channels_are_there(tx, &published.next.1.definition).await?;
-    knows_what_it_names(tx, &published.next.1.definition).await?;
-    Ok(published)
+    Ok(publishing::publish_with(existing, source, &library, by, now)?)
 }
 
-/// Refuses a definition that names a working calendar or a pool of mailboxes that is not there.
-async fn knows_what_it_names(tx: &Tx, definition: &Definition) -> Result<()> {
-    let named = definition.calendars();
-    if !named.is_empty() {
-        let calendars = tx.calendars_by_key().await?;
-        if let Some(key) = named.into_iter().find(|key| !calendars.contains_key(*key)) {
-            let known = calendars.keys().map(String::as_str);
-            let message = format!("there is no working calendar `{key}`; save one under this key{}", meant(key, known));
-            return Err(AppError::refused("SEQUENCE_CALENDAR_UNKNOWN", message, Some("source")));
-        }
-    }
-    let named = definition.mailbox_pools();
-    if !named.is_empty() {
-        let mailboxes = tx.sending_mailboxes().await?;
-        let known = || mailboxes.iter().map(|mailbox| mailbox.pool.as_str());
-        if let Some(key) = named.into_iter().find(|key| known().all(|pool| pool != *key)) {
-            let message = format!("no mailbox is in the pool `{key}`; save one with this pool{}", meant(key, known()));
-            return Err(AppError::refused("SEQUENCE_POOL_UNKNOWN", message, Some("source")));
-        }
-    }
-    Ok(())
+/// Publishes the newest version of a sequence again, as it is written, so that its e-mails take what their templates say now. A
+/// draft stays as it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct SequencePublishAgain {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// The version that was looked at: where it is not the newest any more, nothing is published.
+    pub version: SequenceVersionId,
 }
 
-/// What was likely meant.
-fn meant<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(key, known).map(|near| format!(", or name `{near}`")).unwrap_or_default()
+impl Command for SequencePublishAgain {
+    const NAME: &'static str = "sequencePublish";
+    type Output = (Sequence, SequenceVersion);
+
+    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Self::Output>> {
+        let missing = || AppError::NotFound { what: "SequenceVersion", id: self.version.into() };
+        // A version never changes, so that it can be read before the sequence is locked; the templates are shared first, as in
+        // every publication.
+        let seen: SequenceVersion = tx.peek(self.version).await?.ok_or_else(missing)?;
+        let (reading, source) = (Reading::Within(tx), seen.source.clone());
+        let library = library_for(&reading, &source).await?;
+        let sequence = load(tx, self.sequence).await?;
+        let by = by(call, env);
+        let published = publishing::publish_again(sequence, seen, &library, by, call.now(env))?;
+        check_names(&reading, by.user, &source, &published.next.1.definition).await?;
+        Ok(published)
+    }
 }
 
 /// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.
@@ -295,28 +287,39 @@ pub fn sequence_simulate(
 }
 
 impl App {
+    /// Everything for which a definition cannot be published by an actor: the rules that it breaks, or else what it names and is
+    /// not there.
+    pub async fn sequence_problems(&self, actor: &Actor, source: &str) -> Result<Vec<Problem>> {
+        let reading = Reading::Apart(&self.store);
+        match validate::read_with(source, &library_for(&reading, source).await?) {
+            Ok(definition) => not_there(&reading, actor.user, source, &definition).await,
+            Err(problems) => Ok(problems),
+        }
+    }
+
     /// Publishes a definition unless the newest version says the same: applying it again changes nothing.
     pub async fn sequence_apply(&self, call: &Call, source: String) -> Result<Applied> {
         match self.run(call, SequencePublish { source: source.clone() }).await {
             Ok((_, version)) => Ok(Applied::Published(version)),
-            Err(AppError::Refused { code, message, field }) if code == UNCHANGED => {
-                let library = self.library(&source).await?;
-                let latest = match key(&source, &library) {
-                    Some(key) => self.store.sequence_by_key(&key).await?.and_then(|sequence| sequence.latest_version),
-                    None => None,
-                };
-                let version: Option<SequenceVersion> = match latest {
-                    Some(latest) => self.store.find::<SequenceVersion>(latest).await?,
-                    None => None,
-                };
-                version.map(Applied::Unchanged).ok_or(AppError::Refused { code, message, field })
+            Err(refused) if refused.code() == UNCHANGED => {
+                self.newest_of(&source).await?.map(Applied::Unchanged).ok_or(refused)
             }
             Err(error) => Err(error),
         }
     }
+
+    /// The newest version of the sequence whose key a definition has.
+    pub(super) async fn newest_of(&self, source: &str) -> Result<Option<SequenceVersion>> {
+        let reading = Reading::Apart(&self.store);
+        let library = library_for(&reading, source).await?;
+        match existing(&reading, source, &library).await? {
+            Some(sequence) => newest(&reading, &sequence).await,
+            None => Ok(None),
+        }
+    }
 }
 
-const UNCHANGED: &str = Refusal::Unchanged { number: 0 }.code();
+pub(super) const UNCHANGED: &str = Refusal::Unchanged { number: 0 }.code();
 
 /// The id of a version whose number is known; none where there is no such version.
 pub async fn version_of(tx: &Tx, sequence: &Sequence) -> Result<SequenceVersion> {

@@ -1,16 +1,19 @@
 //! Publishing over what runs: what a definition changes, who stands where, and what becomes of them.
 
-use super::publishing::{decide_publication, load};
-use crate::{App, AppError, Call, Command, Env, Result};
+use super::naming::not_there;
+use super::publishing::{Applied, UNCHANGED, by, decide_publication, load, publication};
+use crate::email_template::library_for;
+use crate::reading::Reading;
+use crate::{Actor, App, AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use tandem_domain::decision::Decision;
 use tandem_domain::id::{SequenceId, SequenceVersionId};
 use tandem_domain::sequence::diff::{Diff, diff};
 use tandem_domain::sequence::migration::preview::{Crowd, Preview, judge, preview};
-use tandem_domain::sequence::migration::{self, NewMigration, Policy, Refusal, Running, map};
-use tandem_domain::sequence::publishing;
-use tandem_domain::sequence::{Definition, Sequence, SequenceMigration, SequenceVersion, validate};
+use tandem_domain::sequence::migration::{self, MigrationState, NewMigration, Policy, Refusal, Running, map};
+use tandem_domain::sequence::publishing::{self, By};
+use tandem_domain::sequence::{Definition, Problem, Sequence, SequenceMigration, SequenceVersion, validate};
 use tandem_store::Tx;
 use uuid::Uuid;
 
@@ -32,7 +35,8 @@ impl Command for SequenceReplace {
     type Output = Replaced;
 
     async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Replaced>> {
-        let mut published = decide_publication(tx, &self.source, call, env).await?;
+        let (by, now) = (by(call, env), call.now(env));
+        let mut published = decide_publication(&Reading::Within(tx), &self.source, by, now).await?;
         let policy = self.running.policy;
         published.facts = published.facts.into_iter().map(|fact| fact.with("running", policy)).collect();
         let target = published.next.1.clone();
@@ -56,6 +60,7 @@ impl Command for SequenceReplace {
 }
 
 const NOTHING: &str = Refusal::Nothing { number: 0 }.code();
+const OPEN: &str = Refusal::Open { number: 0, state: MigrationState::Pending }.code();
 
 /// Moves those who run on older versions to the newest, or ends them.
 #[derive(Debug, Clone, Serialize)]
@@ -123,34 +128,79 @@ pub struct Compared {
 }
 
 impl App {
-    /// Who runs on older versions, and what would become of them if `source` were published now. Where the newest version says
-    /// the same already, it is that one they would be moved to.
-    pub async fn sequence_preview(&self, source: &str, running: &Running) -> Result<Preview> {
-        let definition = self.read(source).await?;
-        let nobody = Preview { number: 1, count: 0, versions: Vec::new(), problems: Vec::new() };
-        let Some(sequence) = self.store.sequence_by_key(&definition.header.key).await? else { return Ok(nobody) };
-        let latest: Option<SequenceVersion> = match sequence.latest_version {
-            Some(latest) => self.store.find(latest).await?,
-            None => None,
+    /// Publishes a definition over what runs, as [`SequenceReplace`] does. Where the newest version says the same, those who run on
+    /// older ones are moved or ended all the same: applying it again changes nothing more. Also gives the migration, whether it
+    /// began now or is under way since the same was asked for; none where nobody is moved or ended.
+    pub async fn sequence_replace(
+        &self,
+        call: &Call,
+        source: String,
+        running: Running,
+    ) -> Result<(Applied, Option<SequenceMigration>)> {
+        let replace = SequenceReplace { source: source.clone(), running: running.clone() };
+        let refused = match self.run(call, replace).await {
+            Ok((_, version, migration)) => return Ok((Applied::Published(version), migration)),
+            Err(refused) if refused.code() == UNCHANGED => refused,
+            Err(error) => return Err(error),
         };
-        let hash = publishing::hash(&definition);
-        let target = match latest {
-            Some(latest) if latest.hash == hash => latest,
-            _ => SequenceVersion {
-                id: Uuid::nil().into(),
-                sequence: sequence.id,
-                number: sequence.latest_number.saturating_add(1),
-                definition,
-                source: String::new(),
-                hash,
-                published_by: None,
-                published_at: self.env.now(),
-            },
+        let newest = self.newest_of(&source).await?.ok_or(refused)?;
+        if running.policy == Policy::Stay {
+            return match map::problems(&running, &[], &newest).into_iter().next() {
+                Some(problem) => Err(problem.into()),
+                None => Ok((Applied::Unchanged(newest), None)),
+            };
+        }
+        let migration =
+            match self.run(call, SequenceMigrate { sequence: newest.sequence, running: running.clone() }).await {
+                Ok(migration) => Some(migration),
+                Err(refused) if refused.code() == NOTHING => None,
+                Err(refused) if refused.code() == OPEN => {
+                    let open = self.store.open_migration_of(newest.sequence).await?;
+                    Some(open.filter(|open| open.does(&running, newest.id)).ok_or(refused)?)
+                }
+                Err(error) => return Err(error),
+            };
+        Ok((Applied::Unchanged(newest), migration))
+    }
+
+    /// Who runs on older versions, and what would become of them if an actor published `source` now, or everything that is wrong
+    /// with it. Where the newest version says the same already, it is that one they would be moved to. What a publication would be
+    /// refused for, this is; that a migration is under way is a problem of the preview, unless it is the one that is asked for.
+    pub async fn sequence_preview(
+        &self,
+        actor: &Actor,
+        source: &str,
+        running: &Running,
+    ) -> Result<std::result::Result<Preview, Vec<Problem>>> {
+        let reading = Reading::Apart(&self.store);
+        if let Err(problems) = validate::read_with(source, &library_for(&reading, source).await?) {
+            return Ok(Err(problems));
+        }
+        // Nothing is made, so that nothing needs an id.
+        let by = By { sequence: Uuid::nil().into(), version: Uuid::nil().into(), user: actor.user };
+        let target = match publication(&reading, source, by, self.env.now()).await {
+            Ok(published) => {
+                let target = published.next.1;
+                let problems = not_there(&reading, actor.user, source, &target.definition).await?;
+                if !problems.is_empty() {
+                    return Ok(Err(problems));
+                }
+                target
+            }
+            Err(refused) if refused.code() == UNCHANGED => self.newest_of(source).await?.ok_or(refused)?,
+            Err(error) => return Err(error),
         };
-        let crowds = self.store.crowds(sequence.id, Some(target.id)).await?;
+        let crowds = self.store.crowds(target.sequence, Some(target.id)).await?;
         let older = versions_in(&crowds).into_iter().map(Uuid::from);
         let older: Vec<SequenceVersion> = self.store.find_many(older).await?;
-        Ok(preview(running, &target, &older, &crowds))
+        let mut shown = preview(running, &target, &older, &crowds);
+        if running.policy != Policy::Stay
+            && let Some(open) = self.store.open_migration_of(target.sequence).await?
+            && !open.does(running, target.id)
+        {
+            shown.problems.push(Refusal::Open { number: open.number, state: open.state });
+        }
+        Ok(Ok(shown))
     }
 
     /// What a definition changes against a version, or against the newest version of its key.

@@ -17,10 +17,10 @@ pub(crate) const KIND: &str = "send_email";
 /// The most that the e-mails of one sequence take from stored templates together, in bytes.
 pub const MOST_TAKEN: usize = 1024 * 1024;
 
-/// How a step names a stored template.
+/// How a step names a stored template; a sequence and a version of it are named in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
-    /// The key of the template.
+    /// The key.
     pub key: String,
     /// The number of the version, from 1; none for the newest.
     pub number: Option<u32>,

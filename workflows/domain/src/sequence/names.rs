@@ -1,13 +1,15 @@
-//! What a definition names that lives outside of it: other sequences, lists, teams, people, tiers.
+//! What a definition names that lives outside of it: other sequences, lists, teams, people, tiers, channels, calendars, pools.
 //!
 //! The reader of definitions is pure and cannot know them. Whoever publishes a definition asks here what it names, looks, and
 //! reports what is not there as a problem with its line and column.
 
 use super::definition::Definition;
 use super::tree::Tree;
+use super::trigger::TriggerKind;
 use super::validate::{Problem, Rule};
 use crate::expression;
 use crate::nearest::nearest;
+use crate::outbound::channel::{self, Provider};
 
 /// What kind of thing a definition names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +24,14 @@ pub enum Thing {
     Proposer,
     /// A tier, by its code, name or alias.
     Tier,
+    /// A channel behind which there is a chat, by its key.
+    Chat,
+    /// A channel behind which there is another system, by its key.
+    Receiver,
+    /// A working calendar, by its key.
+    Calendar,
+    /// A pool of mailboxes, by its key: it is there while a mailbox is in it.
+    Pool,
 }
 
 impl Thing {
@@ -32,7 +42,25 @@ impl Thing {
             Self::Team => ("team", "make it first, or leave the team out"),
             Self::Proposer => ("active user who may propose for lists", "give the e-mail address of one"),
             Self::Tier => ("customer tier", "add it to the taxonomy first, or name another"),
+            Self::Chat | Self::Receiver => ("channel", "save it first"),
+            Self::Calendar => ("working calendar", "save one under this key"),
+            Self::Pool => ("mailbox in the pool", "save one with this pool"),
         }
+    }
+
+    /// The rule that is broken where there is nothing behind the name.
+    const fn rule(self) -> Rule {
+        match self {
+            Self::Chat | Self::Receiver => Rule::ChannelUnknown,
+            Self::Calendar => Rule::CalendarUnknown,
+            Self::Pool => Rule::PoolUnknown,
+            Self::Sequence | Self::List | Self::Team | Self::Proposer | Self::Tier => Rule::ReferenceUnknown,
+        }
+    }
+
+    /// Whether a channel is for the steps that name such a thing.
+    pub const fn is_behind(self, provider: Provider) -> bool {
+        matches!(self, Self::Chat) == provider.is_chat()
     }
 }
 
@@ -47,17 +75,30 @@ pub struct Named<'a> {
     pub key: &'a str,
 }
 
-/// Everything that the steps name, with the path of the field that names it, in the order of the document. The sequence
-/// itself, which exists once it is published, is left out.
+/// Everything that the header, the triggers and the steps name, with the path of the field that names it. The sequence itself,
+/// which exists once it is published, is left out. The keys that conditions look for in `lists` are not among them: an expression
+/// may compute them.
 pub fn named(definition: &Definition) -> Vec<(String, Named<'_>)> {
-    let own = |named: &Named<'_>| named.thing == Thing::Sequence && named.key == definition.header.key;
-    let steps = definition.steps.iter().enumerate();
-    steps
-        .flat_map(|(at, step)| {
-            let named = step.kind.names().into_iter().filter(|named| !own(named));
-            named.map(move |named| (format!("steps[{at}].{}", named.field), named))
-        })
-        .collect()
+    let header = &definition.header;
+    let calendar = |field, key| Named { field, thing: Thing::Calendar, key };
+    let of_window = header.send_window.as_ref().and_then(|window| window.calendar.as_deref());
+    let of_header = header.calendar.as_deref().map(|key| calendar("calendar", key));
+    let of_header = of_header.into_iter().chain(of_window.map(|key| calendar("send_window.calendar", key)));
+    let of_triggers = header.triggers.iter().enumerate().filter_map(|(at, trigger)| match &trigger.kind {
+        TriggerKind::List(list) => {
+            let named = Named { field: "list", thing: Thing::List, key: &list.list };
+            Some((format!("triggers[{at}].{}", named.field), named))
+        }
+        _ => None,
+    });
+    let own = |named: &Named<'_>| named.thing == Thing::Sequence && named.key == header.key;
+    let of_steps = definition.steps.iter().enumerate().flat_map(|(at, step)| {
+        let pool = step.kind.mailbox_pool().map(|key| Named { field: "pool", thing: Thing::Pool, key });
+        let more = step.kind.calendar().map(|key| calendar("calendar", key)).into_iter().chain(pool);
+        let named = step.kind.names().into_iter().chain(more).filter(|named| !own(named));
+        named.map(move |named| (format!("steps[{at}].{}", named.field), named))
+    });
+    of_header.map(|named| (named.field.to_owned(), named)).chain(of_triggers).chain(of_steps).collect()
 }
 
 /// The problem of a name behind which there is nothing. `known` are the names there are, as far as they may be told.
@@ -66,20 +107,26 @@ pub fn unknown<'a>(source: &str, path: String, named: &Named<'_>, known: impl In
     let meant = nearest(named.key, known.into_iter().collect::<Vec<_>>());
     let hint = meant.map_or_else(|| hint.to_owned(), |meant| format!("did you mean `{meant}`?"));
     let message = format!("there is no {what} `{}`; {hint}", named.key);
-    problem(source, path, message)
+    problem(source, path, named.thing.rule(), message)
+}
+
+/// The problem of a step that names a channel which is for steps of another kind.
+pub fn of_other_kind(source: &str, path: String, named: &Named<'_>, provider: Provider) -> Problem {
+    let refusal = channel::Refusal::OtherKind { key: named.key.to_owned(), provider };
+    problem(source, path, Rule::ChannelOtherKind, refusal.to_string())
 }
 
 /// The problem of a step that acts in somebody's name where nobody is there to name.
 pub fn nobody(source: &str, path: String) -> Problem {
     let message = "a change of a list is proposed by a person, and who publishes this is none; write `proposer: ` and the \
                    e-mail address of a user";
-    problem(source, path, message.to_owned())
+    problem(source, path, Rule::ReferenceUnknown, message.to_owned())
 }
 
-fn problem(source: &str, path: String, message: String) -> Problem {
+fn problem(source: &str, path: String, rule: Rule, message: String) -> Problem {
     // On a stack of its own, as in the reader. The document was read before, so it can be read.
     let tree = expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).ok());
     let place = tree.ok().flatten().map(|tree| tree.place_of(&path));
     let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
-    Problem { path, rule: Rule::ReferenceUnknown, message, line, column, template: None }
+    Problem { path, rule, message, line, column, template: None }
 }

@@ -9,7 +9,7 @@
 
 use super::backlog::{self, Resumption, Wish};
 use super::definition::Definition;
-use super::validate::{self, Problem};
+use super::validate::{self, Problem, Rule};
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::email_template::Library;
@@ -100,6 +100,14 @@ pub enum Refusal {
         /// All such names.
         problems: Vec<Problem>,
     },
+    /// The definition names what does not exist, all of it of one kind that has a rule of its own.
+    #[error("the definition names what does not exist: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NamesUnknown {
+        /// The rule that all of them break.
+        rule: Rule,
+        /// All such names.
+        problems: Vec<Problem>,
+    },
     /// The definition says the same as the newest version.
     #[error("version {number} says the same already; nothing needs to be published")]
     Unchanged {
@@ -134,23 +142,43 @@ pub enum Refusal {
     /// The pause was ended or begun anew since its end was planned.
     #[error("the sequence does not come to the end of this pause; nothing needs to be done")]
     PauseEnded,
+    /// Somebody published since the version was looked at.
+    #[error("version {newest} was published since somebody looked at version {seen}; look at what it says first")]
+    NotNewest {
+        /// The number of the version that was looked at.
+        seen: u32,
+        /// The number of the newest version.
+        newest: u32,
+    },
     /// What is wanted of the backlog cannot be had.
     #[error(transparent)]
     Backlog(#[from] backlog::Refusal),
 }
 
 impl Refusal {
+    /// The refusal of a definition for names behind which there is nothing: under the code of their rule where all break one.
+    pub fn unknown(problems: Vec<Problem>) -> Self {
+        match problems.first().map(|problem| problem.rule) {
+            Some(rule) if rule != Rule::ReferenceUnknown && problems.iter().all(|problem| problem.rule == rule) => {
+                Self::NamesUnknown { rule, problems }
+            }
+            _ => Self::ReferenceUnknown { problems },
+        }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "SEQUENCE_INVALID",
             Self::ReferenceUnknown { .. } => "SEQUENCE_REFERENCE_UNKNOWN",
+            Self::NamesUnknown { rule, .. } => rule.as_str(),
             Self::Unchanged { .. } => "SEQUENCE_UNCHANGED",
             Self::KeyChanged { .. } => "SEQUENCE_KEY_CHANGED",
             Self::SubjectChanged => "SEQUENCE_SUBJECT_CHANGED",
             Self::NotAllowed { .. } => "SEQUENCE_NOT_ALLOWED",
             Self::PauseOver { .. } => "SEQUENCE_PAUSE_OVER",
             Self::PauseEnded => "SEQUENCE_PAUSE_ENDED",
+            Self::NotNewest { .. } => "SEQUENCE_NOT_NEWEST",
             Self::Backlog(refusal) => refusal.code(),
         }
     }
@@ -160,12 +188,13 @@ impl Refusal {
         match self {
             Self::Invalid { .. }
             | Self::ReferenceUnknown { .. }
+            | Self::NamesUnknown { .. }
             | Self::Unchanged { .. }
             | Self::KeyChanged { .. }
             | Self::SubjectChanged => Some("source"),
             Self::PauseOver { .. } => Some("until"),
             Self::Backlog(refusal) => refusal.field(),
-            Self::NotAllowed { .. } | Self::PauseEnded => None,
+            Self::NotAllowed { .. } | Self::PauseEnded | Self::NotNewest { .. } => None,
         }
     }
 }
@@ -305,6 +334,26 @@ pub fn publish_with(
     let templates = version.definition.templates();
     let fact = if templates.is_empty() { fact } else { fact.with("templates", templates) };
     Ok(Decision::new((sequence, version), fact))
+}
+
+/// Publishes the newest version again, as it is written, so that its e-mails take what `library` has now. `seen` is the version
+/// that was looked at: where somebody published since, nothing is. A draft stays as it is.
+pub fn publish_again(
+    sequence: Sequence,
+    seen: SequenceVersion,
+    library: &Library,
+    by: By,
+    now: DateTime<Utc>,
+) -> Result<Decision<(Sequence, SequenceVersion)>, Refusal> {
+    let number = seen.number;
+    if sequence.latest_version != Some(seen.id) {
+        return Err(Refusal::NotNewest { seen: number, newest: sequence.latest_number });
+    }
+    let (draft, source) = (sequence.draft.clone(), seen.source.clone());
+    let mut decision = publish_with(Some((sequence, Some(seen))), &source, library, by, now)?;
+    decision.next.0.draft = draft;
+    decision.facts = decision.facts.into_iter().map(|fact| fact.with("again", number)).collect();
+    Ok(decision)
 }
 
 fn turn(mut sequence: Sequence, state: SequenceState, kind: &'static str) -> Decision<Sequence> {

@@ -72,6 +72,14 @@ codes! {
         TemplateClipped = "TEMPLATE_CLIPPED",
         /// Advice: nobody can unsubscribe in the e-mail itself.
         TemplateNoUnsubscribe = "TEMPLATE_NO_UNSUBSCRIBE",
+        /// A step sends to a channel that does not exist.
+        ChannelUnknown = "CHANNEL_UNKNOWN",
+        /// A step sends to a channel that is for steps of another kind.
+        ChannelOtherKind = "CHANNEL_OTHER_KIND",
+        /// The definition names a working calendar that does not exist.
+        CalendarUnknown = "SEQUENCE_CALENDAR_UNKNOWN",
+        /// The definition names a pool that no mailbox is in.
+        PoolUnknown = "SEQUENCE_POOL_UNKNOWN",
     }
 }
 

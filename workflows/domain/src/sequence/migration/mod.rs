@@ -86,6 +86,13 @@ pub struct SequenceMigration {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
+impl SequenceMigration {
+    /// Whether it is what is asked for: of the same version, with the same policy and the same map.
+    pub fn does(&self, running: &Running, target: SequenceVersionId) -> bool {
+        self.target == target && self.policy == running.policy && self.map == running.map
+    }
+}
+
 /// Why runs are not moved, or a migration does not change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

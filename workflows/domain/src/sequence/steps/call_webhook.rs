@@ -5,6 +5,7 @@ use crate::expression::Expression;
 use crate::outbound::channel::{is_header_name, is_header_value};
 use crate::sequence::calling::{self, Keep, Method, On, PlannedCall, Request};
 use crate::sequence::definition::{NAME, is_name};
+use crate::sequence::names::{Named, Thing};
 use crate::sequence::span::Span;
 use crate::sequence::template::Form;
 use crate::sequence::validate::{Check, Rule};
@@ -180,6 +181,10 @@ impl Kind for Config {
 
     fn goes_on(&self) -> bool {
         self.on.success.is_none()
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        vec![Named { field: "channel", thing: Thing::Receiver, key: &self.channel }]
     }
 
     fn on(&self) -> Option<&On> {

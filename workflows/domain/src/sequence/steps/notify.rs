@@ -2,6 +2,7 @@
 
 use super::{Effect, Failure, Kind, Next, Run};
 use crate::sequence::calling::{self, On, PlannedCall, Request};
+use crate::sequence::names::{Named, Thing};
 use crate::sequence::span::Span;
 use crate::sequence::template::Form;
 use crate::sequence::validate::Check;
@@ -69,6 +70,10 @@ impl Kind for Config {
 
     fn goes_on(&self) -> bool {
         self.on.success.is_none()
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        vec![Named { field: "channel", thing: Thing::Chat, key: &self.channel }]
     }
 
     fn on(&self) -> Option<&On> {
