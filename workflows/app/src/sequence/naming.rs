@@ -32,6 +32,7 @@ pub(super) async fn check_names(tx: &Tx, call: &Call, source: &str, definition: 
             problems.push(names::nobody(source, format!("steps[{at}]")));
         }
     }
+    problems.extend(names::unfit(source, definition, &tx.custom_fields().await?));
     if problems.is_empty() { Ok(()) } else { Err(Refusal::ReferenceUnknown { problems }.into()) }
 }
 
@@ -45,6 +46,10 @@ async fn is_there(tx: &Tx, named: &Named<'_>) -> Result<bool> {
             user.is_some_and(|user| may_propose(&user))
         }
         Thing::Tier => tx.taxonomies().await?.resolve(Taxonomy::Tier, named.key).is_ok(),
+        Thing::CustomField(of) => {
+            let fields = tx.custom_fields().await?;
+            fields.iter().any(|field| field.entity == of.entity() && field.key == named.key)
+        }
     })
 }
 
@@ -55,5 +60,9 @@ async fn known(tx: &Tx, thing: Thing) -> Result<Vec<String>> {
         Thing::List => tx.list_keys(LOOKED_THROUGH).await?,
         Thing::Team => tx.team_names(LOOKED_THROUGH).await?,
         Thing::Proposer | Thing::Tier => Vec::new(),
+        Thing::CustomField(of) => {
+            let fields = tx.custom_fields().await?.into_iter();
+            fields.filter(|field| field.entity == of.entity() && field.active).map(|field| field.key).collect()
+        }
     })
 }

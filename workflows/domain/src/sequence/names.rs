@@ -1,11 +1,14 @@
-//! What a definition names that lives outside of it: other sequences, lists, teams, people, tiers.
+//! What a definition names that lives outside of it: other sequences, lists, teams, people, tiers, custom fields.
 //!
 //! The reader of definitions is pure and cannot know them. Whoever publishes a definition asks here what it names, looks, and
 //! reports what is not there as a problem with its line and column.
 
 use super::definition::Definition;
+use super::environment::environment;
+use super::steps::{Record, StepKind};
 use super::tree::Tree;
 use super::validate::{Problem, Rule};
+use crate::custom_field::{self, CustomField};
 use crate::expression;
 use crate::nearest::nearest;
 
@@ -22,6 +25,8 @@ pub enum Thing {
     Proposer,
     /// A tier, by its code, name or alias.
     Tier,
+    /// A custom field of such a record, by its key.
+    CustomField(Record),
 }
 
 impl Thing {
@@ -32,6 +37,9 @@ impl Thing {
             Self::Team => ("team", "make it first, or leave the team out"),
             Self::Proposer => ("active user who may propose for lists", "give the e-mail address of one"),
             Self::Tier => ("customer tier", "add it to the taxonomy first, or name another"),
+            Self::CustomField(Record::Contact) => ("custom field of contacts", "define it first, or name another"),
+            Self::CustomField(Record::Lead) => ("custom field of leads", "define it first, or name another"),
+            Self::CustomField(Record::Account) => ("custom field of accounts", "define it first, or name another"),
         }
     }
 }
@@ -65,21 +73,54 @@ pub fn unknown<'a>(source: &str, path: String, named: &Named<'_>, known: impl In
     let (what, hint) = named.thing.words();
     let meant = nearest(named.key, known.into_iter().collect::<Vec<_>>());
     let hint = meant.map_or_else(|| hint.to_owned(), |meant| format!("did you mean `{meant}`?"));
+    let hint = own_field(named).unwrap_or(hint);
     let message = format!("there is no {what} `{}`; {hint}", named.key);
-    problem(source, path, message)
+    problem(source, path, Rule::ReferenceUnknown, message)
+}
+
+/// What to say of a field that every record has, and that is none that sales ops defined.
+fn own_field(named: &Named<'_>) -> Option<String> {
+    let Thing::CustomField(owner) = named.thing else { return None };
+    environment().field(owner.name())?.field(named.key)?;
+    let field = format!("{}.{}", owner.name(), named.key);
+    Some(format!("`{field}` is not one of those that are defined, and a step sets no other; name one that is"))
+}
+
+/// The problems of steps that set one of these custom fields to what it does not take, as far as that is the same in every run,
+/// or one that takes nothing any more.
+pub fn unfit(source: &str, definition: &Definition, fields: &[CustomField]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (at, step) in definition.steps.iter().enumerate() {
+        let StepKind::SetField(set) = &step.kind else { continue };
+        let Some((of, key)) = set.custom() else { continue };
+        // One that is not there is told of as such.
+        let Some(field) = fields.iter().find(|field| field.entity == of.entity() && field.key == key) else { continue };
+        let refused = match set.constant() {
+            Some(value) => {
+                let change = [(key.to_owned(), value.clone())].into();
+                custom_field::apply(fields, of.entity(), &mut custom_field::Values::new(), &change).err()
+            }
+            None => (!field.active).then(|| custom_field::Refusal::Retired { key: key.to_owned() }),
+        };
+        if let Some(refused) = refused {
+            let place = if field.active { "value" } else { "field" };
+            problems.push(problem(source, format!("steps[{at}].{place}"), Rule::ReferenceUnknown, refused.to_string()));
+        }
+    }
+    problems
 }
 
 /// The problem of a step that acts in somebody's name where nobody is there to name.
 pub fn nobody(source: &str, path: String) -> Problem {
     let message = "a change of a list is proposed by a person, and who publishes this is none; write `proposer: ` and the \
                    e-mail address of a user";
-    problem(source, path, message.to_owned())
+    problem(source, path, Rule::ReferenceUnknown, message.to_owned())
 }
 
-fn problem(source: &str, path: String, message: String) -> Problem {
+fn problem(source: &str, path: String, rule: Rule, message: String) -> Problem {
     // On a stack of its own, as in the reader. The document was read before, so it can be read.
     let tree = expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).ok());
     let place = tree.ok().flatten().map(|tree| tree.place_of(&path));
     let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
-    Problem { path, rule: Rule::ReferenceUnknown, message, line, column, template: None }
+    Problem { path, rule, message, line, column, template: None }
 }
