@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tandem_domain::sequence::template::{Form, check, render};
 
 /// What the module promises, in KiB.
-const PROMISED: u64 = 128 * 1024;
+const PROMISED: u64 = 32 * 1024;
 
 /// A figure of the process, in KiB; none where the system does not tell it.
 fn figure(name: &str) -> Option<u64> {

@@ -94,7 +94,7 @@ impl Refusal {
 }
 
 /// Checks a template: its syntax, its size, and that it cannot make more than is allowed of whatever data it is filled with.
-/// What passes here is filled, by [`render`], within 128 MiB beside its data, unless these are large texts themselves.
+/// What passes here is filled, by [`render`], within 32 MiB beside its data, unless these are large texts themselves.
 pub fn check(source: &str, form: Form) -> Result<(), Refusal> {
     scan(source)?;
     let verdict =
