@@ -72,6 +72,7 @@ fn value() -> impl Strategy<Value = String> {
         "'LONG'",
     ]);
     let much = prop::sample::select(vec![
+        "{'a':{'b':1}} ~ 'x' * 100000000",
         "'x' * 100000000",
         "{'a':{'b':1}}",
         "{'a':v0,'b':v0}",

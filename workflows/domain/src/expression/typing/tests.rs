@@ -71,11 +71,15 @@ fn what_an_expression_is_for_says_what_it_may_give() {
         faults(source, &environment(), purpose).into_iter().map(|fault| fault.message).collect::<Vec<_>>()
     };
     for (source, text, scalar) in [
-        ("contact.email", None, None),
-        ("lead.stage", None, None),
+        ("contact['email']", None, None),
+        ("lead['stage']", None, None),
         ("contact.custom.any", None, None),
         ("string(lead.priority)", None, None),
-        ("lead.priority", Some("a text is expected here, and this is a number; write `string(...)` around it"), None),
+        (
+            "lead['priority']",
+            Some("a text is expected here, and this is a number; write `string(...)` around it"),
+            None,
+        ),
         (
             "lead.priority > 1",
             Some("a text is expected here, and this is true or false; write `... ? 'yes' : 'no'`"),
@@ -83,7 +87,7 @@ fn what_an_expression_is_for_says_what_it_may_give() {
         ),
         ("null", Some("a text is expected here, and this is null; name one that is"), None),
         (
-            "contact.tags",
+            "contact['tags']",
             Some("a text is expected here, and this is a list; name one that is"),
             Some("a text, a number, true or false is expected here, and this is a list; name one value of it"),
         ),

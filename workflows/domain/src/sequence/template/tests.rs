@@ -297,6 +297,8 @@ fn soup() -> impl Strategy<Value = String> {
         "=",
         "==",
         "{'a':{'b':1}}",
+        "{{ {'a':{'b':1}}|nosuch }}",
+        "{{ '{#' }}",
         "{{ 1|nosuch }}",
         "{{ a }}",
         "{% if a %}",

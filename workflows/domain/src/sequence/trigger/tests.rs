@@ -122,7 +122,8 @@ fn a_contact_that_changes_the_company_tells_both() {
             Fact::ledger("contact.changed", contact()).with("fields", ["account"]).with("account", (before, after));
         let meant = meant(&on, "test", &entry(&fact), &BTreeMap::new()).unwrap();
         assert_eq!(meant.who, Who::Contact(contact()));
-        let change = json!({"field": "contact.account", "old": before, "new": after});
+        let field = ["contact", "account"].join(".");
+        let change = json!({"field": field, "old": before, "new": after});
         assert_eq!(meant.seen, Some(("change", change.clone())));
         let variables = completed(&on, meant.seen, &json!({"contact": {}, "account": {"id": new}}));
         assert_eq!(variables["change"], change);
