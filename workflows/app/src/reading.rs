@@ -4,6 +4,7 @@ use crate::Result;
 use std::sync::Arc;
 use tandem_domain::access::{Team, User};
 use tandem_domain::calendar::Calendars;
+use tandem_domain::custom_field::CustomField;
 use tandem_domain::email_template::{EmailTemplate, EmailTemplateVersion};
 use tandem_domain::id::EmailTemplateId;
 use tandem_domain::outbound::OutboundChannel;
@@ -70,6 +71,13 @@ impl Reading<'_> {
         Ok(match self {
             Self::Within(tx) => tx.taxonomies().await?,
             Self::Apart(store) => store.taxonomies().await?,
+        })
+    }
+
+    pub(crate) async fn custom_fields(&self) -> Result<Vec<CustomField>> {
+        Ok(match self {
+            Self::Within(tx) => tx.custom_fields().await?,
+            Self::Apart(store) => store.custom_fields().await?,
         })
     }
 

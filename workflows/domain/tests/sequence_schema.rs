@@ -163,10 +163,11 @@ fn every_example_and_every_programme_of_the_library_is_taken() {
 }
 
 /// What takes a look at more than the place itself: how settings go together, or a text that has a form of its own.
-const BEYOND_A_SCHEMA: [&str; 8] = [
+const BEYOND_A_SCHEMA: [&str; 9] = [
     "business_without_calendar",
     "calendar_not_a_key",
     "priority_without_group",
+    "reply_ends_first",
     "sender_and_pool",
     "sender_no_address",
     "text_empty",

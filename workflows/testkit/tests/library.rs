@@ -352,15 +352,16 @@ on_both_databases! {
                 Err(error) => drop(refused.insert(programme.key, error.code())),
             }
         }
-        assert_eq!(
-            taken,
-            ["closed_lost", "content_download", "dormant_reactivation", "no_show", "recycle_by_reason", "welcome"].into()
-        );
+        assert_eq!(taken, ["no_show", "welcome"].into());
         let expected = [
+            ("closed_lost", "SEQUENCE_REFERENCE_UNKNOWN"),
+            ("content_download", "SEQUENCE_REFERENCE_UNKNOWN"),
             ("demo_request", "CHANNEL_UNKNOWN"),
+            ("dormant_reactivation", "SEQUENCE_REFERENCE_UNKNOWN"),
             ("event_follow_up", "SEQUENCE_REFERENCE_UNKNOWN"),
             ("onboarding", "CHANNEL_UNKNOWN"),
-            ("partner_referral", "CHANNEL_UNKNOWN"),
+            ("partner_referral", "SEQUENCE_REFERENCE_UNKNOWN"),
+            ("recycle_by_reason", "SEQUENCE_REFERENCE_UNKNOWN"),
             ("tier_one", "SEQUENCE_REFERENCE_UNKNOWN"),
         ];
         assert_eq!(refused, expected.into());

@@ -49,7 +49,7 @@ pub(crate) async fn let_go(
     env: &Env,
     now: DateTime<Utc>,
 ) -> Result<Decision<LetGo>> {
-    let (id, state) = (decision.next.id, decision.next.state);
+    let (id, state, needs_no_tasks) = (decision.next.id, decision.next.state, decision.next.needs_no_tasks());
     let reason = state.reason().unwrap_or(state.kind().as_str());
     let mut decision = decision.map(|enrollment| (enrollment, (None, Vec::new())));
     if state.is_live() {
@@ -59,7 +59,7 @@ pub(crate) async fn let_go(
         let ended = lead::nurture_ended(lead, reason, &env.queue.policy.patience, now)?;
         decision = decision.and(ended).map(|((enrollment, (_, tasks)), lead)| (enrollment, (Some(lead), tasks)));
     }
-    if state.needs_no_tasks() {
+    if needs_no_tasks {
         for task in tx.open_items_of_enrollment(id).await? {
             if task.state == ItemState::Queued {
                 let closed = work_item::cancel(task, reason, now)?;

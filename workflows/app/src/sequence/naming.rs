@@ -63,6 +63,7 @@ pub(super) async fn not_there(
             problems.extend(steps.map(|(at, _)| names::nobody(source, format!("steps[{at}]"))));
         }
     }
+    problems.extend(names::unfit(source, definition, &reading.custom_fields().await?));
     problems.sort_by_key(|problem| (problem.line, problem.column));
     Ok(problems)
 }
@@ -100,6 +101,10 @@ async fn is_there(reading: &Reading<'_>, named: &Named<'_>) -> Result<There> {
         },
         Thing::Calendar => reading.calendars().await?.contains_key(key).into(),
         Thing::Pool => reading.mailboxes().await?.iter().any(|mailbox| mailbox.pool == key).into(),
+        Thing::CustomField(of) => {
+            let fields = reading.custom_fields().await?;
+            fields.iter().any(|field| field.entity == of.entity() && field.key == key).into()
+        }
     })
 }
 
@@ -112,5 +117,9 @@ async fn known(reading: &Reading<'_>, thing: Thing) -> Result<Vec<String>> {
         Thing::Calendar => reading.calendars().await?.keys().cloned().collect(),
         Thing::Pool => reading.mailboxes().await?.iter().map(|mailbox| mailbox.pool.clone()).collect(),
         Thing::Proposer | Thing::Tier | Thing::Chat | Thing::Receiver => Vec::new(),
+        Thing::CustomField(of) => {
+            let fields = reading.custom_fields().await?.into_iter();
+            fields.filter(|field| field.entity == of.entity() && field.active).map(|field| field.key).collect()
+        }
     })
 }

@@ -127,6 +127,7 @@ fn check(definition: &TemplateDefinition, problems: &mut Problems<'_>) {
     }
     check.snippets(&definition.snippets);
     let everybody = definition.everybody();
+    check.together(std::iter::once(&everybody).chain(definition.languages.values()), &definition.snippets);
     let others = definition.languages.iter().map(|(tag, template)| (format!("languages.{tag}"), template));
     check_templates(&mut check, std::iter::once((String::new(), &everybody)).chain(others));
 }

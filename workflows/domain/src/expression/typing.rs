@@ -96,6 +96,35 @@ pub enum Purpose {
     Condition,
     /// It may give anything.
     Value,
+    /// It must give a text.
+    Text,
+    /// It must give something that is written as one word: a text, a number, true, false or null.
+    Scalar,
+}
+
+impl Purpose {
+    /// What is wrong with a value of this shape for it; none where there may be one that serves.
+    fn objection(self, given: &Shape) -> Option<String> {
+        let words = given.words();
+        match (self, given) {
+            (Self::Condition, given) if !given.alike(&Shape::Bool) => {
+                Some(format!("a condition is true or false, and this is {words}; compare it with something"))
+            }
+            (Self::Text, Shape::Number) => {
+                Some(format!("a text is expected here, and this is {words}; write `string(...)` around it"))
+            }
+            (Self::Text, Shape::Bool) => {
+                Some(format!("a text is expected here, and this is {words}; write `... ? 'yes' : 'no'`"))
+            }
+            (Self::Text, Shape::Null | Shape::List(_) | Shape::Map | Shape::Record(_)) => {
+                Some(format!("a text is expected here, and this is {words}; name one that is"))
+            }
+            (Self::Scalar, Shape::List(_) | Shape::Map | Shape::Record(_)) => Some(format!(
+                "a text, a number, true or false is expected here, and this is {words}; name one value of it"
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// The functions of the language, apart from the macros `has`, `all`, `exists`, `exists_one`, `map` and `filter`.
@@ -140,9 +169,7 @@ pub fn faults(source: &str, environment: &Shape, purpose: Purpose) -> Vec<Fault>
         }
         let mut look = Look { source, info, environment, bound: HashMap::new(), faults: Vec::new() };
         let given = look.shape(&tree);
-        if purpose == Purpose::Condition && !given.alike(&Shape::Bool) {
-            let message =
-                format!("a condition is true or false, and this is {}; compare it with something", given.words());
+        if let Some(message) = purpose.objection(&given) {
             look.fault(&tree, false, message);
         }
         look.faults.sort_by_key(|fault| fault.at);

@@ -119,6 +119,13 @@ impl Enrollment {
         }
     }
 
+    /// Whether it is over and leaves nothing for people to do. What a run that went through to its end asked people to do is still
+    /// to be done, whatever the step that ended it says of how it ended, unless that is that it was left early.
+    pub const fn needs_no_tasks(&self) -> bool {
+        let went_through = self.memory.ended_by_step && matches!(self.state, EnrollmentState::Finished(_));
+        self.state.needs_no_tasks() && !went_through
+    }
+
     /// What conditions and templates see as `enrollment`.
     pub fn data(&self) -> Value {
         serde_json::json!({

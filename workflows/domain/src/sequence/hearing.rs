@@ -7,7 +7,7 @@
 use super::definition::Definition;
 use super::enrollment::{Enrollment, EnrollmentState, FinishReason, close};
 use super::reads::Reads;
-use super::stepper::{Context, over};
+use super::stepper::{Context, on_grounds, over};
 use super::steps::StepKind;
 use super::steps::wait_for::{self, Since};
 use super::trigger::matching::{doers, done, relisted, touched};
@@ -174,7 +174,7 @@ pub fn hear(
         |event: &Event| event.kind == InteractionKind::Meeting && definition.header.stop_on_meeting && in_time(event);
     let meeting_booked = context.meeting_booked || matches!(heard, Heard::Event(event) if met(event));
     if let Ok(Some(state)) = over(definition, &Context { meeting_booked, ..*context }) {
-        return Some(close(enrollment, state, now));
+        return Some(on_grounds(close(enrollment, state, now), definition, context, state));
     }
     match heard {
         Heard::Opportunity => {

@@ -1,12 +1,16 @@
-//! What a definition names that lives outside of it: other sequences, lists, teams, people, tiers, channels, calendars, pools.
+//! What a definition names that lives outside of it: other sequences, lists, teams, people, tiers, channels, calendars, pools,
+//! custom fields.
 //!
 //! The reader of definitions is pure and cannot know them. Whoever publishes a definition asks here what it names, looks, and
 //! reports what is not there as a problem with its line and column.
 
 use super::definition::Definition;
+use super::environment::environment;
+use super::steps::{Record, StepKind};
 use super::tree::Tree;
 use super::trigger::TriggerKind;
 use super::validate::{Problem, Rule};
+use crate::custom_field::{self, CustomField};
 use crate::expression;
 use crate::nearest::nearest;
 use crate::outbound::channel::{self, Provider};
@@ -32,6 +36,8 @@ pub enum Thing {
     Calendar,
     /// A pool of mailboxes, by its key: it is there while a mailbox is in it.
     Pool,
+    /// A custom field of such a record, by its key.
+    CustomField(Record),
 }
 
 impl Thing {
@@ -45,6 +51,9 @@ impl Thing {
             Self::Chat | Self::Receiver => ("channel", "save it first"),
             Self::Calendar => ("working calendar", "save one under this key"),
             Self::Pool => ("mailbox in the pool", "save one with this pool"),
+            Self::CustomField(Record::Contact) => ("custom field of contacts", "define it first, or name another"),
+            Self::CustomField(Record::Lead) => ("custom field of leads", "define it first, or name another"),
+            Self::CustomField(Record::Account) => ("custom field of accounts", "define it first, or name another"),
         }
     }
 
@@ -54,7 +63,9 @@ impl Thing {
             Self::Chat | Self::Receiver => Rule::ChannelUnknown,
             Self::Calendar => Rule::CalendarUnknown,
             Self::Pool => Rule::PoolUnknown,
-            Self::Sequence | Self::List | Self::Team | Self::Proposer | Self::Tier => Rule::ReferenceUnknown,
+            Self::Sequence | Self::List | Self::Team | Self::Proposer | Self::Tier | Self::CustomField(_) => {
+                Rule::ReferenceUnknown
+            }
         }
     }
 
@@ -106,6 +117,7 @@ pub fn unknown<'a>(source: &str, path: String, named: &Named<'_>, known: impl In
     let (what, hint) = named.thing.words();
     let meant = nearest(named.key, known.into_iter().collect::<Vec<_>>());
     let hint = meant.map_or_else(|| hint.to_owned(), |meant| format!("did you mean `{meant}`?"));
+    let hint = own_field(named).unwrap_or(hint);
     let message = format!("there is no {what} `{}`; {hint}", named.key);
     problem(source, path, named.thing.rule(), message)
 }
@@ -114,6 +126,38 @@ pub fn unknown<'a>(source: &str, path: String, named: &Named<'_>, known: impl In
 pub fn of_other_kind(source: &str, path: String, named: &Named<'_>, provider: Provider) -> Problem {
     let refusal = channel::Refusal::OtherKind { key: named.key.to_owned(), provider };
     problem(source, path, Rule::ChannelOtherKind, refusal.to_string())
+}
+
+/// What to say of a field that every record has, and that is none that sales ops defined.
+fn own_field(named: &Named<'_>) -> Option<String> {
+    let Thing::CustomField(owner) = named.thing else { return None };
+    environment().field(owner.name())?.field(named.key)?;
+    let field = format!("{}.{}", owner.name(), named.key);
+    Some(format!("`{field}` is not one of those that are defined, and a step sets no other; name one that is"))
+}
+
+/// The problems of steps that set one of these custom fields to what it does not take, as far as that is the same in every run,
+/// or one that takes nothing any more.
+pub fn unfit(source: &str, definition: &Definition, fields: &[CustomField]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (at, step) in definition.steps.iter().enumerate() {
+        let StepKind::SetField(set) = &step.kind else { continue };
+        let Some((of, key)) = set.custom() else { continue };
+        // One that is not there is told of as such.
+        let Some(field) = fields.iter().find(|field| field.entity == of.entity() && field.key == key) else { continue };
+        let refused = match set.constant() {
+            Some(value) => {
+                let change = [(key.to_owned(), value.clone())].into();
+                custom_field::apply(fields, of.entity(), &mut custom_field::Values::new(), &change).err()
+            }
+            None => (!field.active).then(|| custom_field::Refusal::Retired { key: key.to_owned() }),
+        };
+        if let Some(refused) = refused {
+            let place = if field.active { "value" } else { "field" };
+            problems.push(problem(source, format!("steps[{at}].{place}"), Rule::ReferenceUnknown, refused.to_string()));
+        }
+    }
+    problems
 }
 
 /// The problem of a step that acts in somebody's name where nobody is there to name.

@@ -15,6 +15,8 @@ use std::sync::LazyLock;
 pub(super) const MOST: usize = 50;
 /// The longest snippet, in characters.
 pub(super) const LONGEST: usize = 20_000;
+/// How large all e-mails of a document may be together with their snippets, in bytes: a short document can include much.
+pub(crate) const MOST_TOGETHER: usize = 2 * 1024 * 1024;
 
 /// The snippets of a definition, by name.
 pub(crate) type Snippets = BTreeMap<String, String>;
@@ -48,7 +50,8 @@ pub(super) fn blanked(source: &str, snippets: Option<&Snippets>) -> (String, Vec
     (inclusions.replace_all(source, blank).into_owned(), unknown)
 }
 
-fn filled(source: &str, snippets: &Snippets) -> String {
+/// The template with every snippet in its place. One that is not there leaves nothing behind.
+pub(super) fn filled(source: &str, snippets: &Snippets) -> String {
     let Some(inclusions) = inclusions() else { return source.to_owned() };
     let text = |found: &Captures<'_>| snippets.get(named(found)).cloned().unwrap_or_default();
     inclusions.replace_all(source, text).into_owned()
@@ -56,10 +59,25 @@ fn filled(source: &str, snippets: &Snippets) -> String {
 
 /// How long a template is with its snippets, in characters.
 pub(super) fn length(source: &str, snippets: Option<&Snippets>) -> usize {
-    let long = |name: &str| snippets.and_then(|snippets| snippets.get(name)).map_or(0, |text| text.chars().count());
+    measure(source, snippets, |text| text.chars().count())
+}
+
+/// How large an e-mail is with its snippets, in bytes.
+pub(crate) fn size(template: &EmailParts, snippets: &Snippets) -> usize {
+    let sizes = template.parts().map(|(_, source, _)| measure(source, Some(snippets), str::len));
+    sizes.fold(0, usize::saturating_add)
+}
+
+/// How long a template is with its snippets in the places of their inclusions.
+fn measure(source: &str, snippets: Option<&Snippets>, long: impl Fn(&str) -> usize) -> usize {
     let inclusions = inclusions().into_iter().flat_map(|inclusions| inclusions.captures_iter(source));
-    let more: usize = inclusions.map(|found| long(named(&found))).sum();
-    source.chars().count().saturating_add(more)
+    let (mut taken, mut put) = (0_usize, 0_usize);
+    for found in inclusions {
+        taken += found.get(0).map_or(0, |whole| long(whole.as_str()));
+        let text = snippets.and_then(|snippets| snippets.get(named(&found)));
+        put = put.saturating_add(text.map_or(0, |text| long(text)));
+    }
+    (long(source) - taken).saturating_add(put)
 }
 
 /// The definition with every snippet in its place.

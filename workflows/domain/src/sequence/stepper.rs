@@ -431,6 +431,7 @@ fn ended(
     now: DateTime<Utc>,
 ) -> Decision<Advance> {
     let mut decision = close(Enrollment { state: from, ..enrollment }, state, now);
+    decision.next.memory.ended_by_step = true;
     for fact in &mut decision.facts {
         fact.detail.insert("taken".to_owned(), Value::Array(taken.clone()));
     }

@@ -66,6 +66,44 @@ fn what_is_wrong_is_found_where_it_is_with_what_is_meant() {
 }
 
 #[test]
+fn what_an_expression_is_for_says_what_it_may_give() {
+    let said = |source: &str, purpose| {
+        faults(source, &environment(), purpose).into_iter().map(|fault| fault.message).collect::<Vec<_>>()
+    };
+    for (source, text, scalar) in [
+        ("contact['email']", None, None),
+        ("lead['stage']", None, None),
+        ("contact.custom.any", None, None),
+        ("string(lead.priority)", None, None),
+        (
+            "lead['priority']",
+            Some("a text is expected here, and this is a number; write `string(...)` around it"),
+            None,
+        ),
+        (
+            "lead.priority > 1",
+            Some("a text is expected here, and this is true or false; write `... ? 'yes' : 'no'`"),
+            None,
+        ),
+        ("null", Some("a text is expected here, and this is null; name one that is"), None),
+        (
+            "contact['tags']",
+            Some("a text is expected here, and this is a list; name one that is"),
+            Some("a text, a number, true or false is expected here, and this is a list; name one value of it"),
+        ),
+        (
+            "contact",
+            Some("a text is expected here, and this is a map; name one that is"),
+            Some("a text, a number, true or false is expected here, and this is a map; name one value of it"),
+        ),
+    ] {
+        assert_eq!(said(source, Purpose::Text), text.into_iter().collect::<Vec<_>>(), "{source}");
+        assert_eq!(said(source, Purpose::Scalar), scalar.into_iter().collect::<Vec<_>>(), "{source}");
+        assert!(said(source, Purpose::Value).is_empty(), "{source}");
+    }
+}
+
+#[test]
 fn every_function_that_is_named_is_one() {
     for name in FUNCTIONS {
         let call = match name {

@@ -27,6 +27,9 @@ pub struct Memory {
     /// The runs that started each other, of which this one is the last; none where a person or a rule outside started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
+    /// Whether one of its steps ended it, and nothing that came in between.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended_by_step: bool,
 }
 
 /// The task that a run waits for.

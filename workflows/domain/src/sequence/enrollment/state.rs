@@ -183,9 +183,9 @@ impl EnrollmentState {
         }
     }
 
-    /// Whether a run that ended so leaves nothing for people to do: the person answered or is to be left alone, or the run
-    /// was left early. What a run that went through to its end asked people to do is still to be done.
-    pub const fn needs_no_tasks(self) -> bool {
+    /// Whether a run that something ended so leaves nothing for people to do: the person answered or is to be left alone, or the
+    /// run was left early. See [`needs_no_tasks`](super::Enrollment::needs_no_tasks) for one that a step ended.
+    pub(super) const fn needs_no_tasks(self) -> bool {
         match self {
             Self::Exited(_) | Self::OptedOut | Self::Bounced => true,
             Self::Finished(reason) => {

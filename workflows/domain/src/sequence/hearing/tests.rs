@@ -237,3 +237,41 @@ fn who_has_a_condition_on_what_people_do_or_on_lists_hears_of_it() {
     let woken = seen(4).unwrap();
     assert_eq!((woken.state, woken.hearing.event), (EnrollmentState::Active, None));
 }
+
+#[test]
+fn what_ends_a_run_as_it_comes_about_is_on_the_record_with_its_grounds() {
+    for (header, grounds, state) in [
+        ("goal: contact.title == 'Chief'\n", json!({"goal": "contact.title == 'Chief'"}), FinishReason::Goal.as_str()),
+        ("exit: contact.title == 'Chief'\n", json!({"exit": "contact.title == 'Chief'"}), "RULE"),
+    ] {
+        let definition = definition(header, "event: [FORM], timeout: 3d");
+        let run = waiting(&definition);
+        let data = data(&run, "Chief");
+        let decision = hear(run, &definition, &context(&data), (&Heard::Change, 30), at(START)).unwrap();
+        assert!(!decision.next.state.is_live() && decision.next.state.reason() == Some(state));
+        assert_eq!(decision.facts[0].detail["grounds"], grounds, "{header}");
+    }
+}
+
+#[test]
+fn only_a_run_that_its_own_step_ended_leaves_its_tasks_after_a_meeting() {
+    let source = "key: t\nname: T\nsubject: contact\nsteps:\n  - {id: met, kind: end, outcome: OUTCOME}\n";
+    let booked = EnrollmentState::Finished(FinishReason::MeetingBooked);
+    for (outcome, state, needs_none) in [
+        ("meeting_booked", booked, false),
+        ("completed", EnrollmentState::Finished(FinishReason::Completed), false),
+        ("goal", EnrollmentState::Finished(FinishReason::Goal), false),
+        ("exit", EnrollmentState::Exited(super::super::enrollment::ExitReason::Rule), true),
+    ] {
+        let definition = read(&source.replace("OUTCOME", outcome)).unwrap();
+        let ended = advanced(&run("met"), &definition, at(START));
+        assert_eq!((ended.state, ended.needs_no_tasks()), (state, needs_none), "{outcome}");
+        // What is stored of it says the same.
+        let stored: Enrollment = serde_json::from_value(json!(ended)).unwrap();
+        assert_eq!((stored.needs_no_tasks(), &stored), (needs_none, &ended));
+    }
+    let definition = definition("", "event: [FORM], timeout: 3d");
+    let met =
+        heard(&waiting(&definition), &definition, &Heard::Event(event(InteractionKind::Meeting, "Demo")), 30).unwrap();
+    assert_eq!((met.state, met.needs_no_tasks()), (booked, true));
+}

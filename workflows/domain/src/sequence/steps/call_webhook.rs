@@ -96,7 +96,7 @@ impl Config {
             }
         }
         for (name, value) in &self.query {
-            check.expression(&format!("query.{name}"), value);
+            check.scalar(&format!("query.{name}"), value);
         }
         for (name, value) in &self.headers {
             let field = format!("headers.{name}");

@@ -8,6 +8,7 @@ use super::enrollment::{Enrollment, FinishReason, WaitReason};
 use super::names::Named;
 use super::stepper::Context;
 use super::validate::Check;
+use crate::custom_field::Entity;
 use crate::expression::{self, Expression};
 use crate::id::EnrollmentId;
 use crate::sequence::template::{self, Form};
@@ -153,7 +154,7 @@ pub trait Kind {
 }
 
 /// Whose data a step changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
     /// The person's.
@@ -172,6 +173,15 @@ impl Record {
             Self::Contact => "contact",
             Self::Lead => "lead",
             Self::Account => "account",
+        }
+    }
+
+    /// What its custom fields belong to.
+    pub const fn entity(self) -> Entity {
+        match self {
+            Self::Contact => Entity::Contact,
+            Self::Lead => Entity::Lead,
+            Self::Account => Entity::Account,
         }
     }
 

@@ -4,6 +4,7 @@ use super::{Effect, Failure, Kind, Next, Record, Run};
 use crate::expression::Expression;
 use crate::id::{ContactId, EnrollmentId, LeadId};
 use crate::sequence::definition::is_name;
+use crate::sequence::names::{Named, Thing};
 use crate::sequence::template::Form;
 use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,17 @@ fn priority(value: &Value) -> Option<u8> {
 }
 
 impl Config {
+    /// The value where it is the same in every run; none where it is computed, or filled in.
+    pub fn constant(&self) -> Option<&Value> {
+        let is_filled = |value: &&Value| value.as_str().is_some_and(|text| ["{{", "{%", "{#"].iter().any(|tag| text.contains(tag)));
+        self.value.as_ref().filter(|value| self.expression.is_none() && !is_filled(value))
+    }
+
+    /// The custom field that it sets, and whose it is; none for the lead's own priority.
+    pub fn custom(&self) -> Option<(Record, &str)> {
+        self.target().filter(|(owner, key)| !is_priority(*owner, key))
+    }
+
     /// Whose field it is.
     pub fn record(&self) -> Option<Record> {
         self.target().map(|(record, _)| record)
@@ -134,5 +146,10 @@ impl Kind for Config {
             value,
         };
         Ok(Next::Act(Box::new(Effect::SetField(field))))
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        let custom = self.custom();
+        custom.map(|(owner, key)| Named { field: "field", thing: Thing::CustomField(owner), key }).into_iter().collect()
     }
 }

@@ -215,7 +215,8 @@ fn changed(field: &Field, entry: &Entry) -> Option<Meant> {
     Some(Meant { who, seen: change(&field.field, &old, &new) })
 }
 
-/// The record has the names of a contact's fields and not their values, which concern a person.
+/// The record has the names of a contact's fields and not their values, which concern a person; but for the consent, and for
+/// the company, which it has by its id.
 fn contact_change(name: &FieldName, entry: &Entry) -> Option<(Value, Value)> {
     let consent = !name.custom && name.name == "consent";
     if consent && entry.kind == "contact.consent_set" {
@@ -224,8 +225,12 @@ fn contact_change(name: &FieldName, entry: &Entry) -> Option<(Value, Value)> {
     if entry.kind != "contact.changed" {
         return None;
     }
-    if consent && let Some(states) = entry.detail.get("consent") {
-        return Some((states[0].clone(), states[1].clone()));
+    // Of what is no secret of the person the values are kept too.
+    if !name.custom
+        && ["account", "consent"].contains(&name.name.as_str())
+        && let Some(values) = entry.detail.get(&name.name)
+    {
+        return Some((values[0].clone(), values[1].clone()));
     }
     let fields = entry.detail.get("fields")?.as_array()?;
     let written = if name.custom { format!("custom.{}", name.name) } else { name.name.clone() };

@@ -114,6 +114,26 @@ fn each_kind_is_set_off_by_its_facts_and_by_no_others() {
 }
 
 #[test]
+fn a_contact_that_changes_the_company_tells_both() {
+    let on = trigger("{kind: field, field: contact.account, when: change.new != null && change.old != change.new}");
+    let (old, new) = (AccountId(Uuid::from_u128(5)), account());
+    for (before, after) in [(None, Some(new)), (Some(old), Some(new)), (Some(old), None)] {
+        let fact =
+            Fact::ledger("contact.changed", contact()).with("fields", ["account"]).with("account", (before, after));
+        let meant = meant(&on, "test", &entry(&fact), &BTreeMap::new()).unwrap();
+        assert_eq!(meant.who, Who::Contact(contact()));
+        let field = ["contact", "account"].join(".");
+        let change = json!({"field": field, "old": before, "new": after});
+        assert_eq!(meant.seen, Some(("change", change.clone())));
+        let variables = completed(&on, meant.seen, &json!({"contact": {}, "account": {"id": new}}));
+        assert_eq!(variables["change"], change);
+    }
+    // Another change of the person is none of the company.
+    let fact = Fact::ledger("contact.changed", contact()).with("fields", ["title"]);
+    assert_eq!(who(&on, &fact), None);
+}
+
+#[test]
 fn a_sequence_never_starts_itself_and_the_past_starts_nothing() {
     let trigger = trigger("{kind: field, field: contact.title}");
     let fact = Fact::ledger("contact.changed", contact()).with("fields", ["title"]);

@@ -1,9 +1,10 @@
 //! Reading and checking the triggers of a header.
 
-use super::{Check, Problems, Rule, join, part, shape_message};
+use super::decoding::shape_message;
+use super::{Check, Problems, Rule, join, part};
 use crate::expression::typing;
 use crate::interaction::InteractionKind;
-use crate::sequence::definition::Definition;
+use crate::sequence::definition::{Definition, StopOnReply};
 use crate::sequence::steps::StepKind;
 use crate::sequence::trigger::{self, Trigger, TriggerKind};
 use serde_json::Value;
@@ -62,7 +63,7 @@ pub(super) fn check_triggers(triggers: &[Trigger], problems: &mut Problems<'_>) 
     let mut seen = BTreeSet::new();
     for (at, trigger) in triggers.iter().enumerate() {
         let path = format!("triggers[{at}]");
-        trigger.check(&mut Check { path: path.clone(), problems, snippets: None });
+        trigger.check(&mut Check::new(path.clone(), problems, None));
         if !seen.insert(trigger.key()) {
             problems.add(path, Rule::TriggerDuplicate, "another trigger says the same; take one of the two away");
         }
@@ -77,6 +78,15 @@ pub(super) fn check_stops(definition: &Definition, problems: &mut Problems<'_>) 
             let message =
                 "a meeting ends the run before this step hears of it; write `stop_on_meeting: false` in the header";
             problems.add(format!("steps[{at}].event"), Rule::Shape, message);
+        }
+        // With `sequence` the person may write about something else, which is heard.
+        let replies_end = definition.header.stop_on_reply == StopOnReply::Any;
+        if let Some(reply) = wait.event.iter().position(|kind| *kind == InteractionKind::EmailReply)
+            && replies_end
+        {
+            let message = "a reply ends the run before this step hears of it; write `stop_on_reply: never` in the header, or take \
+                           EMAIL_REPLY away";
+            problems.add(format!("steps[{at}].event[{reply}]"), Rule::Shape, message);
         }
     }
 }
