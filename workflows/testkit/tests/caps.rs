@@ -454,7 +454,8 @@ on_both_databases! {
         let all = EnrollmentFilter { contact: Some(contact), ..EnrollmentFilter::default() };
         let all = world.app.store.enrollment_page(&all, &Page::first(50)).await.unwrap().items;
         let live: Vec<_> = all.iter().filter(|run| run.state.is_live()).collect();
-        let [second] = live[..] else { panic!("{all:#?}") };
+        assert_eq!(live.len(), 1, "{all:#?}");
+        let second = live[0];
         assert_eq!((second.sequence, second.step.as_str()), (long, "done"));
         let found: Lead = world.app.store.find(lead).await.unwrap().unwrap();
         assert_eq!((found.owner, found.stage), (Owner::Sequence(second.id), Stage::Nurturing));

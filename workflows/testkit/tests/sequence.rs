@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::accounts::AccountCreate;
 use tandem_app::contacts::{ContactCreate, ContactSetConsent};
-use tandem_app::custom_fields::CustomFieldDefine;
+use tandem_app::custom_fields::{CustomFieldChange, CustomFieldDefine};
 use tandem_app::email::port::Delivery;
 use tandem_app::sequence::{Applied, Enrolled};
 use tandem_app::{
@@ -493,11 +493,12 @@ steps:
     }
 
     async fn applying_the_same_definition_again_changes_nothing(world: World) {
+        field(&world, Entity::Contact, "round").await;
         let first = world.app.sequence_apply(&world.system(), NURTURE.to_owned()).await.unwrap();
         let Applied::Published(version) = first else { panic!("{first:?}") };
         let again = world.app.sequence_apply(&world.system(), format!("# same\n{NURTURE}")).await.unwrap();
         assert_eq!(again, Applied::Unchanged(version));
-        assert_eq!(world.ledger_kinds().await, ["sequence.published"]);
+        assert_eq!(world.ledger_kinds().await, ["custom_field.defined", "sequence.published"]);
         let broken = world.app.sequence_apply(&world.system(), "key: x".to_owned()).await.unwrap_err();
         assert_eq!(broken.code(), "SEQUENCE_INVALID");
         let draft = SequenceDraft { source: NURTURE.replace("3d", "5d") };
@@ -533,8 +534,13 @@ steps:
 
     async fn a_step_that_cannot_be_taken_fails_the_run_and_says_why(world: World) {
         field(&world, Entity::Contact, "round").await;
-        let unknown = NURTURE.replace("contact.round", "contact.nowhere");
-        let sequence = publish(&world, &unknown).await;
+        field(&world, Entity::Contact, "nowhere").await;
+        let sequence = publish(&world, &NURTURE.replace("contact.round", "contact.nowhere")).await;
+        // It was there when the sequence was published.
+        let fields = world.app.store.custom_fields().await.unwrap();
+        let id = fields.iter().find(|field| field.key == "nowhere").unwrap().id;
+        let retire = CustomFieldChange { id, label: None, choices: None, required: None, active: Some(false) };
+        world.app.run(&world.system(), retire).await.unwrap();
         let contact = person(&world, "Sam", ConsentState::Granted).await;
         let enrollment = enroll(&world, &sequence, &contact).await;
         world.run_due_jobs().await;

@@ -58,6 +58,18 @@ pub struct SequenceSimulationHistoryInput {
     triggers: bool,
 }
 
+/// When people begin, and what they do.
+#[derive(InputObject, Default)]
+pub struct SequenceSimulationCourseInput {
+    /// Over how many days people begin, evenly, 1 to 732; absent means all of them at once.
+    enter_over_days: Option<i32>,
+    /// What of the recorded past people live through again; absent for nothing.
+    history: Option<SequenceSimulationHistoryInput>,
+    /// How often people do things beside what is recorded.
+    #[graphql(default)]
+    assumptions: Vec<SequenceSimulationAssumptionInput>,
+}
+
 /// How many there are of something.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct SequenceSimulationCount {
@@ -254,7 +266,7 @@ impl From<Simulated> for SequenceContactsSimulation {
 fn assumptions_of(given: Vec<SequenceSimulationAssumptionInput>) -> Result<Assumptions, ApiError> {
     let read = |assumed: SequenceSimulationAssumptionInput| {
         let refused =
-            |message: String| AppError::refused("SIMULATION_ASSUMPTION_INVALID", message, Some("assumptions"));
+            |message: String| AppError::refused("SIMULATION_ASSUMPTION_INVALID", message, Some("course.assumptions"));
         let what: Assumed = assumed.what.parse().map_err(|unknown: UnknownCode| refused(unknown.to_string()))?;
         let share: Rate = assumed.share.to_string().parse().map_err(|no: RateUnreadable| refused(no.to_string()))?;
         Ok((what, share))
@@ -287,8 +299,8 @@ pub struct SequenceSimulationQuery;
 #[Object]
 impl SequenceSimulationQuery {
     /// Runs a definition (YAML or JSON) over the people of the installation, from `startAt` on, without saving or sending
-    /// anything. People do what `history` and `assumptions` say, without them nothing; tasks are then done when they are due. At
-    /// most 2,000 people take part, in the order of their ids.
+    /// anything. People do what `course` says, without it nothing; tasks are then done when they are due. At most 2,000
+    /// people take part, in the order of their ids.
     async fn sequence_simulate_contacts(
         &self,
         ctx: &Context<'_>,
@@ -302,15 +314,10 @@ impl SequenceSimulationQuery {
         >,
         #[graphql(desc = "The key of a sequence whose newest version it is compared with.")] against: Option<String>,
         #[graphql(desc = "How many people's plans are given in full, 0 to 20.", default = 0)] follow: i32,
-        #[graphql(desc = "Over how many days people begin, evenly, 1 to 732; absent means all of them at once.")]
-        enter_over_days: Option<i32>,
-        #[graphql(desc = "What of the recorded past people live through again; absent for nothing.")] history: Option<
-            SequenceSimulationHistoryInput,
-        >,
-        #[graphql(desc = "How often people do things beside what is recorded.", default)] assumptions: Vec<
-            SequenceSimulationAssumptionInput,
-        >,
+        #[graphql(desc = "When people begin, and what they do; absent means all at once, and nothing.", default)]
+        course: SequenceSimulationCourseInput,
     ) -> Result<SequenceContactsSimulation, ApiError> {
+        let SequenceSimulationCourseInput { enter_over_days, history, assumptions } = course;
         let days_of = |days: i32| u32::try_from(days).unwrap_or(1).clamp(1, MOST_DAYS);
         let entering = match (&history, enter_over_days) {
             (Some(history), _) if history.triggers => Entering::Triggered,

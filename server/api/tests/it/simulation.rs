@@ -18,10 +18,9 @@ steps:
   - {id: done, kind: end}
 ";
 
-const SIMULATE: &str = "query($source: String!, $people: SequenceSimulationPeopleInput, $days: Int, $over: Int,
-        $assumptions: [SequenceSimulationAssumptionInput!], $history: SequenceSimulationHistoryInput) {
-    sequenceSimulateContacts(source: $source, people: $people, days: $days, enterOverDays: $over,
-            assumptions: $assumptions, history: $history, follow: 1) {
+const SIMULATE: &str =
+    "query($source: String!, $people: SequenceSimulationPeopleInput, $course: SequenceSimulationCourseInput) {
+    sequenceSimulateContacts(source: $source, people: $people, course: $course, follow: 1) {
         problems { rule } rule people leftOut days { date began emails } ends { code count } steps { step done }
         followed { contactId lines { step what } }
     } }";
@@ -43,15 +42,15 @@ on_both_databases! {
         assert_eq!(seen["days"].as_array().unwrap().iter().filter(|day| day["began"] != json!(0)).count(), 1);
 
         let assumed = json!([{"what": "EVENT.DOWNLOAD", "share": 1.0}]);
-        let variables = json!({"source": SOURCE, "assumptions": assumed, "over": 4});
+        let variables = json!({"source": SOURCE, "course": {"assumptions": assumed, "enterOverDays": 4}});
         let seen = simulated(&world, &ops, variables).await;
         assert_eq!(seen["steps"][2], json!({"step": "thanks", "done": 4}));
         assert_eq!(seen["days"].as_array().unwrap().iter().filter(|day| day["began"] == json!(1)).count(), 4);
 
         for (what, share) in [("EVENT.SLEEP", 0.5), ("REPLY", 1.5)] {
-            let variables = json!({"source": SOURCE, "assumptions": [{"what": what, "share": share}]});
+            let variables = json!({"source": SOURCE, "course": {"assumptions": [{"what": what, "share": share}]}});
             let refused = ask(&world, &ops, SIMULATE, variables).await;
-            assert_eq!(refused["errors"][0]["extensions"]["code"], "SIMULATION_ASSUMPTION_INVALID", "{refused}");
+            assert_eq!(refused["errors"][0]["extensions"]["reason"], "SIMULATION_ASSUMPTION_INVALID", "{refused}");
         }
     }
 
@@ -68,10 +67,10 @@ on_both_databases! {
             let from = world.now() - chrono::TimeDelta::days(2);
             json!({"from": from, "to": world.now(), "triggers": triggers})
         };
-        let seen = simulated(&world, &ops, json!({"source": source, "history": history(true)})).await;
+        let seen = simulated(&world, &ops, json!({"source": source, "course": {"history": history(true)}})).await;
         assert_eq!(seen["days"].as_array().unwrap().iter().map(|day| day["began"].as_i64().unwrap()).sum::<i64>(), 1);
         assert_eq!(seen["followed"][0]["contactId"], json!(global(ann.id)));
-        let seen = simulated(&world, &ops, json!({"source": source, "history": history(false)})).await;
+        let seen = simulated(&world, &ops, json!({"source": source, "course": {"history": history(false)}})).await;
         assert_eq!(seen["steps"][2], json!({"step": "thanks", "done": 1}), "who did it does it again");
     }
 
@@ -84,6 +83,6 @@ on_both_databases! {
         let unknown = tandem_domain::id::global("Contact", Uuid::from_u128(7));
         let people = json!({"contactIds": [global(ann.id), unknown]});
         let refused = ask(&world, &ops, SIMULATE, json!({"source": SOURCE, "people": people})).await;
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "NOT_FOUND", "{refused}");
+        assert_eq!(refused["errors"][0]["extensions"]["reason"], "NOT_FOUND", "{refused}");
     }
 }
