@@ -2,8 +2,6 @@
 //!
 //! It is measured, and so has a process of its own: the peak of what the system gave it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
