@@ -60,6 +60,20 @@ async fn enroll(world: &World, sequence: SequenceId, contact: ContactId) -> Resu
     world.app.run(&world.system(), create).await.map(|enrolled| enrolled.0)
 }
 
+async fn received(world: &World, contact: ContactId) -> LeadId {
+    let receive = LeadReceive {
+        contact,
+        account: None,
+        source: "test".to_owned(),
+        external_id: None,
+        grade: None,
+        priority: None,
+        tags: BTreeSet::new(),
+        custom: BTreeMap::new(),
+    };
+    world.app.run(&world.system(), receive).await.unwrap().id
+}
+
 async fn now(world: &World, enrollment: &Enrollment) -> Enrollment {
     world.app.store.find(enrollment.id).await.unwrap().unwrap()
 }
@@ -407,17 +421,7 @@ on_both_databases! {
         };
         let (low, high) = (publish(&world, &source("low", 40)).await, publish(&world, &source("high", 60)).await);
         let contact = world.contact("ann@example.com").await.id;
-        let receive = LeadReceive {
-            contact,
-            account: None,
-            source: "test".to_owned(),
-            external_id: None,
-            grade: None,
-            priority: None,
-            tags: BTreeSet::new(),
-            custom: BTreeMap::new(),
-        };
-        let lead = world.app.run(&world.system(), receive).await.unwrap().id;
+        let lead = received(&world, contact).await;
         let create = |sequence, lead: LeadId| EnrollmentCreate { sequence, contact: None, lead: Some(lead), vars: Map::new() };
         world.app.run(&world.system(), create(low, lead)).await.unwrap();
         let taken = world.app.run(&world.system(), create(high, lead)).await.unwrap();
@@ -436,17 +440,7 @@ on_both_databases! {
         let long = publish(&world, &lead_of("long", 60, "")).await;
         let short = publish(&world, &lead_of("short", 10, "  - {id: go, kind: start_sequence, sequence: long}\n")).await;
         let contact = world.contact("ann@example.com").await.id;
-        let receive = LeadReceive {
-            contact,
-            account: None,
-            source: "test".to_owned(),
-            external_id: None,
-            grade: None,
-            priority: None,
-            tags: BTreeSet::new(),
-            custom: BTreeMap::new(),
-        };
-        let lead = world.app.run(&world.system(), receive).await.unwrap().id;
+        let lead = received(&world, contact).await;
         let create = EnrollmentCreate { sequence: short, contact: None, lead: Some(lead), vars: Map::new() };
         let first = world.app.run(&world.system(), create).await.unwrap().0;
         world.run_due_jobs().await;
