@@ -1,7 +1,7 @@
 //! Templates of e-mails that sequences share: publishing them, archiving them, and finding those that a sequence names.
 
 use crate::reading::Reading;
-use crate::sequence::{Applied, SequencePublishAgain};
+use crate::sequence::{self, Applied, SequencePublishAgain};
 use crate::{App, AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -249,7 +249,7 @@ impl App {
             match self.run(call, again).await {
                 Ok((_, version)) => told(&sequence.key, Ok(Applied::Published(version))),
                 // Somebody has done so since.
-                Err(refused) if refused.code() == "SEQUENCE_UNCHANGED" => {
+                Err(refused) if refused.code() == sequence::UNCHANGED => {
                     let version = self.store.find(usage.version).await?;
                     told(&sequence.key, version.map(Applied::Unchanged).ok_or(refused));
                 }

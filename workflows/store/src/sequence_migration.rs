@@ -45,8 +45,8 @@ struct Found {
     id: Uuid,
 }
 
-/// Live runs by version, place and state. The place is in the body alone: a column or an index that changes with every step
-/// would cost each of them more than this now and then.
+/// Live runs by version, place and state. What a run waits for is in the body alone: columns of it would cost every step more
+/// than this now and then.
 async fn crowds<C: ConnectionTrait>(
     connection: &C,
     of: SequenceId,
@@ -54,7 +54,7 @@ async fn crowds<C: ConnectionTrait>(
 ) -> Result<Vec<Crowd>> {
     // What a paused run waits for counts as it does for one that waits.
     let sql = "SELECT version_id, step, state, reason, waiting, moved_on, task, COUNT(*) AS count FROM (\
-               SELECT version_id, COALESCE(body ->> 'step', '') AS step, state, reason, \
+               SELECT version_id, COALESCE(step, '') AS step, state, reason, \
                COALESCE(body -> 'held' ->> 'waiting', CASE WHEN state = 'WAITING' THEN reason END) AS waiting, \
                CAST(body -> 'memory' ->> 'moved_on' AS TEXT) AS moved_on, body -> 'memory' -> 'task' ->> 'step' AS task \
                FROM enrollment WHERE live AND version_id IN \

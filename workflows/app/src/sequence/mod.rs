@@ -31,12 +31,12 @@ pub use migrating::{
     SequenceMigrationCancel, SequenceMigrationPart, SequenceMigrationPause, SequenceMigrationResume, SequenceWake,
     WentOn,
 };
-pub(crate) use publishing::version_of;
 pub use publishing::{
     Applied, SequenceArchive, SequenceCatchUp, SequenceDraft, SequencePause, SequencePauseUntil, SequencePublish,
     SequencePublishAgain, SequenceResume, sequence_advice, sequence_schema, sequence_schema_text, sequence_simulate,
     sequence_validate,
 };
+pub(crate) use publishing::{UNCHANGED, version_of};
 pub use simulating::{Refusal as SimulationRefusal, Simulated, SimulationAsk, Who};
 pub(crate) use subject::Subject;
 pub(crate) use tasks::{run_of_task, task_closed};

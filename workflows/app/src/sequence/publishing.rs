@@ -319,7 +319,7 @@ impl App {
     }
 }
 
-pub(super) const UNCHANGED: &str = Refusal::Unchanged { number: 0 }.code();
+pub(crate) const UNCHANGED: &str = Refusal::Unchanged { number: 0 }.code();
 
 /// The id of a version whose number is known; none where there is no such version.
 pub async fn version_of(tx: &Tx, sequence: &Sequence) -> Result<SequenceVersion> {
