@@ -9,12 +9,12 @@ pub mod typing;
 
 use crate::memo::Memo;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
-use cel::objects::Map;
+use cel::objects::{Key, Map};
 use cel::{Context, Env, Value as CelValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Number, Value};
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 
@@ -172,8 +172,7 @@ impl Expression {
                 let value = match (data.get(name), fields) {
                     (Some(Value::Object(entries)), Some(fields)) => {
                         let there = fields.iter().filter_map(|field| entries.get_key_value(field));
-                        let there = there.map(|(key, value)| (key.clone(), to_cel(value)));
-                        CelValue::Map(Map::from(there.collect::<HashMap<String, CelValue>>()))
+                        map_to_cel(there)
                     }
                     (Some(value), _) => to_cel(value),
                     (None, _) => continue,
@@ -502,11 +501,13 @@ fn to_cel(value: &Value) -> CelValue {
         Value::Number(number) => number_to_cel(number),
         Value::String(text) => CelValue::from(text.as_str()),
         Value::Array(items) => CelValue::List(Arc::new(items.iter().map(to_cel).collect())),
-        Value::Object(entries) => {
-            let entries: HashMap<String, CelValue> = entries.iter().map(|(k, v)| (k.clone(), to_cel(v))).collect();
-            CelValue::Map(Map::from(entries))
-        }
+        Value::Object(entries) => map_to_cel(entries),
     }
+}
+
+fn map_to_cel<'v>(entries: impl IntoIterator<Item = (&'v String, &'v Value)>) -> CelValue {
+    let entries = entries.into_iter().map(|(key, value)| (Key::from(key.clone()), to_cel(value)));
+    CelValue::Map(Map { map: Arc::new(entries.collect()) })
 }
 
 fn number_to_cel(number: &Number) -> CelValue {

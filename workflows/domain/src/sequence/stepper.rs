@@ -403,8 +403,11 @@ fn plan(place: (&Definition, usize), run: &Run<'_>, taken: &[Value]) -> Result<(
 
 /// Lets the steps that follow at once see what the run has just learnt of itself.
 fn remember(data: &mut Cow<'_, Value>, enrollment: &Enrollment) {
-    let (Value::Object(known), Some(Value::Object(seen))) =
-        (enrollment.data(), data.to_mut().pointer_mut("/enrollment"))
+    // Where nobody looks at the run, it is not among the data, which would have to be copied.
+    if !data.get("enrollment").is_some_and(Value::is_object) {
+        return;
+    }
+    let (Value::Object(known), Some(Value::Object(seen))) = (enrollment.data(), data.to_mut().get_mut("enrollment"))
     else {
         return;
     };

@@ -7,6 +7,7 @@ use crate::sequence::trigger::Event;
 use crate::standing::Standing;
 use chrono_tz::Tz;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -14,7 +15,8 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(super) struct Participant<'a> {
     pub(super) is: &'a Person,
-    pub(super) data: Value,
+    /// What is known of them; a copy once it is something else than what was given.
+    pub(super) data: Cow<'a, Value>,
     pub(super) standing: Standing,
     /// Their runs, oldest first.
     pub(super) runs: Vec<usize>,
@@ -69,7 +71,7 @@ impl<'a> People<'a> {
         }
         let participant = |is: &'a Person| Participant {
             is,
-            data: is.data.clone(),
+            data: Cow::Borrowed(&is.data),
             standing: is.standing,
             runs: Vec::new(),
             deeds: Vec::new(),

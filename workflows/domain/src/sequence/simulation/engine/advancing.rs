@@ -130,6 +130,8 @@ impl Engine<'_> {
         match after_state {
             EnrollmentState::Waiting(reason) if tells_wait && self.is_followed(person) => {
                 let until = self.runs[run].enrollment.due_at.unwrap_or(now).with_timezone(&self.zone_of(run));
+                // What keeps a step from being taken says more than that it waits for it.
+                let reason = held_by.unwrap_or_else(|| reason.to_string());
                 let what = format!("wait ({reason}) until {}", until.format("%a %Y-%m-%d %H:%M %Z"));
                 self.line(person, now, &before.step, before.visit, what, None);
             }
@@ -223,7 +225,7 @@ impl Engine<'_> {
         let concerned = if of_company { self.people.colleagues(person) } else { vec![person] };
         for one in concerned {
             let Some(found) = self.people.all.get_mut(one) else { continue };
-            apply(effect, &mut found.data, now);
+            apply(effect, found.data.to_mut(), now);
             if let Effect::Consent(consent) = effect {
                 found.standing = match (consent.state, found.standing) {
                     (ConsentState::Withdrawn, Standing::Allowed | Standing::Unknown | Standing::Bounced) => {

@@ -29,7 +29,8 @@ impl Engine<'_> {
             account: is.account,
             vars,
         };
-        self.see(person, Some(candidate.data(&self.sequence, version, now)), event, now);
+        let seen = self.reads_enrollment.then(|| candidate.data(&self.sequence, version, now));
+        self.see(person, seen, event, now);
         let found = &self.people.all[person];
         let context = self.context(found);
         let entered = reentry_key(version, context.data).and_then(|key| {
@@ -63,7 +64,7 @@ impl Engine<'_> {
                 continue;
             }
             self.see(person, Some(Value::Null), Some(event), now);
-            let data = &self.people.all[person].data;
+            let data = &*self.people.all[person].data;
             match trigger.holds(data).and_then(|holds| holds.then(|| trigger.values(data)).transpose()) {
                 Ok(Some(vars)) => self.enter(person, vars, Some(event), now),
                 Ok(None) => {}
@@ -119,18 +120,22 @@ impl Engine<'_> {
     }
 
     pub(super) fn see(&mut self, person: usize, enrollment: Option<Value>, event: Option<&Event>, now: DateTime<Utc>) {
-        if let Some(Value::Object(data)) = self.people.all.get_mut(person).map(|found| &mut found.data) {
-            if let Some(enrollment) = enrollment {
-                data.insert("enrollment".to_owned(), enrollment);
-            }
-            if self.reads_now {
-                data.insert("now".to_owned(), json!(now.to_rfc3339()));
-            }
-            match event {
-                Some(event) => data.insert("event".to_owned(), event.data()),
-                None => data.remove("event"),
-            };
+        let Some(found) = self.people.all.get_mut(person) else { return };
+        let event = event.map(Event::data);
+        if enrollment.is_none() && event.is_none() && !self.reads_now && found.data.get("event").is_none() {
+            return;
         }
+        let Value::Object(data) = found.data.to_mut() else { return };
+        if let Some(enrollment) = enrollment {
+            data.insert("enrollment".to_owned(), enrollment);
+        }
+        if self.reads_now {
+            data.insert("now".to_owned(), json!(now.to_rfc3339()));
+        }
+        match event {
+            Some(event) => data.insert("event".to_owned(), event),
+            None => data.remove("event"),
+        };
     }
 
     /// What conditions and templates see of a run, where they look.
