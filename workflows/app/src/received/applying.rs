@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeSet;
 use tandem_domain::contact::{BY_EMAIL, Contact};
 use tandem_domain::decision::{Decision, Fact, Planned};
 use tandem_domain::email::{self, Email};
@@ -20,7 +21,8 @@ use tandem_domain::received::{self, Applied, Content, DeliveryReport, ReceivedEm
 use tandem_domain::sequence::enrollment::{self, FinishReason};
 use tandem_domain::sequence::{SequenceVersion, StopOnReply};
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason};
-use tandem_store::Tx;
+use tandem_store::{StoreError, Tx};
+use uuid::Uuid;
 
 /// The types of feedback (RFC 5965, and its register) by which a person says that an e-mail was not wanted.
 const COMPLAINTS: [&str; 4] = ["abuse", "fraud", "opt-out", "other"];
@@ -237,9 +239,14 @@ impl Deed<'_> {
     }
 
     async fn away(&mut self, contact: ContactId, back_on: Option<NaiveDate>, arrived_at: DateTime<Utc>) -> Result<()> {
-        absences_in_turn(self.tx, contact).await?;
-        // A run that began after the answer had come is paused as well: the person is away now.
+        // A run that began after the answer had come is paused as well: the person is away now. Runs are locked before turns
+        // are taken, here as everywhere; one that began while the turn was waited for is not locked.
         let live = self.tx.live_enrollments_of(contact).await?;
+        absences_in_turn(self.tx, contact).await?;
+        let locked: BTreeSet<Uuid> = live.iter().map(|run| run.id.into()).collect();
+        if !self.tx.live_enrollment_ids_of(&[contact]).await?.is_subset(&locked) {
+            return Err(StoreError::Conflict.into());
+        }
         let found: Option<Contact> = self.tx.peek(contact).await?;
         let zone = found.and_then(|contact| contact.time_zone).unwrap_or(Tz::UTC);
         let Some(until) = received::goes_on_at(back_on, zone, arrived_at, self.now) else { return Ok(()) };
