@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use tandem_app::target_list::{Change, Seen};
 use tandem_app::{
-    AccountUpsertMany, Call, ChangeRequestApprove, ChangeRequestPropose, Command, ContactUpsertMany, EnrollmentCreate,
-    Env, InteractionRecord, SequencePublish, TargetListCreate, TaxonomyLibraryInstall,
+    AccountUpsertMany, Actor, Call, ChangeRequestApprove, ChangeRequestPropose, Command, ContactUpsertMany,
+    EnrollmentCreate, Env, InteractionRecord, SequencePublish, TargetListCreate, TaxonomyLibraryInstall,
 };
 use tandem_domain::access::{Role, Side};
 use tandem_domain::account::AccountPatch;
@@ -287,6 +287,30 @@ on_both_databases! {
         assert_eq!(now(&world, &of_sam).await.state, EnrollmentState::Finished(FinishReason::Goal));
         assert_eq!(now(&world, &of_alone).await.state, EnrollmentState::Waiting(WaitReason::Time));
         assert_eq!(runs(&world, &segment).await.iter().map(|run| run.contact).collect::<Vec<_>>(), [sam]);
+    }
+
+    async fn a_list_that_is_looked_for_must_be_there_wherever_it_is(world: World) {
+        let (_, marketer) = world.user("marketer", Role::Marketing, Some(Side::Marketing)).await;
+        let (key, name) = ("key-accounts".to_owned(), "Key accounts".to_owned());
+        let list = TargetListCreate { key, name, description: String::new(), request_days: None, suspension_hours: None };
+        world.app.run(&marketer, list).await.unwrap();
+        let source = "key: t\nname: T\nsubject: contact\ngoal: \"'key-acounts' in lists\"\n\
+                      triggers:\n  - {kind: segment, when: \"!('vips' in lists)\"}\nsteps:\n\
+                      \x20 - {id: a, kind: check_goal, when: \"'key-accounts' in lists || lists.exists(l, l == contact.name)\"}\n\
+                      \x20 - {id: b, kind: create_task, due_in: 1d, title: \"Call 'x' in lists {% if 'nobody' not in lists %}now{% endif %}\"}\n\
+                      \x20 - {id: done, kind: end}\n";
+        let problems = world.app.sequence_problems(&Actor::system(), source).await.unwrap();
+        let said: Vec<(Option<usize>, &str, &str)> =
+            problems.iter().map(|problem| (problem.line, problem.path.as_str(), problem.message.as_str())).collect();
+        assert_eq!(said, [
+            (Some(4), "goal", "there is no target list `key-acounts`; did you mean `key-accounts`?"),
+            (Some(6), "triggers[0].when", "there is no target list `vips`; make it first, or name another"),
+            (Some(9), "steps[1].title", "there is no target list `nobody`; make it first, or name another"),
+        ]);
+        let refused = world.app.run(&world.system(), SequencePublish { source: source.to_owned() }).await.unwrap_err();
+        assert_eq!(refused.code(), "SEQUENCE_REFERENCE_UNKNOWN");
+        let there = ["key-acounts", "vips", "nobody"].iter().fold(source.to_owned(), |text, key| text.replace(key, "key-accounts"));
+        world.app.run(&world.system(), SequencePublish { source: there }).await.unwrap();
     }
 
     async fn a_preview_fills_in_what_the_person_did(world: World) {

@@ -10,6 +10,7 @@ use tandem_domain::id::UserId;
 use tandem_domain::outbound::channel::Provider;
 use tandem_domain::sequence::names::{self, Named, Thing};
 use tandem_domain::sequence::publishing::Refusal;
+use tandem_domain::sequence::reads::lists_looked_for;
 use tandem_domain::sequence::steps::StepKind;
 use tandem_domain::sequence::{Definition, Problem};
 use tandem_domain::taxonomy::Taxonomy;
@@ -37,7 +38,10 @@ pub(super) async fn not_there(
 ) -> Result<Vec<Problem>> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut looked: BTreeMap<(Thing, &str), There> = BTreeMap::new();
-    for (path, named) in names::named(definition) {
+    let lists = lists_looked_for(definition);
+    let list = |key| Named { field: "lists", thing: Thing::List, key };
+    let lists = lists.iter().map(|(path, key)| (path.clone(), list(key.as_str())));
+    for (path, named) in names::named(definition).into_iter().chain(lists) {
         let there = match looked.get(&(named.thing, named.key)) {
             Some(there) => *there,
             None => is_there(reading, &named).await?,

@@ -87,8 +87,8 @@ pub struct Named<'a> {
 }
 
 /// Everything that the header, the triggers and the steps name, with the path of the field that names it. The sequence itself,
-/// which exists once it is published, is left out. The keys that conditions look for in `lists` are not among them: an expression
-/// may compute them.
+/// which exists once it is published, is left out. The keys that conditions look for in `lists` are told apart
+/// ([`super::reads::lists_looked_for`]).
 pub fn named(definition: &Definition) -> Vec<(String, Named<'_>)> {
     let header = &definition.header;
     let calendar = |field, key| Named { field, thing: Thing::Calendar, key };
