@@ -177,7 +177,7 @@ on_both_databases! {
     }
 
     async fn the_record_of_a_failure_names_the_state_that_the_run_was_in(world: World) {
-        let broken = "  - {id: look, kind: branch, when: contact.custom.missing == 1, then: done, else: done}\n";
+        let broken = "  - {id: look, kind: branch, when: enrollment.vars.missing == 1, then: done, else: done}\n";
         let sequence = publish(&world, &source("", broken)).await;
         let run = enroll(&world, sequence, "sam").await;
         world.run_due_jobs().await;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use tandem_app::email_template::Previewed;
 use tandem_app::sequence::Applied;
 use tandem_app::{
-    Actor, AppError, EmailTemplatePublish, EnrollmentCreate, OutboundChannelSave, SequenceArchive, SequenceDraft,
-    SequenceMigrationPause, SequencePublish, SequencePublishAgain, SequenceReplace,
+    Actor, AppError, CustomFieldDefine, EmailTemplatePublish, EnrollmentCreate, OutboundChannelSave, SequenceArchive,
+    SequenceDraft, SequenceMigrationPause, SequencePublish, SequencePublishAgain, SequenceReplace,
 };
 use tandem_domain::access::Role;
+use tandem_domain::custom_field::{Entity, Kind};
 use tandem_domain::outbound::channel::{Draft, Provider};
 use tandem_domain::sequence::migration::{MigrationState, Policy, Running};
 use tandem_domain::sequence::{Problem, Sequence, SequenceVersion};
@@ -193,6 +194,48 @@ on_both_databases! {
         world.app.run(&world.system(), SequenceArchive { sequence: sequence.id }).await.unwrap();
         assert_eq!(preview(&third, &moving()).await.unwrap_err().code(), "SEQUENCE_NOT_ALLOWED");
         assert_eq!(newest(&world, "waits").await.0.latest_number, 2, "a preview publishes nothing");
+    }
+
+    async fn a_custom_field_that_is_read_must_be_defined_and_a_template_that_is_missing_hides_nothing(world: World) {
+        let source = "key: reads
+name: Reads
+subject: contact
+triggers:
+  - {kind: date, field: contact.custom.last_tuch_on}
+  - {kind: field, field: account.custom.size}
+  - {kind: date, field: contact.custom.title}
+goal: has(contact.custom.won_on)
+steps:
+  - {id: one, kind: send_email, template: nowhere}
+  - {id: two, kind: send_email, template: {subject: 'For {{ account.custom.size }}', text: 'a {{ contact.custom.last_touch_on }}'}}
+  - {id: done, kind: end}
+";
+        let define = async |entity, key: &str, kind| {
+            let (key, label) = (key.to_owned(), key.to_owned());
+            let command = CustomFieldDefine { entity, key, label, kind, choices: Vec::new(), required: false };
+            world.app.run(&world.system(), command).await.unwrap();
+        };
+        define(Entity::Contact, "last_touch_on", Kind::Date).await;
+        let problems = world.app.sequence_problems(&Actor::system(), source).await.unwrap();
+        let said: Vec<(usize, &str)> =
+            problems.iter().map(|problem| (problem.line.unwrap_or(0), problem.message.as_str())).collect();
+        let contacts = "there is no custom field of contacts";
+        let accounts = "there is no custom field of accounts `size`; define it first, or name another";
+        assert_eq!(said[0], (5, format!("{contacts} `last_tuch_on`; did you mean `last_touch_on`?").as_str()));
+        assert_eq!(said[1], (6, accounts));
+        assert_eq!(said[2], (7, format!("{contacts} `title`; every record has `contact.title`: write it so").as_str()));
+        assert_eq!(said[3].0, 8);
+        assert!(said[4].0 == 10 && said[4].1.contains("nowhere"), "{said:?}");
+        assert_eq!((said[5], said.len()), ((11, accounts), 6), "{said:?}");
+        let actor = Actor::system();
+        let shown = world.app.sequence_preview(&actor, source, &Running { policy: Policy::Stay, map: Vec::new() }).await;
+        assert_eq!(shown.unwrap().unwrap_err(), problems);
+        define(Entity::Contact, "won_on", Kind::Text).await;
+        define(Entity::Account, "size", Kind::Number).await;
+        let whole = source.replace("last_tuch_on", "last_touch_on").replace("contact.custom.title", "contact.custom.won_on");
+        let whole = whole.replace("template: nowhere", "template: {subject: a, text: b}");
+        assert_eq!(world.app.sequence_problems(&actor, &whole).await.unwrap(), []);
+        world.app.run(&world.system(), SequencePublish { source: whole }).await.unwrap();
     }
 
     async fn every_name_that_is_not_there_is_told_at_once_with_its_place(world: World) {

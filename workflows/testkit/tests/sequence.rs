@@ -494,11 +494,12 @@ steps:
 
     async fn applying_the_same_definition_again_changes_nothing(world: World) {
         field(&world, Entity::Contact, "round").await;
+        field(&world, Entity::Contact, "left").await;
         let first = world.app.sequence_apply(&world.system(), NURTURE.to_owned()).await.unwrap();
         let Applied::Published(version) = first else { panic!("{first:?}") };
         let again = world.app.sequence_apply(&world.system(), format!("# same\n{NURTURE}")).await.unwrap();
         assert_eq!(again, Applied::Unchanged(version));
-        assert_eq!(world.ledger_kinds().await, ["custom_field.defined", "sequence.published"]);
+        assert_eq!(world.ledger_kinds().await, ["custom_field.defined", "custom_field.defined", "sequence.published"]);
         let broken = world.app.sequence_apply(&world.system(), "key: x".to_owned()).await.unwrap_err();
         assert_eq!(broken.code(), "SEQUENCE_INVALID");
         let draft = SequenceDraft { source: NURTURE.replace("3d", "5d") };
@@ -511,6 +512,7 @@ steps:
         let source = NURTURE.replace("subject: contact", "subject: lead").replace("contact.round", "lead.round");
         let source = source.replace("contact.custom.round", "lead.custom.round");
         field(&world, Entity::Lead, "round").await;
+        field(&world, Entity::Contact, "left").await;
         let sequence = publish(&world, &source).await;
         let contact = person(&world, "Sam", ConsentState::Granted).await;
         let refused = world.app.run(&world.system(), of(sequence.id, contact.id)).await.unwrap_err();
@@ -534,6 +536,7 @@ steps:
 
     async fn a_step_that_cannot_be_taken_fails_the_run_and_says_why(world: World) {
         field(&world, Entity::Contact, "round").await;
+        field(&world, Entity::Contact, "left").await;
         field(&world, Entity::Contact, "nowhere").await;
         let sequence = publish(&world, &NURTURE.replace("contact.round", "contact.nowhere")).await;
         // It was there when the sequence was published.

@@ -13,7 +13,7 @@ use async_graphql::{Context, ID, InputObject, Json, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tandem_app::AppError;
-use tandem_app::sequence::{sequence_advice, sequence_schema, sequence_simulate, sequence_validate};
+use tandem_app::sequence::{sequence_advice, sequence_schema, sequence_simulate};
 use tandem_store::sequence::EnrollmentFilter;
 
 /// Which enrolments to read. Every condition given must hold.
@@ -89,14 +89,14 @@ impl SequenceQuery {
         Ok(connection(enrollments, |enrollment| enrollment.id, EnrollmentNode))
     }
 
-    /// Checks a definition (YAML or JSON) without saving it: every problem at once.
+    /// Checks a definition (YAML or JSON) without saving it: every problem for which it could not be published, at once.
     async fn sequence_validate(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The definition.")] source: String,
     ) -> Result<SequenceValidation, ApiError> {
         let library = ctx.app().library(&source).await?;
-        let found = sequence_validate(&source, &library).err().unwrap_or_default();
+        let found = ctx.app().sequence_problems(ctx.actor(), &source).await?;
         let problems: Vec<_> = found.into_iter().map(Into::into).collect();
         let advice = sequence_advice(&source, &library).into_iter().map(Into::into).collect();
         Ok(SequenceValidation { valid: problems.is_empty(), problems, advice })

@@ -4,13 +4,12 @@
 use super::effects::may_propose;
 use crate::Result;
 use crate::reading::Reading;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_domain::access::User;
 use tandem_domain::id::UserId;
 use tandem_domain::outbound::channel::Provider;
 use tandem_domain::sequence::names::{self, Named, Thing};
 use tandem_domain::sequence::publishing::Refusal;
-use tandem_domain::sequence::reads::lists_looked_for;
 use tandem_domain::sequence::steps::StepKind;
 use tandem_domain::sequence::{Definition, Problem};
 use tandem_domain::taxonomy::Taxonomy;
@@ -38,10 +37,15 @@ pub(super) async fn not_there(
 ) -> Result<Vec<Problem>> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut looked: BTreeMap<(Thing, &str), There> = BTreeMap::new();
-    let lists = lists_looked_for(definition);
-    let list = |key| Named { field: "lists", thing: Thing::List, key };
-    let lists = lists.iter().map(|(path, key)| (path.clone(), list(key.as_str())));
-    for (path, named) in names::named(definition).into_iter().chain(lists) {
+    let read = names::read(definition);
+    let read = read.iter().map(|(path, thing, key)| (path.clone(), Named { field: "", thing: *thing, key }));
+    // The name of a field alone, as a trigger has it, reads like an expression.
+    let mut told: BTreeSet<(String, Thing)> = BTreeSet::new();
+    for (path, named) in names::named(definition).into_iter().chain(read) {
+        if named.field.is_empty() && told.contains(&(path.clone(), named.thing)) {
+            continue;
+        }
+        told.insert((path.clone(), named.thing));
         let there = match looked.get(&(named.thing, named.key)) {
             Some(there) => *there,
             None => is_there(reading, &named).await?,

@@ -286,15 +286,25 @@ pub fn sequence_simulate(
     Ok(simulation::simulate(&definition, &sample, zone, start, calendars))
 }
 
+/// Everything for which a definition cannot be published by an actor.
+pub(super) async fn problems_of(reading: &Reading<'_>, actor: &Actor, source: &str) -> Result<Vec<Problem>> {
+    let mut problems = match validate::read_with(source, &library_for(reading, source).await?) {
+        Ok(definition) => return not_there(reading, actor.user, source, &definition).await,
+        Err(problems) => problems,
+    };
+    // A template that is not there hides nothing else that is not.
+    if let Ok(definition) = validate::read_with(source, &Library::unseen()) {
+        problems.extend(not_there(reading, actor.user, source, &definition).await?);
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+    }
+    Ok(problems)
+}
+
 impl App {
     /// Everything for which a definition cannot be published by an actor: the rules that it breaks, or else what it names and is
     /// not there.
     pub async fn sequence_problems(&self, actor: &Actor, source: &str) -> Result<Vec<Problem>> {
-        let reading = Reading::Apart(&self.store);
-        match validate::read_with(source, &library_for(&reading, source).await?) {
-            Ok(definition) => not_there(&reading, actor.user, source, &definition).await,
-            Err(problems) => Ok(problems),
-        }
+        problems_of(&Reading::Apart(&self.store), actor, source).await
     }
 
     /// Publishes a definition unless the newest version says the same: applying it again changes nothing.

@@ -1,7 +1,7 @@
 //! Publishing over what runs: what a definition changes, who stands where, and what becomes of them.
 
 use super::naming::not_there;
-use super::publishing::{Applied, UNCHANGED, by, decide_publication, load, publication};
+use super::publishing::{Applied, UNCHANGED, by, decide_publication, load, problems_of, publication};
 use crate::email_template::library_for;
 use crate::reading::Reading;
 use crate::{Actor, App, AppError, Call, Command, Env, Result};
@@ -173,8 +173,8 @@ impl App {
         running: &Running,
     ) -> Result<std::result::Result<Preview, Vec<Problem>>> {
         let reading = Reading::Apart(&self.store);
-        if let Err(problems) = validate::read_with(source, &library_for(&reading, source).await?) {
-            return Ok(Err(problems));
+        if validate::read_with(source, &library_for(&reading, source).await?).is_err() {
+            return Ok(Err(problems_of(&reading, actor, source).await?));
         }
         // Nothing is made, so that nothing needs an id.
         let by = By { sequence: Uuid::nil().into(), version: Uuid::nil().into(), user: actor.user };

@@ -4,11 +4,15 @@
 //! The reader of definitions is pure and cannot know them. Whoever publishes a definition asks here what it names, looks, and
 //! reports what is not there as a problem with its line and column.
 
+mod reading;
+
+pub use reading::read;
+
 use super::definition::Definition;
 use super::environment::environment;
 use super::steps::{Record, StepKind};
 use super::tree::Tree;
-use super::trigger::TriggerKind;
+use super::trigger::{Trigger, TriggerKind};
 use super::validate::{Problem, Rule};
 use crate::custom_field::{self, CustomField};
 use crate::expression;
@@ -87,20 +91,16 @@ pub struct Named<'a> {
 }
 
 /// Everything that the header, the triggers and the steps name, with the path of the field that names it. The sequence itself,
-/// which exists once it is published, is left out. The keys that conditions look for in `lists` are told apart
-/// ([`super::reads::lists_looked_for`]).
+/// which exists once it is published, is left out; what expressions and templates name is [`read`].
 pub fn named(definition: &Definition) -> Vec<(String, Named<'_>)> {
     let header = &definition.header;
     let calendar = |field, key| Named { field, thing: Thing::Calendar, key };
     let of_window = header.send_window.as_ref().and_then(|window| window.calendar.as_deref());
     let of_header = header.calendar.as_deref().map(|key| calendar("calendar", key));
     let of_header = of_header.into_iter().chain(of_window.map(|key| calendar("send_window.calendar", key)));
-    let of_triggers = header.triggers.iter().enumerate().filter_map(|(at, trigger)| match &trigger.kind {
-        TriggerKind::List(list) => {
-            let named = Named { field: "list", thing: Thing::List, key: &list.list };
-            Some((format!("triggers[{at}].{}", named.field), named))
-        }
-        _ => None,
+    let of_triggers = header.triggers.iter().enumerate().filter_map(|(at, trigger)| {
+        let named = of_trigger(trigger)?;
+        Some((format!("triggers[{at}].{}", named.field), named))
     });
     let own = |named: &Named<'_>| named.thing == Thing::Sequence && named.key == header.key;
     let of_steps = definition.steps.iter().enumerate().flat_map(|(at, step)| {
@@ -112,12 +112,28 @@ pub fn named(definition: &Definition) -> Vec<(String, Named<'_>)> {
     of_header.map(|named| (named.field.to_owned(), named)).chain(of_triggers).chain(of_steps).collect()
 }
 
+fn of_trigger(trigger: &Trigger) -> Option<Named<'_>> {
+    match &trigger.kind {
+        TriggerKind::List(list) => Some(Named { field: "list", thing: Thing::List, key: &list.list }),
+        TriggerKind::Field(field) => custom_field_of(&field.field),
+        TriggerKind::Date(date) => custom_field_of(&date.field),
+        _ => None,
+    }
+}
+
+/// What is named by `contact.custom.size`; none where it is a field that every record has.
+fn custom_field_of(field: &str) -> Option<Named<'_>> {
+    let (owner, rest) = field.split_once('.')?;
+    let of = [Record::Contact, Record::Lead, Record::Account].into_iter().find(|record| record.name() == owner)?;
+    Some(Named { field: "field", thing: Thing::CustomField(of), key: rest.strip_prefix("custom.")? })
+}
+
 /// The problem of a name behind which there is nothing. `known` are the names there are, as far as they may be told.
 pub fn unknown<'a>(source: &str, path: String, named: &Named<'_>, known: impl IntoIterator<Item = &'a str>) -> Problem {
     let (what, hint) = named.thing.words();
     let meant = nearest(named.key, known.into_iter().collect::<Vec<_>>());
     let hint = meant.map_or_else(|| hint.to_owned(), |meant| format!("did you mean `{meant}`?"));
-    let hint = own_field(named).unwrap_or(hint);
+    let hint = own_field(&path, named).unwrap_or(hint);
     let message = format!("there is no {what} `{}`; {hint}", named.key);
     problem(source, path, named.thing.rule(), message)
 }
@@ -129,10 +145,14 @@ pub fn of_other_kind(source: &str, path: String, named: &Named<'_>, provider: Pr
 }
 
 /// What to say of a field that every record has, and that is none that sales ops defined.
-fn own_field(named: &Named<'_>) -> Option<String> {
+fn own_field(path: &str, named: &Named<'_>) -> Option<String> {
     let Thing::CustomField(owner) = named.thing else { return None };
     environment().field(owner.name())?.field(named.key)?;
     let field = format!("{}.{}", owner.name(), named.key);
+    // Only a step that sets it names it without `custom`.
+    if named.field != "field" || !path.starts_with("steps") {
+        return Some(format!("every record has `{field}`: write it so"));
+    }
     Some(format!("`{field}` is not one of those that are defined, and a step sets no other; name one that is"))
 }
 

@@ -100,17 +100,17 @@ impl Reads {
         }
     }
 
+    /// A text that may be an expression, a template, or neither.
     fn text(&mut self, text: &str) {
-        expressions(text).into_iter().for_each(|part| self.expression(part));
+        if !Self::of_expression(text).is_nothing() {
+            expressions(text, &["interactions", LISTS]).into_iter().for_each(|part| self.expression(part));
+        }
     }
 }
 
-/// The expressions that read `interactions` or `lists` in a text that may be an expression, a template, or neither.
-fn expressions(text: &str) -> Vec<&str> {
+/// The expressions that may read one of these variables in a text that is an expression, a template, or neither.
+pub(super) fn expressions<'t>(text: &'t str, variables: &[&str]) -> Vec<&'t str> {
     let mut found = Vec::new();
-    if Reads::of_expression(text).is_nothing() {
-        return found;
-    }
     let opens = |text: &str| text.find("{{").into_iter().chain(text.find("{%")).min();
     let mut rest = text;
     while let Some(at) = opens(rest) {
@@ -120,58 +120,11 @@ fn expressions(text: &str) -> Vec<&str> {
         rest = &inside[end..];
     }
     // An expression may have such brackets too. Prose that only has the word is none.
-    let variables = Expression::parse(text).map(|expression| expression.variables()).unwrap_or_default();
-    if variables.iter().any(|name| name == "interactions" || name == LISTS) {
+    let read = Expression::parse(text).map(|expression| expression.variables()).unwrap_or_default();
+    if read.iter().any(|name| variables.contains(&name.as_str())) {
         found.push(text);
     }
     found
-}
-
-/// The keys that expressions and templates of a definition look for in `lists` by name, as in `'vip' in lists`, each with the
-/// path of the text that does. One that an expression computes is not among them.
-pub fn lists_looked_for(definition: &Definition) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let header = serde_json::to_value(&definition.header).unwrap_or_default();
-    let steps = serde_json::to_value(&definition.steps).unwrap_or_default();
-    look_for_lists(&header, String::new(), &mut found);
-    look_for_lists(&steps, "steps".to_owned(), &mut found);
-    found.dedup();
-    found
-}
-
-fn look_for_lists(value: &Value, path: String, found: &mut Vec<(String, String)>) {
-    match value {
-        Value::String(text) => {
-            let keys = expressions(text).into_iter().flat_map(keys_in_lists);
-            found.extend(keys.map(|key| (path.clone(), key.to_owned())));
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| look_for_lists(item, format!("{path}[{at}]"), found));
-        }
-        Value::Object(fields) => fields.iter().for_each(|(name, field)| {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            look_for_lists(field, path, found);
-        }),
-        _ => {}
-    }
-}
-
-/// The texts before `in lists`.
-fn keys_in_lists(expression: &str) -> Vec<&str> {
-    let before = |after: &str| {
-        let at = expression.len() - after.len() - LISTS.len();
-        let text = expression[..at].trim_end().strip_suffix("in")?;
-        let text = text.trim_end().strip_suffix(" not").unwrap_or(text).trim_end();
-        let quote = text.chars().last().filter(|c| matches!(c, '\'' | '"'))?;
-        let inside = &text[..text.len() - 1];
-        Some(&inside[inside.rfind(quote)? + 1..])
-    };
-    // What is looked for in a part of `lists` is not looked for in the whole.
-    let whole = |after: &&str| {
-        let after = after.trim_start();
-        !after.starts_with(['.', '[']) && (after.starts_with("||") || !after.starts_with('|'))
-    };
-    places(expression, LISTS).filter(whole).filter_map(before).collect()
 }
 
 #[cfg(test)]
@@ -210,15 +163,5 @@ mod tests {
         assert!(Reads::of(&definition).is_nothing());
         let own = Reads::of_trigger(&definition.header.triggers[0]);
         assert_eq!(own, Reads { interactions: [Page].into(), lists: true });
-    }
-
-    #[test]
-    fn a_list_that_is_named_is_told_from_one_that_is_computed() {
-        let of = |source: &str| keys_in_lists(source).into_iter().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(of("'vip' in lists || !(\"b-2\"  in  lists)"), ["vip", "b-2"]);
-        assert_eq!(of("'a' not in lists and 'b' in lists"), ["a", "b"]);
-        assert_eq!(of("['a', 'b'].exists(k, k in lists) && contact.name in lists && 'x' in contact.lists"), [""; 0]);
-        assert_eq!(of("'a' in lists[0] || lists.size() > 1 || ('a' + contact.name) in lists || 'é' in lists"), ["é"]);
-        assert_eq!(of("in lists"), [""; 0]);
     }
 }
