@@ -135,6 +135,18 @@ impl Cli {
             Command::Sequence(sequence::Command::Preview(options)) => {
                 sequence::running::preview(&logged(load()?)?, &options).await
             }
+            Command::Sequence(sequence::Command::List(options)) => {
+                sequence::steering::show(&logged(load()?)?, &options).await
+            }
+            Command::Sequence(sequence::Command::Pause(options)) => {
+                sequence::steering::pause(&logged(load()?)?, &options).await
+            }
+            Command::Sequence(sequence::Command::Resume(options)) => {
+                sequence::steering::resume(&logged(load()?)?, &options).await
+            }
+            Command::Sequence(sequence::Command::Archive(options)) => {
+                sequence::steering::archive(&logged(load()?)?, &options).await
+            }
             Command::Sequence(sequence::Command::Apply { file, over }) => {
                 sequence::apply(&logged(load()?)?, &file, &over).await
             }

@@ -4,6 +4,7 @@ pub(super) mod diff;
 pub(super) mod library;
 pub(super) mod running;
 pub(super) mod simulating;
+pub(super) mod steering;
 
 use super::{Outcome, print, template};
 use crate::config::Settings;
@@ -52,6 +53,14 @@ pub(super) enum Command {
     Diff(diff::Diff),
     /// List the shipped programmes with what each needs, or print the file of one, to be adapted and applied
     Library(library::Library),
+    /// Every sequence: its state, its newest version, and how many runs of it are alive
+    List(steering::List),
+    /// Let a sequence stand still: nobody comes into it, and its runs pause as they fall due
+    Pause(steering::Pause),
+    /// Let a paused sequence go on, and say what becomes of what fell due meanwhile
+    Resume(steering::Resume),
+    /// End a sequence for good, and whoever runs through it
+    Archive(steering::Archive),
     /// Print the JSON Schema of sequences, with which editors complete and underline what is written
     Schema,
 }
@@ -141,10 +150,10 @@ async fn open(settings: &Settings, file: &Path, source: &str) -> anyhow::Result<
     }
     let app = wiring::app(settings, wiring::open(settings, Migrate::WhereSafe).await?).await?;
     let library = app.library(source).await?;
-    Ok(match sequence_validate(source, &library) {
-        Ok(_) => Ok(app),
-        Err(problems) => Err(report(file, &problems)),
-    })
+    if sequence_validate(source, &library).is_ok() {
+        return Ok(Ok(app));
+    }
+    Ok(Err(report(file, &app.sequence_problems(&Actor::system(), source).await?)))
 }
 
 /// Checks; it needs neither configuration nor database.

@@ -109,3 +109,47 @@ async fn to_apply_is_repeated_and_looked_ahead_at_without_surprise() {
         assert!(lines[1].contains("line 6, column ") && lines[1].ends_with("[CHANNEL_UNKNOWN]"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_sequence_is_paused_resumed_and_archived_by_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tandem.db").display());
+    let takes =
+        write(folder.path(), "takes.yaml", &TAKES.replace("template: welcome_mail", "template: {subject: a, text: b}"));
+    let run = async |arguments: &[&str]| {
+        let ended = tandem(&database, &[&["sequence"], arguments].concat()).await;
+        (ended.status.code(), text(&ended.stdout))
+    };
+    let listed = async || {
+        let (code, said) = run(&["list", "--json"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        serde_json::from_str::<Value>(&said).unwrap()
+    };
+    assert_eq!(run(&["apply", &takes]).await.0, Some(0));
+    let one = listed().await[0].clone();
+    assert_eq!(one["key"], "takes");
+    assert_eq!((&one["state"], &one["version"], &one["liveRuns"]), (&"ACTIVE".into(), &1.into(), &0.into()));
+    let past = run(&["pause", "takes", "--until", "2020-01-01T00:00:00Z"]).await;
+    assert!(past.0 == Some(1) && past.1.contains("[SEQUENCE_PAUSE_OVER]"), "{past:?}");
+    assert_eq!(
+        run(&["pause", "takes", "--until", "2099-01-01T00:00:00Z"]).await.1,
+        "takes is PAUSED until 2099-01-01T00:00:00Z\n"
+    );
+    assert_eq!(listed().await[0]["pausedUntil"], "2099-01-01T00:00:00Z");
+    let many = run(&["resume", "takes", "--backlog", "spread", "--days", "31"]).await;
+    assert!(many.0 == Some(1) && many.1.contains("1 to 30 days"), "{many:?}");
+    assert_eq!(
+        run(&["resume", "takes", "--days", "3"]).await,
+        (Some(0), "takes is ACTIVE; 0 run(s) that fell due: SPREAD over 3 day(s)\n".to_owned())
+    );
+    assert_eq!(run(&["archive", "takes"]).await.1, "takes is ARCHIVED\n");
+    let again = run(&["pause", "takes"]).await;
+    assert!(again.0 == Some(1) && again.1.contains("ARCHIVED"), "{again:?}");
+    let (code, said) = run(&["archive", "tokes"]).await;
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(1), "there is no sequence `tokes`; `tandem sequence list` names those there are\n")
+    );
+    let (_, table) = run(&["list"]).await;
+    assert!(table.starts_with("KEY    STATE     VERSION  LIVE  BACKLOG"), "{table}");
+}

@@ -40,17 +40,25 @@ pub(in crate::commands) struct Options {
     over: Over,
 }
 
-/// Prints who stands where and what would become of them; nothing is stored. Exit code 1 where it would be refused.
+/// Prints who stands where and what would become of them; nothing is stored. Exit code 1 where `apply` with the same options
+/// would be refused.
 pub(in crate::commands) async fn preview(settings: &Settings, options: &Options) -> anyhow::Result<Outcome> {
     let source = read(&options.file)?;
     let app = match open(settings, &options.file, &source).await? {
         Ok(app) => app,
         Err(outcome) => return Ok(outcome),
     };
-    let usual = Running { policy: Policy::Migrate, map: Vec::new() };
-    let running = options.over.running().unwrap_or(usual);
+    // Nobody is moved unless it is asked for; what a move would come to is worth knowing all the same.
+    let asked = options.over.running();
+    let running = asked.clone().unwrap_or(Running { policy: Policy::Migrate, map: Vec::new() });
     match app.sequence_preview(&Actor::system(), &source, &running).await {
-        Ok(Ok(shown)) => Ok(print(&shown)),
+        Ok(Ok(shown)) => {
+            if asked.is_none() && shown.count > 0 {
+                println!("`apply` leaves them on their versions; with `--running migrate`:");
+            }
+            let outcome = print(&shown);
+            Ok(if asked.is_none() { Outcome::Done } else { outcome })
+        }
         Ok(Err(problems)) => Ok(report(&options.file, &problems)),
         Err(error) => refused(&app, &options.file, &source, error).await,
     }

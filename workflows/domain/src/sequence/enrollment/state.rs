@@ -197,7 +197,14 @@ impl EnrollmentState {
 
     /// Whether the enrolment is not over.
     pub const fn is_live(self) -> bool {
-        matches!(self, Self::Pending | Self::Active | Self::Waiting(_) | Self::Paused(_))
+        self.kind().is_live()
+    }
+}
+
+impl StateKind {
+    /// Whether an enrolment in this state is not over.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Pending | Self::Active | Self::Waiting | Self::Paused)
     }
 }
 
