@@ -5,6 +5,7 @@
 //! called, and the time, the size of the result and the memory that it is made in are bounded.
 
 mod engine;
+mod printed;
 mod scan;
 mod values;
 
@@ -13,6 +14,7 @@ use crate::expression::{Broken, with_stack};
 use crate::memo::Memo;
 use engine::engine;
 use minijinja::{Environment, Error, ErrorKind, Template};
+pub(super) use printed::{spoilt_link, whole_records};
 use scan::scan;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -81,6 +81,10 @@ codes! {
         CalendarUnknown = "SEQUENCE_CALENDAR_UNKNOWN",
         /// The definition names a pool that no mailbox is in.
         PoolUnknown = "SEQUENCE_POOL_UNKNOWN",
+        /// A template changes the link to unsubscribe, or shows it to others.
+        TemplateLinkSpoilt = "TEMPLATE_LINK_SPOILT",
+        /// A template prints a whole record, map or list.
+        TemplateWholeRecord = "TEMPLATE_WHOLE_RECORD",
     }
 }
 

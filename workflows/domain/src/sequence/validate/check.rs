@@ -152,6 +152,13 @@ impl<'a, 'b> Check<'a, 'b> {
                 format!("with its snippets it is longer than {chars} characters; shorten it"),
             );
         }
+        let has_the_link = |snippets: &Snippets| snippets::filled(source, snippets).contains(UNSUBSCRIBE_URL);
+        if form == Form::Line && (source.contains(UNSUBSCRIBE_URL) || self.snippets.is_some_and(has_the_link)) {
+            let message = "the link to unsubscribe is the person's own, and a subject is shown to others and quoted in answers; \
+                           write it into the text";
+            let at = source.find(UNSUBSCRIBE_URL).unwrap_or(0);
+            self.problems.add_inside(path, source, at, Rule::TemplateLinkSpoilt, message.to_owned());
+        }
         // Nothing but snippets are looked at where they stand.
         if source.trim().is_empty() || !blanked.trim().is_empty() {
             self.template(field, &blanked, form, &[UNSUBSCRIBE_URL], usize::MAX);
@@ -198,8 +205,15 @@ impl<'a, 'b> Check<'a, 'b> {
             self.problems.add_inside(path, source, at, Rule::TemplateSyntax, message);
             return;
         }
-        for (at, message) in template::unknown(source, form, &with_texts(extra)) {
+        let known = with_texts(extra);
+        for (at, message) in template::unknown(source, form, &known) {
             self.problems.add_inside(path.clone(), source, at, Rule::TemplateUndefined, message);
+        }
+        for (at, message) in template::spoilt_link(source, UNSUBSCRIBE_URL) {
+            self.problems.add_inside(path.clone(), source, at, Rule::TemplateLinkSpoilt, message);
+        }
+        for (at, message) in template::whole_records(source, &known) {
+            self.problems.add_inside(path.clone(), source, at, Rule::TemplateWholeRecord, message);
         }
     }
 }
