@@ -5,6 +5,8 @@
 //! the largest expression allowed, and a panic in them becomes a refusal. Evaluation is pure: the language has no
 //! clock, no randomness and no input or output.
 
+pub mod guards;
+mod place;
 pub mod typing;
 
 use crate::memo::Memo;

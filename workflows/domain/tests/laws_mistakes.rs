@@ -4,7 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
 use tandem_domain::email::UNSUBSCRIBE_HERE;
+use tandem_domain::email_template::Library;
+use tandem_domain::sequence::lint;
 use tandem_domain::sequence::simulation::sample;
 use tandem_domain::sequence::template::{Form, render};
 use tandem_domain::sequence::validate::{Problem, Rule, read};
@@ -118,5 +122,116 @@ fn no_whole_record_is_printed() {
         "{{ 'contact' }}",
     ] {
         assert_eq!(rules(&in_text(tag)), [], "{tag}");
+    }
+}
+
+fn advised(source: &str) -> Vec<Problem> {
+    lint::advice(source, &Library::closed())
+}
+
+/// The advice on expressions: its path and code.
+fn unguarded(source: &Value) -> Vec<(String, Rule)> {
+    let all = advised(&source.to_string()).into_iter();
+    all.filter(|one| matches!(one.rule, Rule::ExpressionNoGuard | Rule::VarNotGiven))
+        .map(|one| (one.path, one.rule))
+        .collect()
+}
+
+fn with_header(header: Value) -> Value {
+    let mut source = json!({
+        "key": "waits", "name": "Waits", "subject": "contact", "steps": [{"id": "done", "kind": "end"}],
+    });
+    source.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
+    source
+}
+
+#[test]
+fn a_condition_on_what_not_everybody_has_needs_a_guard() {
+    for (field, condition, fixed) in [
+        ("goal", "lead.stage == 'ACCEPTED'", "lead != null && lead.stage == 'ACCEPTED'"),
+        ("goal", "contact.custom.plan == 'x'", "has(contact.custom.plan) && contact.custom.plan == 'x'"),
+        ("goal", "enrollment.vars.x == 'x'", "has(enrollment.vars.x) && enrollment.vars.x == 'x'"),
+        ("entry", "account.tier == 'T1'", "account != null && account.tier == 'T1'"),
+        ("exit", "contact.title.startsWith('C')", "contact.title != null && contact.title.startsWith('C')"),
+        (
+            "goal",
+            "timestamp(interactions.any.last_at) > timestamp(now)",
+            "interactions.any.last_at != null && timestamp(interactions.any.last_at) > timestamp(now)",
+        ),
+    ] {
+        let told = unguarded(&with_header(json!({ field: condition })));
+        assert_eq!(told, [(field.to_owned(), Rule::ExpressionNoGuard)], "{condition}");
+        let message = advised(&with_header(json!({ field: condition })).to_string()).remove(0).message;
+        let guard = fixed.split_once(" && ").unwrap().0;
+        assert!(message.contains(&format!("`{guard} && `")), "{message}");
+        assert_eq!(unguarded(&with_header(json!({ field: fixed }))), [], "{fixed}");
+    }
+    let entered = with_header(json!({"entry": "contact.title != null", "goal": "contact.title.startsWith('C')"}));
+    assert_eq!(unguarded(&entered), []);
+    let for_leads = with_header(json!({"subject": "lead", "goal": "lead.stage == 'ACCEPTED'"}));
+    assert_eq!(unguarded(&for_leads), []);
+    let source = "key: a\nname: A\nsubject: contact\ngoal: 1 == 1 && lead.stage == 'ACCEPTED'\nsteps:\n  - { id: done, kind: end }\n";
+    let one = advised(source).remove(0);
+    assert_eq!((one.line, one.column), (Some(4), Some(17)), "{one}");
+}
+
+#[test]
+fn a_value_that_a_trigger_does_not_give_is_told_with_the_trigger() {
+    let triggers = |vars: Value| json!([{"kind": "event", "event": ["FORM"], "vars": {"event": "event.name"}}, {"kind": "list", "list": "key", "vars": vars}]);
+    let source =
+        |vars: Value| with_header(json!({"reentry": {"key": "enrollment.vars.event"}, "triggers": triggers(vars)}));
+    assert_eq!(unguarded(&source(json!({"event": "list.key"}))), []);
+    let told = advised(&source(json!({})).to_string()).remove(0);
+    assert_eq!((told.path.as_str(), told.rule), ("reentry.key", Rule::VarNotGiven));
+    assert!(told.message.contains("trigger 2 (`kind: list`)") && told.message.contains("`event`"), "{told}");
+    let guarded = with_header(json!({
+        "reentry": {"key": "has(enrollment.vars.event) ? enrollment.vars.event : ''"}, "triggers": triggers(json!({})),
+    }));
+    assert_eq!(unguarded(&guarded), []);
+}
+
+#[test]
+fn what_a_step_heard_or_was_answered_is_there_behind_it() {
+    let steps = |on_timeout: &str| {
+        json!([
+            {"id": "hears", "kind": "wait_for", "event": ["FORM"], "timeout": "3d", "on_timeout": on_timeout},
+            {"id": "looks", "kind": "branch", "when": "enrollment.event.name == 'x'", "then": "ask", "else": "done"},
+            {"id": "ask", "kind": "call_webhook", "channel": "crm", "body": "{}", "as": "crm"},
+            {"id": "asks", "kind": "branch", "when": "enrollment.vars.crm == 'x'", "then": "done", "else": "done"},
+            {"id": "done", "kind": "end"},
+        ])
+    };
+    assert_eq!(unguarded(&with_header(json!({"steps": steps("done")}))), []);
+    let told = unguarded(&with_header(json!({"steps": steps("looks")})));
+    assert_eq!(told, [("steps[1].when".to_owned(), Rule::ExpressionNoGuard)]);
+}
+
+/// The sequences that the documents show.
+fn examples(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            found.extend(examples(&entry));
+        } else if entry.extension().is_some_and(|extension| extension == "md") {
+            let text = fs::read_to_string(&entry).unwrap();
+            let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned()));
+            let whole =
+                blocks.filter(|block| block.contains("key:") && block.contains("subject:") && block.contains("steps:"));
+            found.extend(whole.map(|block| (entry.clone(), block)));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_examples_of_the_documents_fail_for_nobody() {
+    let all = examples(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs"));
+    assert!(all.len() > 1);
+    for (file, source) in all {
+        assert_eq!(read(&source).err(), None, "{}", file.display());
+        let told = advised(&source).into_iter();
+        let told: Vec<Problem> =
+            told.filter(|one| matches!(one.rule, Rule::ExpressionNoGuard | Rule::VarNotGiven)).collect();
+        assert_eq!(told, [], "{}", file.display());
     }
 }

@@ -85,6 +85,10 @@ codes! {
         TemplateLinkSpoilt = "TEMPLATE_LINK_SPOILT",
         /// A template prints a whole record, map or list.
         TemplateWholeRecord = "TEMPLATE_WHOLE_RECORD",
+        /// Advice: an expression reads what not everybody has, without a guard.
+        ExpressionNoGuard = "EXPRESSION_NO_GUARD",
+        /// Advice: a value of the run is read without a guard, and a trigger does not give it.
+        VarNotGiven = "SEQUENCE_VAR_NOT_GIVEN",
     }
 }
 
@@ -93,7 +97,12 @@ impl Rule {
     pub const fn is_advice(self) -> bool {
         matches!(
             self,
-            Self::TemplateNoFallback | Self::TemplateLinkBroken | Self::TemplateClipped | Self::TemplateNoUnsubscribe
+            Self::TemplateNoFallback
+                | Self::TemplateLinkBroken
+                | Self::TemplateClipped
+                | Self::TemplateNoUnsubscribe
+                | Self::ExpressionNoGuard
+                | Self::VarNotGiven
         )
     }
 }

@@ -1,5 +1,6 @@
 //! What a kind of step checks its own settings with.
 
+use super::problems::Written;
 use super::{Problems, Rule, join, not_a_name};
 use crate::calendar::is_key;
 use crate::expression::typing::{self, Purpose, Shape};
@@ -131,9 +132,13 @@ impl<'a, 'b> Check<'a, 'b> {
             self.problems.add_inside(path, source, at, Rule::ExpressionSyntax, message);
             return;
         }
+        let before = self.problems.count();
         for fault in typing::faults(source, variables, purpose) {
             let rule = if fault.unknown { Rule::ExpressionUndefined } else { Rule::ExpressionMismatch };
             self.problems.add_inside(path.clone(), source, fault.at, rule, fault.message);
+        }
+        if self.problems.count() == before {
+            self.problems.note(Written { path, source: source.to_owned(), purpose });
         }
     }
 
