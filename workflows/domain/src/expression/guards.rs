@@ -315,6 +315,3 @@ const fn is_literal(tree: &IdedExpr) -> bool {
 fn is_type(tree: &IdedExpr) -> bool {
     matches!(&tree.expr, Expr::Ident(name) if super::typing::TYPES.contains(&name.as_str()))
 }
-
-#[cfg(test)]
-mod tests;

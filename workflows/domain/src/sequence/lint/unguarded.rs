@@ -19,12 +19,17 @@ pub(super) fn unguarded(definition: &Definition, problems: &mut Problems<'_>) {
     for written in problems.expressions().to_vec() {
         let step = step_of(&written.path);
         let has_event = step.is_some_and(|step| !without_event.contains(&step));
-        let may_be_null = |name: &str| may_be_null(name, subject) && !(has_event && name == "enrollment.event");
+        let may_be_null = |name: &str| {
+            may_be_null(name, subject) && !(has_event && name.strip_prefix("enrollment.") == Some("event"))
+        };
         let doubts = Doubts { may_be_null: &may_be_null, is_open: &is_open };
         // For whoever runs through it, the entry condition held. What it says of them may change later, which is rare.
         let entered = written.path != "entry" && !written.path.starts_with("triggers");
         let given = definition.header.entry.as_deref().filter(|_| entered);
         for found in bare(&written.source, given, doubts, written.purpose == Purpose::Text) {
+            if step.is_some() && found.guards.len() == 1 && is_set(definition, &found.name) {
+                continue;
+            }
             let fix = fix(&found, written.purpose);
             let (rule, message) = match found.name.strip_prefix(VARS) {
                 Some(name) => match not_given(definition, name, step.is_some()) {
@@ -71,6 +76,16 @@ fn without_event(definition: &Definition) -> BTreeSet<usize> {
         }
     }
     found
+}
+
+/// Whether a step of the definition sets the custom field of this name, so that those after it may rely on it.
+fn is_set(definition: &Definition, name: &str) -> bool {
+    definition.steps.iter().any(|step| match &step.kind {
+        StepKind::SetField(set) => {
+            set.custom().is_some_and(|(record, key)| name == format!("{}.custom.{key}", record.name()))
+        }
+        _ => false,
+    })
 }
 
 /// How it is written so that it does not fail.

@@ -1,7 +1,12 @@
-use super::*;
-use crate::expression::Expression;
+//! What is read without a guard is told, and what has one fails for nobody.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tandem_domain::expression::Expression;
+use tandem_domain::expression::guards::{Bare, Doubts, bare};
 
 fn doubts() -> Doubts<'static> {
     Doubts {
@@ -144,7 +149,7 @@ proptest! {
             }
         }
         // Before the whole, a guard may need another one.
-        let (mut source, mut told, mut told_now) = (source, Facts::new(), found);
+        let (mut source, mut told, mut told_now) = (source, BTreeSet::new(), found);
         while !told_now.is_empty() {
             for bare in &told_now {
                 prop_assert!(told.insert(bare.name.clone()), "{} again: {}", bare.name, source);
