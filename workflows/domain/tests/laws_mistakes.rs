@@ -235,3 +235,112 @@ fn the_examples_of_the_documents_fail_for_nobody() {
         assert_eq!(told, [], "{}", file.display());
     }
 }
+
+#[test]
+fn a_constant_that_never_has_a_value_is_refused_at_its_place() {
+    for (condition, at) in [
+        ("1/0 == 1", 1),
+        ("contact.name.matches('[')", 22),
+        ("timestamp('2026-02-30T00:00:00Z') > timestamp(now)", 1),
+        ("contact.tags == [] || duration('x') > duration('1h')", 23),
+    ] {
+        let source = format!(
+            "key: a\nname: A\nsubject: contact\ngoal: \"{condition}\"\nsteps:\n  - {{ id: done, kind: end }}\n"
+        );
+        let found = read(&source).unwrap_err();
+        let places: Vec<_> = found.iter().map(|one| (one.rule, one.line, one.column)).collect();
+        assert_eq!(places, [(Rule::ExpressionFailed, Some(4), Some(7 + at))], "{condition}: {found:?}");
+    }
+    for condition in [
+        "1/2 == 1",
+        "contact.name != null && contact.name.matches('(?i)chief|总裁')",
+        "timestamp('2026-02-28T00:00:00Z') > timestamp(now)",
+        "[1, 2].exists(x, x > 1) && type(contact.name) == string",
+        "timestamp(now) - duration('24h') > timestamp('2026-01-01T00:00:00Z')",
+        "contact.tags.exists(t, t.matches('^a')) && {'a': 1}.a == 1",
+    ] {
+        assert_eq!(rules(&with_header(json!({ "goal": condition }))), [], "{condition}");
+    }
+}
+
+#[test]
+fn what_is_told_to_write_in_a_template_is_taken() {
+    for (tag, variable) in [
+        ("{{ contact.title }}", "contact.title"),
+        ("{{ contact.title | upper }}", "contact.title"),
+        ("{{ 'Dear ' ~ contact.title }}", "contact.title"),
+        ("{% if contact.title in ['CEO', 'CFO'] %}x{% endif %}", "contact.title"),
+        ("{% if 'a' == 'b' or contact.title in ['CEO'] %}x{% endif %}", "contact.title"),
+        ("{% if contact.title > 'a' %}x{% endif %}", "contact.title"),
+        ("{% if 'x' in contact.custom.plan %}x{% endif %}", "contact.custom.plan"),
+        ("{{ account.custom.plan }}", "account.custom.plan"),
+    ] {
+        let of = |tag: &str| {
+            let source = mail(&json!({"subject": "a", "text": format!("{tag} {{{{ unsubscribe_url }}}}")}));
+            let told = advised(&source.to_string()).into_iter();
+            told.filter(|one| one.rule == Rule::TemplateNoFallback).map(|one| one.message).collect::<Vec<_>>()
+        };
+        let told = of(tag);
+        if told.is_empty() {
+            continue;
+        }
+        assert!(told[0].starts_with(&format!("not everybody has `{variable}`,")), "{tag}: {told:?}");
+        let fixed = tag.replace(variable, &format!("({variable} | default(\"\"))"));
+        assert_eq!(of(&fixed), Vec::<String>::new(), "{fixed}");
+        let guarded = format!("{{% if {variable} is defined %}}{tag}{{% endif %}}");
+        assert_eq!(of(&guarded), Vec::<String>::new(), "{guarded}");
+    }
+}
+
+#[test]
+fn what_is_let_through_means_one_thing_and_can_be_taken() {
+    assert_eq!(rules(&with_header(json!({"send_window": {"from": "09:00", "to": "09:00"}}))), [Rule::Shape]);
+    assert_eq!(rules(&with_header(json!({"send_window": {"from": "22:00", "to": "06:00"}}))), []);
+    for name in ["a\u{7}b", "a\nb", "a\u{202e}b", "a\u{2066}b"] {
+        assert_eq!(rules(&with_header(json!({ "name": name }))), [Rule::Shape], "{name:?}");
+    }
+    let mut twice = mail(&json!({"subject": "a", "text": "b"}));
+    twice["steps"][0]["languages"] = json!({"zh": {"subject": "a", "text": "b"}, "ZH": {"subject": "a", "text": "b"}});
+    assert_eq!(rules(&twice), [Rule::Shape]);
+    let step = |step: Value| with_header(json!({"steps": [step, {"id": "done", "kind": "end"}]}));
+    for (link, expected) in [
+        ("ftp://example.com", vec![Rule::Shape]),
+        ("example.com", vec![Rule::Shape]),
+        ("https://example.com/a", vec![]),
+        ("https://example.com/{{ contact.id }}", vec![]),
+        ("{{ contact.id }}", vec![]),
+    ] {
+        let source = step(json!({"id": "tell", "kind": "notify", "channel": "room", "text": "a", "link": link}));
+        assert_eq!(rules(&source), expected, "{link}");
+    }
+    for method in ["GET", "POST"] {
+        let mut call = json!({"id": "ask", "kind": "call_webhook", "channel": "crm", "method": method, "headers": {"authorization": "x"}});
+        if method == "POST" {
+            call["body"] = json!("{}");
+        }
+        assert_eq!(rules(&step(call)), [Rule::NameInvalid], "{method}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_in_words_that_help() {
+    let head = "key: a\nname: A\nsubject: contact\n";
+    let end = "steps:\n  - { id: done, kind: end }\n";
+    for (source, word) in [
+        (format!("{head}{end}---\n{head}{end}"), "`---`"),
+        (format!("{head}stop_on_reply: true\n{end}"), "any, sequence or never"),
+        (format!("{head}exclusive: x\npriority: high\n{end}"), "whole number"),
+        (format!("{head}steps:\n  - {{ id: p, kind: wait, duration: 3 }}\n  - {{ id: done, kind: end }}\n"), "`3d`"),
+        (format!("{head}steps:\n  - {{ id: null, kind: end }}\n"), "empty"),
+        (format!("{head}goal: contact.title == “CEO”\n{end}"), "straight quotes"),
+        (format!("{head}goal: contact.title != null and contact.title == 'x'\n{end}"), "`&&`"),
+        (format!("{head}goal: \"{{{{ contact.title == 'x' }}}}\"\n{end}"), "take them out"),
+        (format!("{head}goal: contact.title\u{a0}== 'x'\n{end}"), "space bar"),
+    ] {
+        let found = read(&source).unwrap_err();
+        assert!(found.iter().any(|one| one.message.contains(word)), "{word}: {found:?}");
+        for jargon in ["u8", "u32", "from_str", "string or map"] {
+            assert!(found.iter().all(|one| !one.message.contains(jargon)), "{jargon}: {found:?}");
+        }
+    }
+}

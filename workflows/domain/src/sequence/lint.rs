@@ -81,11 +81,16 @@ pub(crate) fn look_at<'a>(
             let place = join(&place, part);
             names_the_way_out |= source.contains(UNSUBSCRIBE_URL);
             for variable in without_fallback(source, form, reader.subject) {
-                let message = format!(
-                    "not everybody has `{variable}`, and for the others the run fails here; write \
-                     `{{{{ {variable} | default(\"...\") }}}}`, or put `{{% if {variable} is defined %}}` around it"
-                );
                 let at = written.find(&variable).unwrap_or(0);
+                let is_printed = written.get(..at).is_some_and(|before| before.trim_end().ends_with("{{"));
+                let instead = match is_printed {
+                    true => format!("`{{{{ {variable} | default(\"...\") }}}}`"),
+                    false => format!("`({variable} | default(\"\"))` in its place"),
+                };
+                let message = format!(
+                    "not everybody has `{variable}`, and for the others the run fails here; write {instead}, or put \
+                     `{{% if {variable} is defined %}}` around it"
+                );
                 problems.add_inside(place.clone(), written, at, Rule::TemplateNoFallback, message);
             }
             let Ok(filled) = template::render(source, form, &everything()) else { continue };

@@ -89,6 +89,8 @@ codes! {
         ExpressionNoGuard = "EXPRESSION_NO_GUARD",
         /// Advice: a value of the run is read without a guard, and a trigger does not give it.
         VarNotGiven = "SEQUENCE_VAR_NOT_GIVEN",
+        /// A part of a condition that reads nothing never has a value.
+        ExpressionFailed = "EXPRESSION_FAILED",
     }
 }
 
@@ -236,6 +238,7 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
         problems.add("name".to_owned(), Rule::NameInvalid, "a name has 1 to 200 characters");
     }
     let mut check = Check::new(String::new(), problems, None);
+    check.plain("name", &header.name);
     for (field, condition) in [("entry", &header.entry), ("goal", &header.goal), ("exit", &header.exit)] {
         if let Some(condition) = condition {
             check.condition(field, condition);
@@ -270,6 +273,11 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
             Rule::Shape,
             "a window without a weekday never opens; name one, or leave it out",
         );
+    }
+    if header.send_window.as_ref().is_some_and(|window| window.from == window.to) {
+        let message =
+            "it ends when it begins, and would be open all day; leave the window out for that, or write another time";
+        check.problem("send_window.to", Rule::Shape, message);
     }
     check_triggers(&header.triggers, problems);
 }
