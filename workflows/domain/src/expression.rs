@@ -5,6 +5,10 @@
 //! the largest expression allowed, and a panic in them becomes a refusal. Evaluation is pure: the language has no
 //! clock, no randomness and no input or output.
 
+pub mod constants;
+pub mod guards;
+mod hints;
+mod place;
 pub mod typing;
 
 use crate::memo::Memo;
@@ -55,11 +59,11 @@ pub enum Refusal {
         message: String,
     },
     /// It is valid, but has no value for these data.
-    #[error("the expression `{source_text}` has no value for these data: {message}; guard optional keys with has(...)")]
+    #[error("the expression `{source_text}` has no value for these data: {message}")]
     Failed {
         /// The expression.
         source_text: String,
-        /// What went wrong.
+        /// What went wrong, and what helps, as far as that is known.
         message: String,
     },
     /// It would take too long, or too much memory, over these data.
@@ -164,7 +168,10 @@ impl Expression {
     /// The value of the expression. `data` is a JSON object whose top-level keys are the variables.
     pub fn evaluate(&self, data: &Value) -> Result<Value, Refusal> {
         self.afford(data)?;
-        let failed = |message: &str| Refusal::Failed { source_text: self.source.to_string(), message: short(message) };
+        let failed = |message: &str| {
+            let message = format!("{}{}", short(message), hints::hint(message));
+            Refusal::Failed { source_text: self.source.to_string(), message }
+        };
         let evaluated = with_stack(|| {
             let mut context = Context::with_env(Arc::clone(&STANDARD));
             // What it does not read cannot change its value, and would have to be copied.

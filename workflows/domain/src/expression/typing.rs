@@ -4,6 +4,7 @@
 //! What is not known (a custom field, a value given at the start) is let through: it is looked at when there is one. So a
 //! fault is always one, and its absence is no proof.
 
+use super::place::start;
 use super::{MAX_LOOP_NESTING, STANDARD, with_stack};
 use crate::nearest::nearest;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo};
@@ -156,7 +157,8 @@ const FUNCTIONS: [&str; 25] = [
     "getMilliseconds",
 ];
 /// The names of types, which are values: `type(contact.custom.seats) == int`.
-const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
+pub(super) const TYPES: [&str; 10] =
+    ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 const MACROS: [&str; 6] = ["has", "all", "exists", "exists_one", "map", "filter"];
 
 /// Everything that is wrong with an expression over the variables of `environment`, a record. An expression that cannot be
@@ -190,14 +192,7 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn start(&self, tree: &IdedExpr) -> usize {
-        // An operation begins where its first part does.
-        let own = self.info.offset_for(tree.id).map_or(0, |(start, _)| usize::try_from(start).unwrap_or(0));
-        let first = match &tree.expr {
-            Expr::Call(call) => call.target.as_deref().or(call.args.first()).map(|part| self.start(part)),
-            Expr::Select(select) => Some(self.start(&select.operand)),
-            _ => None,
-        };
-        first.map_or(own, |first| first.min(own)).min(self.source.len())
+        start(&self.info, self.source, tree)
     }
 
     fn fault(&mut self, tree: &IdedExpr, unknown: bool, message: String) {

@@ -4,6 +4,7 @@
 use crate::contact::ConsentState;
 use crate::expression::typing::Shape;
 use crate::lead::Stage;
+use crate::sequence::definition::SubjectKind;
 use crate::sequence::enrollment::TaskEnd;
 use crate::sequence::interactions;
 use crate::sequence::trigger;
@@ -45,6 +46,41 @@ pub(crate) fn for_triggers(extra: Vec<(&'static str, Shape)>) -> Shape {
     variables.retain(|(name, _)| *name != "enrollment");
     variables.extend(extra);
     Shape::Record(variables)
+}
+
+/// What may be null of all this, though it is known by name: of each variable the fields, and where it may be null itself, nothing.
+const MAY_BE_NULL: [(&str, &[&str]); 6] = [
+    ("account", &["", "country", "industry", "territory", "tier"]),
+    ("contact", &["email", "first_name", "locale", "name", "phone", "source", "time_zone", "title"]),
+    ("enrollment", &["event", "event.seconds", "event.url", "last_task_outcome"]),
+    ("event", &["seconds", "url"]),
+    ("lead", &["", "grade", "reason"]),
+    ("change", &["new", "old"]),
+];
+/// The maps of it whose keys nobody knows beforehand.
+const OPEN: [(&str, &[&str]); 5] = [
+    ("account", &["custom"]),
+    ("contact", &["custom"]),
+    ("enrollment", &["event.properties", "variants", "vars"]),
+    ("event", &["properties"]),
+    ("lead", &["custom"]),
+];
+
+fn is_among(name: &str, known: &[(&str, &[&str])]) -> bool {
+    let (variable, field) = name.split_once('.').unwrap_or((name, ""));
+    known.iter().any(|(known, fields)| *known == variable && fields.contains(&field))
+}
+
+/// Whether what has this name may be null. Where `subject` is a lead, there is one.
+pub(super) fn may_be_null(name: &str, subject: SubjectKind) -> bool {
+    let of_interactions =
+        || name.starts_with("interactions.") && (name.ends_with(".last_at") || name.ends_with(".last_name"));
+    (is_among(name, &MAY_BE_NULL) || of_interactions()) && !(name == "lead" && subject == SubjectKind::Lead)
+}
+
+/// Whether what has this name is a map that may miss a key.
+pub(super) fn is_open(name: &str) -> bool {
+    is_among(name, &OPEN)
 }
 
 fn variables() -> Vec<(&'static str, Shape)> {
@@ -113,6 +149,23 @@ fn variables() -> Vec<(&'static str, Shape)> {
 mod tests {
     use super::*;
     use crate::sequence::simulation::sample;
+
+    #[test]
+    fn what_may_be_missing_is_named_as_it_is_read() {
+        let mut all = variables();
+        all.push(("event", trigger::event::shape()));
+        let all = Shape::Record(all);
+        let shape = |variable: &str, fields: &str| {
+            let names = [variable].into_iter().chain(fields.split('.').filter(|part| !part.is_empty()));
+            names.into_iter().try_fold(&all, |shape, part| shape.field(part)).cloned()
+        };
+        for (variable, fields) in MAY_BE_NULL.iter().filter(|(variable, _)| *variable != "change") {
+            fields.iter().for_each(|field| assert!(shape(variable, field).is_some(), "{variable} {field}"));
+        }
+        for (variable, fields) in OPEN {
+            fields.iter().for_each(|field| assert_eq!(shape(variable, field), Some(Shape::Map), "{variable} {field}"));
+        }
+    }
 
     #[test]
     fn the_sample_of_a_simulation_has_all_of_it_and_nothing_else() {

@@ -1,6 +1,8 @@
-//! Advice on the e-mails of a definition that breaks no rule: what would go wrong for some of those who get them.
+//! Advice on a definition that breaks no rule: what would go wrong for some of those who run through it or get its e-mails.
 //!
 //! Each template is filled for a person of whom next to nothing is known, and for one of whom everything is.
+
+mod unguarded;
 
 use super::definition::SubjectKind;
 use super::simulation::sample;
@@ -13,6 +15,7 @@ use crate::email_template::{self, Library};
 use regex::Regex;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
+use unguarded::unguarded;
 use url::Url;
 
 /// What Gmail shows of an e-mail before it cuts it off, in bytes of HTML.
@@ -24,6 +27,7 @@ const MOST: usize = 20;
 /// One that breaks rules gets none: [`validate::read_with`] says which.
 pub fn advice(source: &str, library: &Library) -> Vec<Problem> {
     let found = validate::look(source, library, |definition, problems| {
+        unguarded(definition, problems);
         let whole = snippets::put_in(definition.clone());
         for (at, (step, written)) in whole.steps.iter().zip(&definition.steps).enumerate() {
             let (StepKind::SendEmail(email), StepKind::SendEmail(written)) = (&step.kind, &written.kind) else {
@@ -77,11 +81,16 @@ pub(crate) fn look_at<'a>(
             let place = join(&place, part);
             names_the_way_out |= source.contains(UNSUBSCRIBE_URL);
             for variable in without_fallback(source, form, reader.subject) {
-                let message = format!(
-                    "not everybody has `{variable}`, and for the others the run fails here; write \
-                     `{{{{ {variable} | default(\"...\") }}}}`, or put `{{% if {variable} is defined %}}` around it"
-                );
                 let at = written.find(&variable).unwrap_or(0);
+                let is_printed = written.get(..at).is_some_and(|before| before.trim_end().ends_with("{{"));
+                let instead = match is_printed {
+                    true => format!("`{{{{ {variable} | default(\"...\") }}}}`"),
+                    false => format!("`({variable} | default(\"\"))` in its place"),
+                };
+                let message = format!(
+                    "not everybody has `{variable}`, and for the others the run fails here; write {instead}, or put \
+                     `{{% if {variable} is defined %}}` around it"
+                );
                 problems.add_inside(place.clone(), written, at, Rule::TemplateNoFallback, message);
             }
             let Ok(filled) = template::render(source, form, &everything()) else { continue };

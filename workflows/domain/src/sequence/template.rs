@@ -5,6 +5,7 @@
 //! called, and the time, the size of the result and the memory that it is made in are bounded.
 
 mod engine;
+mod printed;
 mod scan;
 mod values;
 
@@ -13,6 +14,7 @@ use crate::expression::{Broken, with_stack};
 use crate::memo::Memo;
 use engine::engine;
 use minijinja::{Environment, Error, ErrorKind, Template};
+pub(super) use printed::{spoilt_link, whole_records};
 use scan::scan;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -258,7 +260,8 @@ fn refusal(source: &str, error: &Error) -> Refusal {
         error.detail().map_or_else(|| error.kind().to_string(), str::to_owned).chars().take(200).collect();
     match error.kind() {
         ErrorKind::UndefinedError => {
-            let variable = error.range().and_then(|range| whole_name(source, range)).unwrap_or("a variable");
+            let variable = error.range().and_then(|range| whole_name(source, range)).map(name_in);
+            let variable = variable.and_then(|name| before_filter(source, name)).unwrap_or("a variable");
             Refusal::Undefined { variable: variable.trim().chars().take(80).collect(), line }
         }
         ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
@@ -266,6 +269,43 @@ fn refusal(source: &str, error: &Error) -> Refusal {
         }
         _ => Refusal::Failed { line, message },
     }
+}
+
+/// The name itself, which is a part of the source; where it is a filter's, the one that is filtered, if there is one.
+fn before_filter<'s>(source: &'s str, name: &'s str) -> Option<&'s str> {
+    let at = (name.as_ptr() as usize).checked_sub(source.as_ptr() as usize)?;
+    let Some(filtered) = source.get(..at).and_then(|before| before.trim_end().strip_suffix('|')) else {
+        return Some(name);
+    };
+    let filtered = filtered.trim_end();
+    let inner = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let found = &filtered[filtered.trim_end_matches(inner).len()..];
+    Some(found).filter(|found| !found.is_empty())
+}
+
+/// The name that an operation reads first, of which the engine tells only as a whole: `if contact.title in ['CEO']`.
+fn name_in(operation: &str) -> &str {
+    let operation = operation.trim();
+    if !operation.contains(|c: char| c.is_whitespace() || "~|()+-<>=!%/".contains(c)) {
+        return operation;
+    }
+    let inner = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let mut rest = operation;
+    while let Some(at) = rest.find(|c: char| c.is_alphabetic() || matches!(c, '_' | '"' | '\'')) {
+        rest = &rest[at..];
+        if let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+            rest = rest[1..].split_once(quote).map_or("", |(_, behind)| behind);
+            continue;
+        }
+        let name = &rest[..rest.find(|c: char| !inner(c)).unwrap_or(rest.len())];
+        let is_word =
+            ["if", "elif", "else", "for", "in", "not", "and", "or", "is", "true", "false", "none"].contains(&name);
+        if !is_word && !name.is_empty() {
+            return name;
+        }
+        rest = &rest[name.len()..];
+    }
+    operation
 }
 
 /// The name at a place of a template. Of one with several dots the engine tells only the part from the first dot on.

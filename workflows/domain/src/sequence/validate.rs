@@ -81,6 +81,16 @@ codes! {
         CalendarUnknown = "SEQUENCE_CALENDAR_UNKNOWN",
         /// The definition names a pool that no mailbox is in.
         PoolUnknown = "SEQUENCE_POOL_UNKNOWN",
+        /// A template changes the link to unsubscribe, or shows it to others.
+        TemplateLinkSpoilt = "TEMPLATE_LINK_SPOILT",
+        /// A template prints a whole record, map or list.
+        TemplateWholeRecord = "TEMPLATE_WHOLE_RECORD",
+        /// Advice: an expression reads what not everybody has, without a guard.
+        ExpressionNoGuard = "EXPRESSION_NO_GUARD",
+        /// Advice: a value of the run is read without a guard, and a trigger does not give it.
+        VarNotGiven = "SEQUENCE_VAR_NOT_GIVEN",
+        /// A part of a condition that reads nothing never has a value.
+        ExpressionFailed = "EXPRESSION_FAILED",
     }
 }
 
@@ -89,7 +99,12 @@ impl Rule {
     pub const fn is_advice(self) -> bool {
         matches!(
             self,
-            Self::TemplateNoFallback | Self::TemplateLinkBroken | Self::TemplateClipped | Self::TemplateNoUnsubscribe
+            Self::TemplateNoFallback
+                | Self::TemplateLinkBroken
+                | Self::TemplateClipped
+                | Self::TemplateNoUnsubscribe
+                | Self::ExpressionNoGuard
+                | Self::VarNotGiven
         )
     }
 }
@@ -223,6 +238,7 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
         problems.add("name".to_owned(), Rule::NameInvalid, "a name has 1 to 200 characters");
     }
     let mut check = Check::new(String::new(), problems, None);
+    check.plain("name", &header.name);
     for (field, condition) in [("entry", &header.entry), ("goal", &header.goal), ("exit", &header.exit)] {
         if let Some(condition) = condition {
             check.condition(field, condition);
@@ -257,6 +273,11 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
             Rule::Shape,
             "a window without a weekday never opens; name one, or leave it out",
         );
+    }
+    if header.send_window.as_ref().is_some_and(|window| window.from == window.to) {
+        let message =
+            "it ends when it begins, and would be open all day; leave the window out for that, or write another time";
+        check.problem("send_window.to", Rule::Shape, message);
     }
     check_triggers(&header.triggers, problems);
 }

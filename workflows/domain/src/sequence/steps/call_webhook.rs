@@ -100,7 +100,7 @@ impl Config {
         }
         for (name, value) in &self.headers {
             let field = format!("headers.{name}");
-            if !is_header_name(name) {
+            if !is_header_name(name) || ["authorization", "cookie"].contains(&name.as_str()) {
                 let message = "this header is not a step's to write; its name has lower-case letters, digits and hyphens, and \
                                what authorises belongs into the channel";
                 check.problem(&field, Rule::NameInvalid, message);

@@ -5,7 +5,7 @@ use crate::sequence::calling::{self, On, PlannedCall, Request};
 use crate::sequence::names::{Named, Thing};
 use crate::sequence::span::Span;
 use crate::sequence::template::Form;
-use crate::sequence::validate::Check;
+use crate::sequence::validate::{Check, Rule};
 use serde::{Deserialize, Serialize};
 
 /// The longest link, in characters.
@@ -49,6 +49,12 @@ impl Kind for Config {
         check.template("text", &self.text, Form::Text, &[], 4_000);
         if let Some(link) = &self.link {
             check.template("link", link, Form::Line, &[], MAX_LINK);
+            // One that is filled in is looked at when it is.
+            let is_filled = ["{{", "{%", "{#"].iter().any(|tag| link.contains(tag));
+            if !is_filled && !link.trim().is_empty() && !is_link(link.trim()) {
+                let message = "a link is an address of http or https; write `https://` and the rest of it";
+                check.problem("link", Rule::Shape, message);
+            }
         }
     }
 

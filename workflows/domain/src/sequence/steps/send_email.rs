@@ -246,6 +246,7 @@ fn address(mailbox: Mailbox) -> Address {
 
 /// Checks the templates of an e-mail, each under the path of its field, and the tags of its languages.
 pub(crate) fn check_templates<'a>(check: &mut Check<'_, '_>, templates: impl Iterator<Item = (String, &'a EmailParts)>) {
+    let mut tags: BTreeMap<String, String> = BTreeMap::new();
     for (path, template) in templates {
         for (part, source, form) in template.parts() {
             let chars = match form {
@@ -258,6 +259,12 @@ pub(crate) fn check_templates<'a>(check: &mut Check<'_, '_>, templates: impl Ite
         if let Some(tag) = path.strip_prefix("languages.").filter(|tag| !is_language(tag)) {
             let message = "a language is a tag such as zh, pt-BR or zh-Hant; write one of those";
             check.problem(&format!("languages.{tag}"), Rule::Shape, message);
+        }
+        if let Some(tag) = path.strip_prefix("languages.")
+            && let Some(other) = tags.insert(tag.to_ascii_lowercase(), tag.to_owned())
+        {
+            let message = format!("`{tag}` and `{other}` are the same language; keep one of the two");
+            check.problem(&path, Rule::Shape, message);
         }
     }
 }

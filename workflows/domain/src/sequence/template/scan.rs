@@ -68,6 +68,41 @@ pub(super) fn scan(source: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A tag that has a value: what is inside, from which byte on, and whether the value is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Inside<'a> {
+    pub(super) at: usize,
+    pub(super) text: &'a str,
+    pub(super) prints: bool,
+}
+
+/// The tags of a template that [`scan`] lets through. Of any other, those before what it refuses.
+pub(super) fn tags(source: &str) -> Vec<Inside<'_>> {
+    let (mut rest, mut found) = (source, Vec::new());
+    while let Some(at) = rest.find('{') {
+        let open = &rest[at..];
+        if let Some(inside) = open.strip_prefix("{#") {
+            rest = inside.find("#}").map_or("", |end| &inside[end + 2..]);
+            continue;
+        }
+        let prints = open.starts_with("{{");
+        if !prints && !open.starts_with("{%") {
+            rest = &open[1..];
+            continue;
+        }
+        let inside = &open[2..];
+        let mut tag = Tag::new(inside, if prints { "}}" } else { "%}" });
+        if !prints && tag.statement().is_err() {
+            break;
+        }
+        let Ok(behind) = tag.read() else { break };
+        let text = &inside[..inside.len() - behind.len() - 2];
+        found.push(Inside { at: source.len() - inside.len(), text, prints });
+        rest = behind;
+    }
+    found
+}
+
 /// What an open bracket is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bracket {

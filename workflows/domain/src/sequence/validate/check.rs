@@ -1,9 +1,10 @@
 //! What a kind of step checks its own settings with.
 
+use super::problems::Written;
 use super::{Problems, Rule, join, not_a_name};
 use crate::calendar::is_key;
 use crate::expression::typing::{self, Purpose, Shape};
-use crate::expression::{self, Expression};
+use crate::expression::{self, Expression, constants};
 use crate::sequence::definition::is_name;
 use crate::sequence::environment::{environment, with_answer, with_texts};
 use crate::sequence::snippets::{self, Snippets};
@@ -67,6 +68,16 @@ impl<'a, 'b> Check<'a, 'b> {
         self.problems.add(join(&self.path, field), rule, message);
     }
 
+    /// Checks a short text that is shown as it is: nothing in it breaks the line, or turns around what stands beside it.
+    pub fn plain(&mut self, field: &str, text: &str) {
+        let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if let Some(odd) = text.chars().find(|c| c.is_control() || turns(*c)) {
+            let code = u32::from(odd);
+            let message = format!("it has a sign that is not seen (U+{code:04X}); take it out");
+            self.problem(field, Rule::Shape, message);
+        }
+    }
+
     /// Checks the key of a working calendar. Whether there is such a calendar is asked when the definition is published.
     pub fn calendar(&mut self, field: &str, given: &str) {
         self.key(field, given, "a working calendar");
@@ -123,17 +134,21 @@ impl<'a, 'b> Check<'a, 'b> {
                 expression::Refusal::Syntax { message, .. } => format!("the expression is not valid: {message}"),
                 other => other.to_string(),
             };
-            let hint = match source[at..].trim_start().chars().next().or_else(|| source[..at].chars().last()) {
-                Some('=') => "a comparison is written `==`",
-                _ => "look at what is left open, and at the operators",
-            };
+            let hint = likely_fix(source, at);
             let message = format!("{said}; {hint}");
             self.problems.add_inside(path, source, at, Rule::ExpressionSyntax, message);
             return;
         }
+        let before = self.problems.count();
+        for (at, message) in constants::broken(source) {
+            self.problems.add_inside(path.clone(), source, at, Rule::ExpressionFailed, message);
+        }
         for fault in typing::faults(source, variables, purpose) {
             let rule = if fault.unknown { Rule::ExpressionUndefined } else { Rule::ExpressionMismatch };
             self.problems.add_inside(path.clone(), source, fault.at, rule, fault.message);
+        }
+        if self.problems.count() == before {
+            self.problems.note(Written { path, source: source.to_owned(), purpose });
         }
     }
 
@@ -151,6 +166,13 @@ impl<'a, 'b> Check<'a, 'b> {
                 Rule::TooLarge,
                 format!("with its snippets it is longer than {chars} characters; shorten it"),
             );
+        }
+        let has_the_link = |snippets: &Snippets| snippets::filled(source, snippets).contains(UNSUBSCRIBE_URL);
+        if form == Form::Line && (source.contains(UNSUBSCRIBE_URL) || self.snippets.is_some_and(has_the_link)) {
+            let message = "the link to unsubscribe is the person's own, and a subject is shown to others and quoted in answers; \
+                           write it into the text";
+            let at = source.find(UNSUBSCRIBE_URL).unwrap_or(0);
+            self.problems.add_inside(path, source, at, Rule::TemplateLinkSpoilt, message.to_owned());
         }
         // Nothing but snippets are looked at where they stand.
         if source.trim().is_empty() || !blanked.trim().is_empty() {
@@ -198,9 +220,36 @@ impl<'a, 'b> Check<'a, 'b> {
             self.problems.add_inside(path, source, at, Rule::TemplateSyntax, message);
             return;
         }
-        for (at, message) in template::unknown(source, form, &with_texts(extra)) {
+        let known = with_texts(extra);
+        for (at, message) in template::unknown(source, form, &known) {
             self.problems.add_inside(path.clone(), source, at, Rule::TemplateUndefined, message);
         }
+        for (at, message) in template::spoilt_link(source, UNSUBSCRIBE_URL) {
+            self.problems.add_inside(path.clone(), source, at, Rule::TemplateLinkSpoilt, message);
+        }
+        for (at, message) in template::whole_records(source, &known) {
+            self.problems.add_inside(path.clone(), source, at, Rule::TemplateWholeRecord, message);
+        }
+    }
+}
+
+/// What is likely meant by an expression that is not valid at a byte.
+fn likely_fix(source: &str, at: usize) -> &'static str {
+    let is_word = |word: &str| source.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word);
+    match source[at..].trim_start().chars().next().or_else(|| source[..at].chars().last()) {
+        _ if source.contains("{{") => "an expression stands without `{{ }}`; take them out",
+        _ if source.contains(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{201e}']) => {
+            "a text stands in straight quotes; write 'text'"
+        }
+        _ if source.contains(['\u{ff1a}', '\u{ff0c}', '\u{ff08}', '\u{ff09}', '\u{ff1d}']) => {
+            "a sign is of full width; write it in the usual width"
+        }
+        _ if source.contains('\u{a0}') => "a blank is one that does not break; write it anew with the space bar",
+        Some('=') => "a comparison is written `==`",
+        _ if is_word("and") => "`and` is written `&&`",
+        _ if is_word("or") => "`or` is written `||`",
+        _ if is_word("not") => "`not` is written `!`",
+        _ => "look at what is left open, and at the operators",
     }
 }
 

@@ -25,6 +25,19 @@ fn yaml_hint(message: &str) -> &'static str {
     }
 }
 
+/// What the reader's own words mean, where only a programmer would understand them.
+fn plain_words(message: &str) -> Option<&'static str> {
+    if message.contains("from_str_multiple") {
+        Some("there is more than one document in it; take the line `---` out, and write each into a file of its own")
+    } else if message.contains("Depth {") {
+        Some("lists and maps are too deep inside one another; look for brackets that are left open")
+    } else if message.contains("Nodes {") {
+        Some("it has too many values; split it into several documents")
+    } else {
+        None
+    }
+}
+
 /// What is wrong with a document that is no YAML, and where.
 pub(super) fn yaml_problem(error: &serde_saphyr::Error) -> (String, Option<(usize, usize)>) {
     let place = error.location().and_then(|at| {
@@ -38,12 +51,32 @@ pub(super) fn yaml_problem(error: &serde_saphyr::Error) -> (String, Option<(usiz
     let message =
         message.strip_prefix("line ").and_then(|rest| rest.split_once(": ")).map_or(message, |(_, rest)| rest);
     let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    if let Some(plain) = plain_words(message) {
+        return (plain.to_owned(), place);
+    }
     (format!("{message}{}", yaml_hint(message)), place)
 }
 
+/// The fields that are lengths of time.
+const SPANS: [&str; 6] = ["duration", "timeout", "due_in", "after", "retry_for", "business_time"];
+
 /// What the decoder says of a value that does not fit, and what to do about it.
-pub(super) fn shape_message(message: &str) -> String {
+pub(super) fn shape_message(path: &str, message: &str) -> String {
+    let field = path.rsplit('.').next().unwrap_or(path);
+    if field == "stop_on_reply" && message.starts_with("invalid type") {
+        return "which answers end a run is a word; write any, sequence or never".to_owned();
+    }
+    let is_number = message.starts_with("invalid type: integer") || message.starts_with("invalid type: floating");
+    if is_number && message.contains("expected a string") && SPANS.contains(&field) {
+        return "a length of time has a unit; write whole numbers with w, d, h or m, e.g. `3d`".to_owned();
+    }
+    if message.starts_with("invalid type: null") || message.starts_with("invalid type: unit") {
+        return "it is empty; write a value, or take the line out".to_owned();
+    }
     let hint = shape_hint(message);
+    let plain =
+        message.replace("expected u8", "expected a whole number").replace("expected u32", "expected a whole number");
+    let message = plain.as_str();
     // Where it is known what was meant, all that could have been is too much.
     let said = if hint.contains("did you mean") { message.split(", ").next().unwrap_or(message) } else { message };
     format!("{said}{hint}")
@@ -60,10 +93,10 @@ fn shape_hint(message: &str) -> String {
         return "; add it".to_owned();
     }
     if message.contains("expected u8") {
-        return "; a whole number from 0 to 100 is meant".to_owned();
+        return "; write one from 0 to 100, without quotes".to_owned();
     }
     if message.contains("expected u32") {
-        return "; a whole number is meant".to_owned();
+        return "; write it without quotes and without a sign behind it, e.g. 50".to_owned();
     }
     if message.contains("expected a string") {
         return "; put the value in quotes".to_owned();
@@ -78,7 +111,9 @@ pub(crate) fn part<T: DeserializeOwned>(value: Value, path: &str, problems: &mut
         Err(error) => {
             let inner = error.path().to_string();
             let message = error.inner().to_string();
-            problems.add_shape(join(path, &inner), Rule::Shape, shape_message(&message));
+            let path = join(path, &inner);
+            let message = shape_message(&path, &message);
+            problems.add_shape(path, Rule::Shape, message);
             None
         }
     }
@@ -140,6 +175,10 @@ fn decode_step(item: Value, path: &str, library: &Library, problems: &mut Proble
             problems.add(path.to_owned(), Rule::Shape, format!("missing field `{field}`; add it"));
             None
         }
+        Some(Value::Null) => {
+            problems.add(join(path, field), Rule::Shape, "it is empty; write a name behind it");
+            None
+        }
         Some(_) => {
             problems.add(join(path, field), Rule::Shape, "a text is expected; put the value in quotes");
             None
@@ -155,7 +194,9 @@ fn decode_step(item: Value, path: &str, library: &Library, problems: &mut Proble
     let kind = match decoded {
         Some(Ok(kind)) => kind,
         Some(Err((inner, message))) => {
-            problems.add_shape(join(path, &inner), Rule::Shape, shape_message(&message));
+            let path = join(path, &inner);
+            let message = shape_message(&path, &message);
+            problems.add_shape(path, Rule::Shape, message);
             return None;
         }
         None => {

@@ -1,6 +1,7 @@
 //! What was found so far, and where it stands in the document.
 
 use super::{Problem, Rule};
+use crate::expression::typing::Purpose;
 use crate::sequence::tree::Tree;
 
 /// What was found so far.
@@ -8,12 +9,34 @@ pub(crate) struct Problems<'a> {
     source: &'a str,
     tree: &'a Tree,
     found: Vec<Problem>,
+    expressions: Vec<Written>,
+}
+
+/// An expression as it is written, that breaks no rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The path of its field.
+    pub(crate) path: String,
+    /// The expression.
+    pub(crate) source: String,
+    /// What it is for.
+    pub(crate) purpose: Purpose,
 }
 
 impl<'a> Problems<'a> {
     /// None so far, of a document that was parsed from `source`.
     pub(crate) const fn new(source: &'a str, tree: &'a Tree) -> Self {
-        Self { source, tree, found: Vec::new() }
+        Self { source, tree, found: Vec::new(), expressions: Vec::new() }
+    }
+
+    /// Notes an expression that breaks no rule.
+    pub(super) fn note(&mut self, expression: Written) {
+        self.expressions.push(expression);
+    }
+
+    /// The expressions that break no rule, in the order in which they were looked at.
+    pub(crate) fn expressions(&self) -> &[Written] {
+        &self.expressions
     }
 
     /// Whether none was found.

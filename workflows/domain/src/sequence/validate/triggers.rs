@@ -46,7 +46,9 @@ fn decode_trigger(item: Value, path: &str, problems: &mut Problems<'_>) -> Optio
     let kind = match TriggerKind::decode(&kind, Value::Object(item)) {
         Some(Ok(kind)) => kind,
         Some(Err((inner, message))) => {
-            problems.add_shape(join(path, &inner), Rule::Shape, shape_message(&message));
+            let path = join(path, &inner);
+            let message = shape_message(&path, &message);
+            problems.add_shape(path, Rule::Shape, message);
             return None;
         }
         None => {

@@ -61,8 +61,11 @@ pub(super) fn check_ways(definition: &Definition, problems: &mut Problems<'_>) {
         }
     }
     for at in hot_loops(steps, &ways) {
-        let message =
-            format!("a loop through the step `{}` never waits; put a step of kind wait into it", steps[at].id);
+        let message = format!(
+            "a loop through the step `{}` never waits for certain; put a step of kind wait into it (a wait_for with `event` and a \
+             create_task with `wait: true` count too; a condition may hold already, and an e-mail or a call may be settled at once)",
+            steps[at].id
+        );
         problems.add(format!("steps[{at}]"), Rule::LoopWithoutWait, message);
     }
 }
