@@ -159,6 +159,7 @@ fn surroundings() -> impl Strategy<Value = Surroundings> {
                 calendars: Calendars::new(),
                 capacities: [(String::new(), 2)].into(),
                 sender: Mailbox::named("Tandem", "tandem@example.com"),
+                fields: None,
             }
         },
     )
@@ -304,7 +305,7 @@ proptest! {
         };
         let around = Surroundings {
             policy: None, accounts: BTreeMap::new(), mailboxes: Vec::new(), paces: BTreeMap::new(),
-            calendars: Calendars::new(), capacities: BTreeMap::new(), sender: Mailbox::named("Tandem", "tandem@example.com"),
+            calendars: Calendars::new(), capacities: BTreeMap::new(), sender: Mailbox::named("Tandem", "tandem@example.com"), fields: None,
         };
         let plan = Plan {
             start: start(), days: 365, seed: 0, zone, entering: Entering::AtOnce, assumptions: Assumptions::default(),
@@ -335,6 +336,7 @@ fn a_programme_that_is_cut_off_says_so() {
         calendars: Calendars::new(),
         capacities: BTreeMap::new(),
         sender: Mailbox::bare("tandem@example.com"),
+        fields: None,
     };
     let person = Person {
         contact: ContactId(Uuid::from_u128(4)),

@@ -216,6 +216,7 @@ impl App {
             calendars: if calendars { self.store.calendars().await? } else { Default::default() },
             capacities,
             sender: self.env.mail.from.clone(),
+            fields: Some(self.store.custom_fields().await?),
         })
     }
 }

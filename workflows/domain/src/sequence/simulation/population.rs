@@ -3,6 +3,7 @@
 use super::assumptions::Assumptions;
 use crate::calendar::Calendars;
 use crate::contact_policy::ContactPolicy;
+use crate::custom_field::CustomField;
 use crate::email::Mailbox;
 use crate::id::{AccountId, ContactId, LeadId, SendingMailboxId};
 use crate::sending_mailbox::SendingMailbox;
@@ -65,6 +66,8 @@ pub struct Surroundings {
     pub capacities: BTreeMap<String, u32>,
     /// The sender of e-mails without one of their own.
     pub sender: Mailbox,
+    /// The custom fields there are; none where nobody knows them, and any value fits.
+    pub fields: Option<Vec<CustomField>>,
 }
 
 /// When people begin.

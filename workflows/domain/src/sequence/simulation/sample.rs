@@ -78,7 +78,7 @@ pub fn set_interactions(sample: &mut Map<String, Value>, done: &Value) {
 /// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, calls
 /// succeed, and what a step changes is seen by the steps after it. A task that is waited for is done when it is due, unless
 /// the wait is over before. What a call keeps is `answers.<step>` of the data, else null. Caps and mailboxes hold nothing
-/// back: a pool is one mailbox, that of the sender. A calendar that is not among `calendars` ends the run where business time
+/// back: a pool is one mailbox, that of the sender. A custom field takes any value: which there are is not known. A calendar that is not among `calendars` ends the run where business time
 /// is counted on it.
 pub fn simulate(
     definition: &Definition,
@@ -145,11 +145,11 @@ pub fn simulate(
             effect,
         };
         if let Some(effect) = &decision.next.effect {
-            if let Some(failure) = refusal(effect, &data) {
+            if let Some(failure) = refusal(effect, &data, None) {
                 lines.push(line(at, visit, format!("end: FAILED: {} {}", failure.code, failure.message), None));
                 break;
             }
-            if apply(effect, &mut data, now) {
+            if apply(effect, &mut data, None, now) {
                 standing = Standing::Withdrawn;
             }
             let (step, visit) = effect.origin();

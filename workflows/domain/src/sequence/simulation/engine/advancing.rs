@@ -145,7 +145,7 @@ impl Engine<'_> {
         let person = self.runs[run].person;
         let (step, visit) = effect.origin();
         let (step, visit) = (step.to_owned(), visit);
-        if let Some(failure) = refusal(&effect, &self.people.all[person].data) {
+        if let Some(failure) = refusal(&effect, &self.people.all[person].data, self.around.fields.as_deref()) {
             return self.failed(run, before, failure, now);
         }
         if self.is_followed(person) {
@@ -225,7 +225,7 @@ impl Engine<'_> {
         let concerned = if of_company { self.people.colleagues(person) } else { vec![person] };
         for one in concerned {
             let Some(found) = self.people.all.get_mut(one) else { continue };
-            apply(effect, found.data.to_mut(), now);
+            apply(effect, found.data.to_mut(), self.around.fields.as_deref(), now);
             if let Effect::Consent(consent) = effect {
                 found.standing = match (consent.state, found.standing) {
                     (ConsentState::Withdrawn, Standing::Allowed | Standing::Unknown | Standing::Bounced) => {
