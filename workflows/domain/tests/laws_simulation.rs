@@ -359,3 +359,43 @@ fn a_programme_that_is_cut_off_says_so() {
     let first: NaiveDate = "2026-03-05".parse().unwrap();
     assert_eq!(whole.days[0].date, first);
 }
+
+#[test]
+fn a_day_of_a_plan_is_a_calendar_day_in_its_zone() {
+    let source = "key: k\nname: K\nsubject: contact\nsteps:\n  - {id: pause, kind: wait, duration: 12h}\n  - {id: a, kind: tag, add: [a]}\n\
+                  \x20 - {id: rest, kind: wait, duration: 13h}\n  - {id: done, kind: end}\n";
+    // A Monday at 21:00 in Berlin; the day there ends three hours later.
+    let (start, zone) = ("2026-11-30T20:00:00Z".parse().unwrap(), Tz::Europe__Berlin);
+    let (_, version) = published(source);
+    let lines = simulate(&version.definition, &sample(), zone, start, &Calendars::new());
+    let person = Person {
+        contact: ContactId(Uuid::nil()),
+        lead: None,
+        account: None,
+        zone: Tz::America__New_York,
+        standing: Standing::Allowed,
+        data: sample(),
+        touched: Vec::new(),
+        history: Vec::new(),
+    };
+    let around = Surroundings {
+        policy: None,
+        accounts: BTreeMap::new(),
+        mailboxes: Vec::new(),
+        paces: BTreeMap::new(),
+        calendars: Calendars::new(),
+        capacities: BTreeMap::new(),
+        sender: Mailbox::bare("tandem@example.com"),
+        fields: None,
+    };
+    let follow = Follow { people: BTreeSet::new(), first: 1 };
+    let entering = Entering::AtOnce;
+    let plan =
+        Plan { start, days: 9, seed: 1, zone, entering, assumptions: Assumptions::nobody(), follow, most_beats: None };
+    let over_people = play(source, &[person], &around, &plan);
+    for lines in [&lines, &over_people.plans[0].lines] {
+        let days: Vec<(&str, i64)> = lines.iter().map(|line| (line.step.as_str(), line.day)).collect();
+        assert_eq!(days, [("pause", 1), ("a", 2), ("rest", 2), ("done", 2)], "{lines:#?}");
+    }
+    assert_eq!(over_people.days.iter().map(|day| day.date.day()).collect::<Vec<_>>(), [30, 1]);
+}

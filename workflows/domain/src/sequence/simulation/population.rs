@@ -99,7 +99,7 @@ pub struct Plan {
     pub days: u32,
     /// What the lots are drawn from.
     pub seed: u64,
-    /// The zone in which days are counted, but for those of mailboxes, which have zones of their own.
+    /// The zone in which days are counted, those of lines too, but for those of mailboxes, which have zones of their own.
     pub zone: Tz,
     /// When people begin.
     pub entering: Entering,

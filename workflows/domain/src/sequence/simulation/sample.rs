@@ -16,7 +16,7 @@ use crate::sequence::stepper::{Context, advance};
 use crate::sequence::steps::Effect;
 use crate::sequence::trail::Trail;
 use crate::standing::Standing;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -28,7 +28,7 @@ pub const MAX_LINES: usize = 500;
 /// One line of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
-    /// The day, counted from 1.
+    /// The calendar day in the zone of the plan; that of the beginning is 1.
     pub day: i64,
     /// When.
     pub at: DateTime<Utc>,
@@ -40,6 +40,15 @@ pub struct Line {
     pub what: String,
     /// The effect in full, where there is one.
     pub effect: Option<Effect>,
+}
+
+/// Which calendar day of a zone a moment is on, where the day of `start` is day 1.
+pub(super) fn day_of(at: DateTime<Utc>, start: DateTime<Utc>, zone: Tz) -> i64 {
+    let date = |moment: DateTime<Utc>| {
+        let offset = zone.offset_from_utc_datetime(&moment.naive_utc()).fix();
+        moment.naive_utc().checked_add_offset(offset).unwrap_or(moment.naive_utc()).date()
+    };
+    (date(at) - date(start)).num_days() + 1
 }
 
 /// The data of a sample subject, for conditions and templates, where the caller brings none of their own.
@@ -137,7 +146,7 @@ pub fn simulate(
         let (at, visit) = (enrollment.step.clone(), enrollment.visit);
         enrollment = decision.next.enrollment;
         let line = |step: String, visit: u32, what: String, effect: Option<Effect>| Line {
-            day: (now - start).num_days() + 1,
+            day: day_of(now, start, zone),
             at: now,
             step,
             visit,

@@ -13,7 +13,7 @@ use super::letters::Letters;
 use super::outcome::{PersonPlan, Simulation};
 use super::people::{Participant, People, Run};
 use super::population::{Entering, MOST_DAYS, Person, Plan, Programme, Surroundings};
-use super::sample::{Line, MAX_LINES};
+use super::sample::{Line, MAX_LINES, day_of};
 use super::tally::Tally;
 use super::touches::Touches;
 use crate::decision::{Decision, Job, Planned};
@@ -274,7 +274,7 @@ impl<'a> Engine<'a> {
         if let Some(Some(lines)) = self.lines.get_mut(person)
             && lines.len() < MAX_LINES
         {
-            let day = (at - self.plan.start).num_days() + 1;
+            let day = day_of(at, self.plan.start, self.plan.zone);
             lines.push(Line { day, at, step: step.to_owned(), visit, what, effect });
         }
     }
