@@ -78,7 +78,7 @@ pub(in crate::commands) async fn run(settings: &Settings, options: &Simulate) ->
         against: over.against.clone().map(|Reference { key, number }| (key, number)),
         who: who(over.contacts.as_deref().unwrap_or("all")),
         most: over.most,
-        start: options.start.map(|local| super::earliest(local, options.zone)),
+        start: options.start.map(|local| super::premises::begins(local, options.zone)).transpose()?,
         days: over.days,
         seed: over.seed,
         zone: options.zone,
