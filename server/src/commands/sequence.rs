@@ -12,6 +12,7 @@ use crate::wiring::{self, Migrate};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
+use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tandem_app::sequence::{Applied, sequence_advice, sequence_schema_text, sequence_simulate, sequence_validate};
@@ -74,9 +75,10 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "MOMENT", value_parser = premises::moment)]
     start: Option<NaiveDateTime>,
 
-    /// A JSON file whose `contact`, `account`, `lead`, `sender` and `lists` replace those of the sample; of `interactions`, what
-    /// it names
-    #[arg(long, value_name = "FILE.json", conflicts_with = "contacts")]
+    /// A JSON file that takes the place of the sample, field by field: `contact`, `account`, `lead` (null for none), `sender`,
+    /// `interactions`, `lists`; `enrollment.vars`; and `answers`, what calls keep, by step: {"answers": {"score": {"points": 70}}}.
+    /// With --contacts, `answers` alone
+    #[arg(long, value_name = "FILE.json")]
     data: Option<PathBuf>,
 
     /// The folder of the templates that its steps may name by their keys; with --contacts, they are the stored ones
@@ -181,12 +183,7 @@ pub(super) fn schema() -> anyhow::Result<Outcome> {
 /// Tries out; it needs neither configuration nor database, and knows the shipped working calendars.
 pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
     let source = read(&options.file)?;
-    let data = match &options.data {
-        Some(path) => {
-            Some(serde_json::from_str(&read(path)?).with_context(|| format!("{} is not valid JSON", path.display()))?)
-        }
-        None => None,
-    };
+    let data = options.data()?;
     let start: DateTime<Utc> = match options.start {
         Some(local) => premises::begins(local, options.zone)?,
         None => wiring::now(),
@@ -194,8 +191,9 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
     let library = options.templates.as_deref().map_or_else(|| Ok(Library::closed()), template::folder)?;
     let calendars = calendar::shipped();
     let lines = match sequence_simulate(&source, &library, data.as_ref(), options.zone, start, &calendars) {
-        Ok(lines) => lines,
-        Err(problems) => return Ok(options.report(&problems)),
+        Ok(Ok(lines)) => lines,
+        Ok(Err(problems)) => return Ok(options.report(&problems)),
+        Err(refused) => return options.refuse(refused),
     };
     if let Ok(definition) = sequence_validate(&source, &library) {
         for premise in premises::of_calendars(&definition, &calendars) {
@@ -219,6 +217,28 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
 }
 
 impl Simulate {
+    /// The JSON that is given.
+    fn data(&self) -> anyhow::Result<Option<Value>> {
+        let Some(path) = &self.data else { return Ok(None) };
+        let data =
+            serde_json::from_str(&read(path)?).with_context(|| format!("{} is not valid JSON", path.display()))?;
+        Ok(Some(data))
+    }
+
+    /// Says why nothing is simulated: where standard output is for a program, not there.
+    fn refuse(&self, error: AppError) -> anyhow::Result<Outcome> {
+        if !matches!(error, AppError::Refused { .. }) {
+            return Err(error.into());
+        }
+        let line = format!("{error} [{}]", error.code());
+        if self.json {
+            eprintln!("{line}")
+        } else {
+            println!("{line}")
+        }
+        Ok(Outcome::Failed)
+    }
+
     /// Says what is to be known beside the result: where standard output is for a program, not there.
     fn note(&self, text: &str) {
         if self.json {

@@ -96,6 +96,7 @@ fn surroundings() -> Surroundings {
         capacities: [("".to_owned(), 200)].into(),
         sender: Mailbox::named("Tandem", "tandem@example.com"),
         fields: None,
+        answers: Default::default(),
     }
 }
 

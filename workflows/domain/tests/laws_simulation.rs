@@ -160,6 +160,7 @@ fn surroundings() -> impl Strategy<Value = Surroundings> {
                 capacities: [(String::new(), 2)].into(),
                 sender: Mailbox::named("Tandem", "tandem@example.com"),
                 fields: None,
+                answers: Default::default(),
             }
         },
     )
@@ -305,7 +306,7 @@ proptest! {
         };
         let around = Surroundings {
             policy: None, accounts: BTreeMap::new(), mailboxes: Vec::new(), paces: BTreeMap::new(),
-            calendars: Calendars::new(), capacities: BTreeMap::new(), sender: Mailbox::named("Tandem", "tandem@example.com"), fields: None,
+            calendars: Calendars::new(), capacities: BTreeMap::new(), sender: Mailbox::named("Tandem", "tandem@example.com"), fields: None, answers: Default::default(),
         };
         let plan = Plan {
             start: start(), days: 365, seed: 0, zone, entering: Entering::AtOnce, assumptions: Assumptions::default(),
@@ -337,6 +338,7 @@ fn a_programme_that_is_cut_off_says_so() {
         capacities: BTreeMap::new(),
         sender: Mailbox::bare("tandem@example.com"),
         fields: None,
+        answers: Default::default(),
     };
     let person = Person {
         contact: ContactId(Uuid::from_u128(4)),

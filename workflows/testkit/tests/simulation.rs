@@ -125,6 +125,8 @@ fn ask(who: Who) -> SimulationAsk {
         zone: Tz::UTC,
         entering: Entering::AtOnce,
         assumptions: Assumptions::nobody(),
+        answers: None,
+        publisher: None,
         history: None,
         tasks_a_day: None,
         follow: Follow::default(),
@@ -370,5 +372,34 @@ on_both_databases! {
             }
         }
         assert_eq!(states, ["FINISHED(COMPLETED)", "FAILED", "FAILED", "FAILED"]);
+    }
+
+    async fn what_a_definition_names_and_is_not_there_is_told_and_the_simulation_runs(world: World) {
+        person(&world, 0, None).await;
+        let source = "key: gone\nname: Gone\nsubject: contact\ncalendar: nowhen\nsteps:\n\
+                      \x20 - {id: call, kind: create_task, title: Call, due_in: 1d, team: Nobody}\n\
+                      \x20 - {id: mail, kind: send_email, pool: nowhere, template: {subject: S, text: T}}\n\
+                      \x20 - {id: done, kind: end}\n";
+        let wanted = SimulationAsk { source: source.to_owned(), most_beats: Some(20), ..ask(Who::Everybody) };
+        let gone = simulated(&world, &wanted).await;
+        let told: Vec<_> = gone.missing.iter().map(|problem| (problem.line, problem.path.as_str())).collect();
+        assert_eq!(told, [(Some(4), "calendar"), (Some(6), "steps[0].team"), (Some(7), "steps[1].pool")]);
+        assert_eq!((gone.simulation.totals.tasks, gone.simulation.cut_at), (1, None));
+        mailbox(&world, "one@example.com", 40, 0, None).await;
+        assert_eq!(simulated(&world, &ask(Who::Everybody)).await.missing, []);
+    }
+
+    async fn answers_of_calls_are_given_for_everybody_and_only_to_steps_that_keep_them(world: World) {
+        person(&world, 0, None).await;
+        let source = "key: asks\nname: Asks\nsubject: contact\nsteps:\n\
+                      \x20 - {id: score, kind: call_webhook, channel: c, body: '1', as: found}\n\
+                      \x20 - {id: high, kind: branch, when: enrollment.vars.found.points > 60, then: call, else: done}\n\
+                      \x20 - {id: call, kind: create_task, title: Call, due_in: 1d}\n  - {id: done, kind: end}\n";
+        let asked = |answers| SimulationAsk { source: source.to_owned(), answers: Some(answers), ..ask(Who::Everybody) };
+        assert_eq!(simulated(&world, &asked(json!({"score": {"points": 70}}))).await.simulation.totals.tasks, 1);
+        assert_eq!(simulated(&world, &asked(json!({"score": {"points": 7}}))).await.simulation.totals.tasks, 0);
+        let refused = world.app.sequence_simulate_contacts(&asked(json!({"scor": 1}))).await.unwrap_err();
+        assert_eq!(refused.code(), "SIMULATION_DATA_INVALID");
+        assert!(refused.to_string().contains("`answers.scor`: there is no such name; did you mean `score`?"), "{refused}");
     }
 }

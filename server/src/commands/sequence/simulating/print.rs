@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use tandem_app::sequence::Simulated;
 use tandem_domain::sequence::simulation::{Difference, Hold, Mark, Simulation};
 
@@ -16,14 +17,22 @@ pub(super) fn as_json(simulated: &Simulated) -> Value {
     json!({
         "simulation": simulated.simulation,
         "people": followed,
+        "missing": simulated.missing,
         "left_out": simulated.left_out,
         "against": simulated.against.as_ref().map(|(rule, difference)| json!({"rule": rule, "difference": difference})),
     })
 }
 
 /// Everything to read.
-pub(super) fn tables(simulated: &Simulated, zone: Tz) {
-    let Simulated { simulation, against, left_out } = simulated;
+pub(super) fn tables(file: &Path, simulated: &Simulated, zone: Tz) {
+    let Simulated { simulation, against, missing, left_out } = simulated;
+    for problem in missing {
+        println!("{}: {problem}", file.display());
+    }
+    if !missing.is_empty() {
+        println!("{}: it would not be published so", file.display());
+        println!();
+    }
     let more = if *left_out { ", and more whom --most leaves out" } else { "" };
     println!("{} over {} people{more}, seed {}", simulation.rule, simulation.people, simulation.seed);
     println!("from {} to {}", simulation.start.with_timezone(&zone), simulation.end.with_timezone(&zone));

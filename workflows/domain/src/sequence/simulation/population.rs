@@ -13,7 +13,7 @@ use crate::sequence::trigger::Event;
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most days of a simulation: two years and a day to spare.
@@ -66,6 +66,8 @@ pub struct Surroundings {
     pub capacities: BTreeMap<String, u32>,
     /// The sender of e-mails without one of their own.
     pub sender: Mailbox,
+    /// What calls keep of their answers, by step: the same for everybody; null where nothing is given.
+    pub answers: Map<String, Value>,
     /// The custom fields there are; none where nobody knows them, and any value fits.
     pub fields: Option<Vec<CustomField>>,
 }

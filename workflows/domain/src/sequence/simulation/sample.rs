@@ -86,7 +86,8 @@ pub fn set_interactions(sample: &mut Map<String, Value>, done: &Value) {
 
 /// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, calls
 /// succeed, and what a step changes is seen by the steps after it. A task that is waited for is done when it is due, unless
-/// the wait is over before. What a call keeps is `answers.<step>` of the data, else null. Caps and mailboxes hold nothing
+/// the wait is over before. The run has the variables `enrollment.vars` of
+/// the data; what a call keeps is `answers.<step>`, else null. Caps and mailboxes hold nothing
 /// back: a pool is one mailbox, that of the sender. A custom field takes any value: which there are is not known. A calendar that is not among `calendars` ends the run where business time
 /// is counted on it.
 pub fn simulate(
@@ -116,7 +117,7 @@ pub fn simulate(
         held: None,
         awaits: None,
         hearing: Hearing::default(),
-        vars: Map::new(),
+        vars: data.pointer("/enrollment/vars").and_then(Value::as_object).cloned().unwrap_or_default(),
         started_at: start,
         ended_at: None,
         failure: None,

@@ -188,7 +188,7 @@ impl Engine<'_> {
                 self.tally.effect(person, &step, Effect::Call(call.clone()).name(), now);
                 let keep = match &call.request {
                     Request::Http { keep: Some(keep), .. } => {
-                        let answer = self.people.all[person].data.pointer(&format!("/answers/{step}")).cloned();
+                        let answer = self.around.answers.get(&step).cloned();
                         Some((keep.name.clone(), answer.unwrap_or_default()))
                     }
                     _ => None,
