@@ -120,7 +120,9 @@ pub struct SequenceSimulationQueueDay {
     date: Date,
     /// Tasks that came in.
     tasks: i64,
-    /// How many a day it can take; null where that was not given.
+    /// Leads that were handed to the SDRs; they are no tasks, and count neither for `over` nor for `left`.
+    leads: i64,
+    /// How many tasks a day it can take; null where that was not given.
     capacity: Option<i64>,
     /// Whether more tasks came in than it can take.
     over: bool,
@@ -176,7 +178,7 @@ pub struct SequenceContactsSimulation {
     days: Vec<SequenceSimulationDay>,
     /// E-mails per mailbox and day.
     mailboxes: Vec<SequenceSimulationMailboxDay>,
-    /// Tasks per queue and day.
+    /// Tasks and leads per queue and day.
     queues: Vec<SequenceSimulationQueueDay>,
     /// How often each thing holds e-mails up: each cap by its rule, `WINDOW`, `MAILBOX`, `POOL`, `CONSENT`.
     held: Vec<SequenceSimulationCount>,
@@ -184,7 +186,7 @@ pub struct SequenceContactsSimulation {
     not_taken: Vec<SequenceSimulationCount>,
     /// How runs end.
     ends: Vec<SequenceSimulationCount>,
-    /// Where runs stand at the end.
+    /// Where runs stand at the end; those that something holds up by that, e.g. `WAITING(CONSENT_UNKNOWN)`.
     running: Vec<SequenceSimulationCount>,
     /// Step by step.
     steps: Vec<SequenceSimulationStep>,
@@ -233,6 +235,7 @@ impl From<Simulated> for SequenceContactsSimulation {
             team: load.team.clone(),
             date: Date(load.date),
             tasks: whole(load.tasks),
+            leads: whole(load.leads),
             capacity: load.capacity.map(i64::from),
             over: load.over,
             left: whole(load.left),

@@ -1,5 +1,6 @@
 //! What an effect is called in a line, and what it does to what is known of the person.
 
+use super::told::moment;
 use crate::contact::ConsentState;
 use crate::custom_field::{self, CustomField, Values};
 use crate::lead::{Stage, USUAL_PRIORITY};
@@ -8,16 +9,17 @@ use crate::sequence::calling::Request;
 use crate::sequence::steps::set_field::PlannedField;
 use crate::sequence::steps::{Effect, Failure, Record};
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// What happens, in one line.
-pub(super) fn describe(effect: &Effect) -> String {
+/// What happens, in one line. Moments are told in a zone.
+pub(super) fn describe(effect: &Effect, zone: Tz) -> String {
     match effect {
         Effect::SendEmail(email) => format!("send e-mail \"{}\"", email.subject),
         Effect::CreateTask(task) => {
-            format!("create task \"{}\", due {}", task.title, task.due_at.format("%Y-%m-%d %H:%M UTC"))
+            format!("create task \"{}\", due {}", task.title, moment(task.due_at, zone))
         }
         Effect::SetField(field) => format!("set {} to {}", field.key, field.value),
         Effect::Tag(tags) => {
@@ -84,6 +86,13 @@ pub(super) fn refusal(effect: &Effect, data: &Value, fields: Option<&[CustomFiel
     }
 }
 
+/// Whether a lead that is handed to the SDRs comes to them: one that is made, or that nobody has.
+pub(super) fn hands_over(data: &Value) -> bool {
+    let Some(lead) = data.get("lead").filter(|lead| !lead.is_null()) else { return true };
+    let stage = lead.get("stage").and_then(Value::as_str).and_then(|stage| stage.parse().ok());
+    matches!(stage, Some(Stage::Received | Stage::Nurturing | Stage::Recycled))
+}
+
 fn set(data: &mut Value, record: Record, field: &str, value: Value) {
     if let Some(Value::Object(record)) = data.get_mut(record.name()) {
         record.insert(field.to_owned(), value);
@@ -132,9 +141,8 @@ pub(super) fn apply(effect: &Effect, data: &mut Value, fields: Option<&[CustomFi
                 });
                 return false;
             }
-            let stage = data.pointer("/lead/stage").and_then(Value::as_str).and_then(|stage| stage.parse().ok());
             // One that the SDRs or sales have already stays where it is.
-            if matches!(stage, Some(Stage::Received | Stage::Nurturing | Stage::Recycled))
+            if hands_over(data)
                 && let Some(Value::Object(lead)) = data.get_mut("lead")
             {
                 lead.insert("stage".to_owned(), json!(Stage::Queued));

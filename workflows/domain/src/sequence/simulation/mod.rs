@@ -22,6 +22,7 @@ mod people;
 mod population;
 mod sample;
 mod tally;
+mod told;
 mod touches;
 
 pub use assumptions::{Assumed, Assumptions, AssumptionsUnfit, Rate, RateUnreadable, Reaction};

@@ -1,6 +1,7 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
 use super::effects::{apply, describe, refusal};
+use super::told::{Taken, Told, moment, told, waits_at};
 use crate::calendar::Calendars;
 use crate::id::{ContactId, EnrollmentId, LeadId, SendingMailboxId, SequenceId, SequenceVersionId};
 use crate::sending_mailbox::{MailboxState, SendingMailbox};
@@ -145,7 +146,8 @@ pub fn simulate(
         };
         let Ok(decision) = advance(&enrollment, definition, &context, now) else { break };
         let (at, visit) = (enrollment.step.clone(), enrollment.visit);
-        enrollment = decision.next.enrollment;
+        let before = std::mem::replace(&mut enrollment, decision.next.enrollment);
+        let Told { taken, held_by, .. } = told(decision.facts);
         let line = |step: String, visit: u32, what: String, effect: Option<Effect>| Line {
             day: day_of(now, start, zone),
             at: now,
@@ -154,6 +156,11 @@ pub fn simulate(
             what,
             effect,
         };
+        for Taken { step, visit, variant } in &taken {
+            if let Some(variant) = variant {
+                lines.push(line(step.clone(), *visit, format!("variant {variant}"), None));
+            }
+        }
         if let Some(effect) = &decision.next.effect {
             if let Some(failure) = refusal(effect, &data, None) {
                 lines.push(line(at, visit, format!("end: FAILED: {} {}", failure.code, failure.message), None));
@@ -163,7 +170,7 @@ pub fn simulate(
                 standing = Standing::Withdrawn;
             }
             let (step, visit) = effect.origin();
-            lines.push(line(step.to_owned(), visit, describe(effect), Some(effect.clone())));
+            lines.push(line(step.to_owned(), visit, describe(effect, zone), Some(effect.clone())));
             if let Effect::Call(call) = effect {
                 let keep = match &call.request {
                     Request::Http { keep: Some(keep), .. } => {
@@ -184,15 +191,16 @@ pub fn simulate(
                 && let Some(settled) = task_settled(enrollment.clone(), definition, visit, TaskEnd::Done, task.due_at)
             {
                 enrollment = settled.next;
-                let until = task.due_at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M %Z");
+                let until = moment(task.due_at, zone);
                 lines.push(line(step.to_owned(), visit, format!("wait (TASK) until {until}, when it is DONE"), None));
             }
         }
         match enrollment.state {
             EnrollmentState::Waiting(reason) => {
-                let until = enrollment.due_at.unwrap_or(now).with_timezone(&zone);
-                let what = format!("wait ({reason}) until {}", until.format("%a %Y-%m-%d %H:%M %Z"));
-                lines.push(line(at, visit, what, None));
+                let (step, visit) = waits_at(&before, &enrollment, &taken, held_by.is_some());
+                let until = moment(enrollment.due_at.unwrap_or(now), zone);
+                let reason = held_by.unwrap_or_else(|| reason.to_string());
+                lines.push(line(step, visit, format!("wait ({reason}) until {until}"), None));
             }
             state if !state.is_live() => {
                 let why =

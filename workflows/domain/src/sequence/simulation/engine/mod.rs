@@ -286,7 +286,15 @@ impl<'a> Engine<'a> {
     fn result(mut self, cut_at: Option<DateTime<Utc>>) -> Simulation {
         for run in &self.runs {
             if run.enrollment.state.is_live() {
-                self.tally.stands(&run.enrollment.step, run.enrollment.state.to_string());
+                // What holds it up says more than that it waits for something.
+                let held = run.held.as_ref().filter(|(step, _)| {
+                    run.enrollment.state == EnrollmentState::Waiting(WaitReason::Event) && *step == run.enrollment.step
+                });
+                let state = match held {
+                    Some((_, code)) => format!("WAITING({code})"),
+                    None => run.enrollment.state.to_string(),
+                };
+                self.tally.stands(&run.enrollment.step, state);
             }
         }
         let mut plans = Vec::with_capacity(self.people.all.len());
@@ -295,6 +303,7 @@ impl<'a> Engine<'a> {
                 contact: one.is.contact,
                 lead: one.is.lead,
                 name: one.text("name"),
+                zone: one.zone(),
                 marks: self.tally.marks(person),
                 lines: lines.unwrap_or_default(),
                 state: one.runs.last().and_then(|run| self.runs.get(*run)).map(|run| run.enrollment.state.to_string()),
