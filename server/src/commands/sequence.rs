@@ -2,6 +2,7 @@
 
 pub(super) mod diff;
 pub(super) mod library;
+mod premises;
 pub(super) mod running;
 pub(super) mod simulating;
 pub(super) mod steering;
@@ -10,8 +11,9 @@ use super::{Outcome, print, template};
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
 use anyhow::Context;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
+use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tandem_app::sequence::{Applied, sequence_advice, sequence_schema_text, sequence_simulate, sequence_validate};
@@ -47,7 +49,8 @@ pub(super) enum Command {
     /// Print who runs on older versions, step by step, and what would become of them if a file were published
     Preview(running::Options),
     /// Print, day by day, what the sequence would do to a sample person, by the rules that production uses; with --contacts, what
-    /// it would do to the people of the database. Nothing is sent or stored
+    /// it would do to the people of the database. Nothing is sent or stored. Without --contacts there is no database: working
+    /// calendars are those that ship with Tandem, which is said at the head
     Simulate(Simulate),
     /// Print what a file changes against a published version: header fields, steps and the ways between them
     Diff(diff::Diff),
@@ -72,17 +75,19 @@ pub(super) struct Simulate {
     #[arg(value_name = "FILE.yaml")]
     file: PathBuf,
 
-    /// The person's time zone, for example Asia/Shanghai
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    /// The person's time zone, for example Asia/Shanghai. Days are calendar days in it
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = premises::zone)]
     zone: Tz,
 
-    /// The beginning, in that zone: 2026-03-02T09:00, or a day, which begins at nine. None: now
-    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    /// The beginning, in that zone: 2026-03-02T09:00, or a day, which begins at nine. Of an hour that a clock change repeats, the
+    /// earlier one; in one that it leaves out, nothing begins. None: now
+    #[arg(long, value_name = "MOMENT", value_parser = premises::moment)]
     start: Option<NaiveDateTime>,
 
-    /// A JSON file whose `contact`, `account`, `lead`, `sender` and `lists` replace those of the sample; of `interactions`, what
-    /// it names
-    #[arg(long, value_name = "FILE.json", conflicts_with = "contacts")]
+    /// A JSON file that takes the place of the sample, field by field: `contact`, `account`, `lead` (null for none), `sender`,
+    /// `interactions`, `lists`; `enrollment.vars`; and `answers`, what calls keep, by step: {"answers": {"score": {"points": 70}}}.
+    /// With --contacts, `answers` alone
+    #[arg(long, value_name = "FILE.json")]
     data: Option<PathBuf>,
 
     /// The folder of the templates that its steps may name by their keys; with --contacts, they are the stored ones
@@ -187,21 +192,23 @@ pub(super) fn schema() -> anyhow::Result<Outcome> {
 /// Tries out; it needs neither configuration nor database, and knows the shipped working calendars.
 pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
     let source = read(&options.file)?;
-    let data = match &options.data {
-        Some(path) => {
-            Some(serde_json::from_str(&read(path)?).with_context(|| format!("{} is not valid JSON", path.display()))?)
-        }
-        None => None,
-    };
+    let data = options.data()?;
     let start: DateTime<Utc> = match options.start {
-        Some(local) => earliest(local, options.zone),
+        Some(local) => premises::begins(local, options.zone)?,
         None => wiring::now(),
     };
     let library = options.templates.as_deref().map_or_else(|| Ok(Library::closed()), template::folder)?;
-    let lines = match sequence_simulate(&source, &library, data.as_ref(), options.zone, start, &calendar::shipped()) {
-        Ok(lines) => lines,
-        Err(problems) => return Ok(options.report(&problems)),
+    let calendars = calendar::shipped();
+    let lines = match sequence_simulate(&source, &library, data.as_ref(), options.zone, start, &calendars) {
+        Ok(Ok(lines)) => lines,
+        Ok(Err(problems)) => return Ok(options.report(&problems)),
+        Err(refused) => return options.refuse(refused),
     };
+    if let Ok(definition) = sequence_validate(&source, &library) {
+        for premise in premises::of_calendars(&definition, &calendars) {
+            options.note(&premise);
+        }
+    }
     let mut day = 0;
     for line in lines {
         if options.json {
@@ -218,12 +225,38 @@ pub(super) fn simulate(options: &Simulate) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// In the hour that a clock change repeats or leaves out, the earlier moment, or the time as it is in UTC.
-fn earliest(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    zone.from_local_datetime(&local).earliest().map_or_else(|| local.and_utc(), |moment| moment.with_timezone(&Utc))
-}
-
 impl Simulate {
+    /// The JSON that is given.
+    fn data(&self) -> anyhow::Result<Option<Value>> {
+        let Some(path) = &self.data else { return Ok(None) };
+        let data =
+            serde_json::from_str(&read(path)?).with_context(|| format!("{} is not valid JSON", path.display()))?;
+        Ok(Some(data))
+    }
+
+    /// Says why nothing is simulated: where standard output is for a program, not there.
+    fn refuse(&self, error: AppError) -> anyhow::Result<Outcome> {
+        if !matches!(error, AppError::Refused { .. }) {
+            return Err(error.into());
+        }
+        let line = format!("{error} [{}]", error.code());
+        if self.json {
+            eprintln!("{line}")
+        } else {
+            println!("{line}")
+        }
+        Ok(Outcome::Failed)
+    }
+
+    /// Says what is to be known beside the result: where standard output is for a program, not there.
+    fn note(&self, text: &str) {
+        if self.json {
+            eprintln!("{}: {text}", self.file.display());
+        } else {
+            println!("{}: {text}", self.file.display());
+        }
+    }
+
     /// Says what is wrong with the file: where standard output is for a program, not there.
     fn report(&self, problems: &[Problem]) -> Outcome {
         if !self.json {
@@ -257,13 +290,4 @@ pub(super) fn read(file: &Path) -> anyhow::Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
-fn moment(text: &str) -> Result<NaiveDateTime, String> {
-    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(9, 0, 0);
-    ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .or_else(day)
-        .ok_or_else(|| format!("`{text}` is not a moment such as 2026-03-02 or 2026-03-02T09:00"))
 }

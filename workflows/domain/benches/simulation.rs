@@ -95,6 +95,8 @@ fn surroundings() -> Surroundings {
         calendars: Calendars::new(),
         capacities: [("".to_owned(), 200)].into(),
         sender: Mailbox::named("Tandem", "tandem@example.com"),
+        fields: None,
+        answers: Default::default(),
     }
 }
 

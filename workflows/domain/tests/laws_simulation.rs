@@ -17,7 +17,7 @@ use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sending_mailbox::{MailboxState, RampUp, SendingMailbox};
 use tandem_domain::sequence::publishing::{By, publish};
 use tandem_domain::sequence::simulation::{
-    Assumptions, Entering, Follow, Mark, Person, Plan, Programme, Rate, Reaction, Simulation, Surroundings, What,
+    Assumptions, Entering, Follow, Line, Mark, Person, Plan, Programme, Rate, Reaction, Simulation, Surroundings, What,
     compare, sample, simulate, simulate_many,
 };
 use tandem_domain::sequence::trigger::Event;
@@ -159,6 +159,8 @@ fn surroundings() -> impl Strategy<Value = Surroundings> {
                 calendars: Calendars::new(),
                 capacities: [(String::new(), 2)].into(),
                 sender: Mailbox::named("Tandem", "tandem@example.com"),
+                fields: None,
+                answers: Default::default(),
             }
         },
     )
@@ -304,7 +306,7 @@ proptest! {
         };
         let around = Surroundings {
             policy: None, accounts: BTreeMap::new(), mailboxes: Vec::new(), paces: BTreeMap::new(),
-            calendars: Calendars::new(), capacities: BTreeMap::new(), sender: Mailbox::named("Tandem", "tandem@example.com"),
+            calendars: Calendars::new(), capacities: BTreeMap::new(), sender: Mailbox::named("Tandem", "tandem@example.com"), fields: None, answers: Default::default(),
         };
         let plan = Plan {
             start: start(), days: 365, seed: 0, zone, entering: Entering::AtOnce, assumptions: Assumptions::default(),
@@ -335,6 +337,8 @@ fn a_programme_that_is_cut_off_says_so() {
         calendars: Calendars::new(),
         capacities: BTreeMap::new(),
         sender: Mailbox::bare("tandem@example.com"),
+        fields: None,
+        answers: Default::default(),
     };
     let person = Person {
         contact: ContactId(Uuid::from_u128(4)),
@@ -356,4 +360,140 @@ fn a_programme_that_is_cut_off_says_so() {
     assert_eq!(whole.ends, [("FINISHED(COMPLETED)".to_owned(), 1)].into());
     let first: NaiveDate = "2026-03-05".parse().unwrap();
     assert_eq!(whole.days[0].date, first);
+}
+
+#[test]
+fn a_day_of_a_plan_is_a_calendar_day_in_its_zone() {
+    let source = "key: k\nname: K\nsubject: contact\nsteps:\n  - {id: pause, kind: wait, duration: 12h}\n  - {id: a, kind: tag, add: [a]}\n\
+                  \x20 - {id: rest, kind: wait, duration: 13h}\n  - {id: done, kind: end}\n";
+    // A Monday at 21:00 in Berlin; the day there ends three hours later.
+    let (start, zone) = ("2026-11-30T20:00:00Z".parse().unwrap(), Tz::Europe__Berlin);
+    let (_, version) = published(source);
+    let lines = simulate(&version.definition, &sample(), zone, start, &Calendars::new());
+    let person = somebody(1, Tz::America__New_York, Standing::Allowed);
+    let plan = quiet(start, 9, zone);
+    let around = nothing_around();
+    let over_people = play(source, &[person], &around, &plan);
+    for lines in [&lines, &over_people.plans[0].lines] {
+        let days: Vec<(&str, i64)> = lines.iter().map(|line| (line.step.as_str(), line.day)).collect();
+        assert_eq!(days, [("pause", 1), ("a", 2), ("rest", 2), ("done", 2)], "{lines:#?}");
+    }
+    assert_eq!(over_people.days.iter().map(|day| day.date.day()).collect::<Vec<_>>(), [30, 1]);
+}
+
+fn somebody(number: u128, zone: Tz, standing: Standing) -> Person {
+    Person {
+        contact: ContactId(Uuid::from_u128(number)),
+        lead: None,
+        account: None,
+        zone,
+        standing,
+        data: sample(),
+        touched: Vec::new(),
+        history: Vec::new(),
+    }
+}
+
+fn nothing_around() -> Surroundings {
+    Surroundings {
+        policy: None,
+        accounts: BTreeMap::new(),
+        mailboxes: Vec::new(),
+        paces: BTreeMap::new(),
+        calendars: Calendars::new(),
+        capacities: BTreeMap::new(),
+        sender: Mailbox::bare("tandem@example.com"),
+        fields: None,
+        answers: Map::new(),
+    }
+}
+
+fn quiet(start: DateTime<Utc>, days: u32, zone: Tz) -> Plan {
+    let follow = Follow { people: BTreeSet::new(), first: usize::MAX };
+    let assumptions = Assumptions::nobody();
+    Plan { start, days, seed: 1, zone, entering: Entering::AtOnce, assumptions, follow, most_beats: None }
+}
+
+fn said(lines: &[Line]) -> Vec<(&str, &str)> {
+    lines.iter().map(|line| (line.step.as_str(), line.what.as_str())).collect()
+}
+
+#[test]
+fn what_holds_a_run_up_is_told_once_where_it_is_held_and_where_it_stands_in_the_end() {
+    let source = "key: k\nname: K\nsubject: contact\nsteps:\n\
+                  \x20 - {id: which, kind: branch, when: 'true', then: mail, else: done}\n\
+                  \x20 - {id: mail, kind: send_email, pool: nowhere, template: {subject: S, text: T}}\n\
+                  \x20 - {id: done, kind: end}\n";
+    // The one has agreed, and no mailbox is there; the other is held up by what is not known.
+    let of = |source: &str, standing, most_beats| {
+        let plan = Plan { most_beats, ..quiet(start(), 90, Tz::UTC) };
+        play(source, &[somebody(1, Tz::UTC, standing)], &nothing_around(), &plan)
+    };
+    let pool = of(source, Standing::Allowed, None);
+    assert_eq!(pool.running, [("WAITING(NO_ACTIVE_MAILBOX)".to_owned(), 1)].into());
+    assert_eq!(said(&pool.plans[0].lines), [("mail", "wait (NO_ACTIVE_MAILBOX)")]);
+    let held = pool.holds.pool;
+    assert_eq!((held.people, held.times, held.minutes), (1, 1, 90 * 24 * 60));
+    assert_eq!(pool.plans[0].state.as_deref(), Some("WAITING(EVENT)"), "what is stored stays what it is");
+    assert_eq!(of(source, Standing::Allowed, Some(5)).cut_at, None, "it is not looked at again and again");
+    let consent = of(&source.replace("pool: nowhere, ", ""), Standing::Unknown, None);
+    assert_eq!(consent.running, [("WAITING(CONSENT_UNKNOWN)".to_owned(), 1)].into());
+    assert_eq!((consent.holds.consent.people, consent.holds.consent.times), (1, 1));
+    let told = said(&consent.plans[0].lines);
+    assert!(matches!(told[..], [("mail", what)] if what.starts_with("wait (CONSENT_UNKNOWN) until ")), "{told:?}");
+}
+
+#[test]
+fn lines_say_which_variant_it_is_and_at_which_step_a_run_waits_in_the_person_s_zone() {
+    let source = "key: k\nname: K\nsubject: contact\nsend_window: { from: '09:00', to: '17:00' }\nsteps:\n\
+                  \x20 - {id: which, kind: split, variants: [{key: a, weight: 1, then: mail}, {key: b, weight: 1, then: mail}]}\n\
+                  \x20 - {id: mail, kind: send_email, template: {subject: S, text: T}}\n\
+                  \x20 - {id: pause, kind: wait, duration: 1d}\n\
+                  \x20 - {id: call, kind: create_task, title: Call, due_in: 1d}\n\
+                  \x20 - {id: done, kind: end}\n";
+    // It is half past two at night in Shanghai.
+    let begins: DateTime<Utc> = "2026-03-04T18:30:00Z".parse().unwrap();
+    let person = somebody(1, Tz::Asia__Shanghai, Standing::Allowed);
+    let simulation = play(source, &[person], &nothing_around(), &quiet(begins, 9, Tz::UTC));
+    let lines = &simulation.plans[0].lines;
+    let (_, version) = published(source);
+    let sampled = simulate(&version.definition, &sample(), Tz::Asia__Shanghai, begins, &Calendars::new());
+    for lines in [lines, &sampled] {
+        assert!(matches!(lines[0].what.as_str(), "variant a" | "variant b") && lines[0].step == "which", "{lines:#?}");
+        let rest = [
+            ("mail", "wait (WINDOW) until Thu 2026-03-05 09:00 +08:00"),
+            ("mail", "send e-mail \"S\""),
+            ("pause", "wait (TIME) until Fri 2026-03-06 09:00 +08:00"),
+            ("call", "create task \"Call\", due Sat 2026-03-07 09:00 +08:00"),
+            ("done", "end: FINISHED(COMPLETED)"),
+        ];
+        assert_eq!(said(lines)[1..], rest);
+    }
+    assert_eq!((simulation.plans[0].zone, simulation.holds.window.times), (Tz::Asia__Shanghai, 1));
+}
+
+#[test]
+fn a_lead_that_is_handed_to_the_sdrs_is_counted_in_their_queue_once() {
+    let source = "key: k\nname: K\nsubject: contact\nsteps:\n  - {id: hand, kind: hand_to_sdr, team: Inbound}\n\
+                  \x20 - {id: again, kind: hand_to_sdr, team: Inbound}\n  - {id: done, kind: end}\n";
+    let mut people = [1, 2, 3].map(|number| somebody(number, Tz::UTC, Standing::Allowed));
+    people[0].data["lead"]["stage"] = json!("QUEUED");
+    people[1].data["lead"] = json!(null);
+    let around = Surroundings { capacities: [("Inbound".to_owned(), 1)].into(), ..nothing_around() };
+    let simulation = play(source, &people, &around, &quiet(start(), 9, Tz::UTC));
+    let queues: Vec<_> =
+        simulation.queues.iter().map(|load| (load.team.as_deref(), load.leads, load.tasks, load.over)).collect();
+    assert_eq!(queues, [(Some("Inbound"), 2, 0, false)]);
+}
+
+#[test]
+fn everybody_s_calls_keep_the_answer_that_is_given() {
+    let source = "key: k\nname: K\nsubject: contact\nsteps:\n  - {id: score, kind: call_webhook, channel: c, body: '1', as: found}\n\
+                  \x20 - {id: high, kind: branch, when: enrollment.vars.found.points > 60, then: call, else: done}\n\
+                  \x20 - {id: call, kind: create_task, title: Call, due_in: 1d}\n  - {id: done, kind: end}\n";
+    let answers = json!({"score": {"points": 70}}).as_object().unwrap().clone();
+    let around = Surroundings { answers, ..nothing_around() };
+    let people = [1, 2].map(|number| somebody(number, Tz::UTC, Standing::Allowed));
+    let simulation = play(source, &people, &around, &quiet(start(), 9, Tz::UTC));
+    assert_eq!((simulation.totals.tasks, simulation.ends.get("FINISHED(COMPLETED)")), (2, Some(&2)));
 }

@@ -395,7 +395,7 @@ fn a_simulation_is_told_what_the_person_did() {
             start,
             &Default::default(),
         );
-        lines.unwrap().into_iter().map(|line| line.what).collect()
+        lines.unwrap().unwrap().into_iter().map(|line| line.what).collect()
     };
     assert_eq!(lines(None), ["end: FINISHED(COMPLETED)"]);
     let data = json!({"lists": ["vip"], "interactions": {"form": {"count_30d": 2, "last_name": "Demo"}}});

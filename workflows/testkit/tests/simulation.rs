@@ -7,14 +7,18 @@ use chrono_tz::Tz;
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::accounts::AccountCreate;
-use tandem_app::contacts::ContactCreate;
+use tandem_app::contacts::{ContactChange, ContactCreate};
 use tandem_app::sequence::{Simulated, SimulationAsk, Who};
 use tandem_app::{
-    ContactPolicySave, EnrollmentCreate, InteractionRecord, SendingMailboxSave, SequencePublish, SuppressionAdd,
+    ContactPolicySave, CustomFieldChange, CustomFieldDefine, EnrollmentCreate, InteractionRecord, SendingMailboxSave,
+    SequencePublish, SuppressionAdd,
 };
 use tandem_domain::access::Role;
 use tandem_domain::account::AccountPatch;
+use tandem_domain::contact::ContactPatch;
 use tandem_domain::contact_policy::{CapScope, FrequencyCap, PolicyDraft};
+use tandem_domain::custom_field::{Entity, Kind};
+use tandem_domain::edit::Edit;
 use tandem_domain::email::EmailState;
 use tandem_domain::id::{AccountId, ContactId};
 use tandem_domain::interaction::{Draft, InteractionKind};
@@ -121,6 +125,8 @@ fn ask(who: Who) -> SimulationAsk {
         zone: Tz::UTC,
         entering: Entering::AtOnce,
         assumptions: Assumptions::nobody(),
+        answers: None,
+        publisher: None,
         history: None,
         tasks_a_day: None,
         follow: Follow::default(),
@@ -312,5 +318,88 @@ on_both_databases! {
         assert!(held && holds.caps.iter().any(|cap| cap.hold.times > 0), "{holds:?} {ends:?}");
         let wanted = ["FINISHED(COMPLETED)", "FINISHED(GOAL)", "FINISHED(MEETING_BOOKED)"];
         assert!(wanted.iter().all(|end| ends.contains_key(*end)), "{holds:?} {ends:?}");
+    }
+
+    async fn a_field_takes_in_a_simulation_what_it_takes_when_the_run_is_real(world: World) {
+        for (key, kind) in [("score", Kind::Number), ("plan", Kind::Text), ("old", Kind::Text)] {
+            let define = CustomFieldDefine {
+                entity: Entity::Contact,
+                key: key.to_owned(),
+                label: key.to_owned(),
+                kind,
+                choices: Vec::new(),
+                required: false,
+            };
+            world.app.run(&world.system(), define).await.unwrap();
+        }
+        let people = [person(&world, 0, None).await, person(&world, 1, None).await];
+        // The first is called by a number, which the field takes as one.
+        let name = ContactPatch { name: Edit::Set("42".to_owned()), ..ContactPatch::default() };
+        world.app.run(&world.system(), ContactChange { id: people[0], contact: name, default_region: None }).await.unwrap();
+        let header = "key: fields\nname: Fields\nsubject: contact\nsteps:\n";
+        let scored = "  - {id: s, kind: set_field, field: contact.score, expression: contact.name}\n\
+                      \x20 - {id: b, kind: branch, when: contact.custom.score == 42, then: call, else: done}\n\
+                      \x20 - {id: call, kind: create_task, title: Call, due_in: 2d}\n\
+                      \x20 - {id: done, kind: end}\n";
+        let retired = "  - {id: s, kind: set_field, field: contact.old, expression: contact.name}\n  - {id: done, kind: end}\n";
+        let mut states = Vec::new();
+        for steps in [scored.to_owned(), retired.to_owned()] {
+            let source = format!("{header}{steps}");
+            let sequence = publish(&world, &source).await;
+            if steps == retired {
+                let old = world.app.store.custom_fields().await.unwrap().into_iter().find(|it| it.key == "old").unwrap();
+                let retire = CustomFieldChange { id: old.id, label: None, choices: None, required: None, active: Some(false) };
+                world.app.run(&world.system(), retire).await.unwrap();
+            }
+            let simulated = simulated(&world, &SimulationAsk { source, follow: Follow { people: BTreeSet::new(), first: 2 }, ..ask(Who::Everybody) }).await;
+            let plans = foretold(&simulated);
+            let mut runs = BTreeMap::new();
+            for contact in people {
+                let create = EnrollmentCreate { sequence, contact: Some(contact), lead: None, vars: Map::new() };
+                runs.insert(contact, Some(world.app.run(&world.system(), create).await.unwrap().0));
+            }
+            let began = world.now();
+            play(&world, began + TimeDelta::days(3)).await;
+            let happened = executed(&world, &runs).await;
+            for contact in people {
+                let (plan, real) = (&plans[&contact], &happened[&contact]);
+                assert_eq!((&plan.state, plan.tasks.len()), (&real.state, if steps == retired { 0 } else { real.tasks.len() }), "{contact}");
+                states.push(plan.state.clone());
+                let run: Enrollment = world.app.store.find(runs[&contact].as_ref().unwrap().id).await.unwrap().unwrap();
+                let why = run.failure.map_or_else(String::new, |it| format!(": {} {}", it.code, it.message));
+                let plan = simulated.simulation.plans.iter().find(|it| it.contact == contact).unwrap();
+                assert_eq!(plan.lines.last().unwrap().what, format!("end: {}{why}", run.state));
+            }
+        }
+        assert_eq!(states, ["FINISHED(COMPLETED)", "FAILED", "FAILED", "FAILED"]);
+    }
+
+    async fn what_a_definition_names_and_is_not_there_is_told_and_the_simulation_runs(world: World) {
+        person(&world, 0, None).await;
+        let source = "key: gone\nname: Gone\nsubject: contact\ncalendar: nowhen\nsteps:\n\
+                      \x20 - {id: call, kind: create_task, title: Call, due_in: 1d, team: Nobody}\n\
+                      \x20 - {id: mail, kind: send_email, pool: nowhere, template: {subject: S, text: T}}\n\
+                      \x20 - {id: done, kind: end}\n";
+        let wanted = SimulationAsk { source: source.to_owned(), most_beats: Some(20), ..ask(Who::Everybody) };
+        let gone = simulated(&world, &wanted).await;
+        let told: Vec<_> = gone.missing.iter().map(|problem| (problem.line, problem.path.as_str())).collect();
+        assert_eq!(told, [(Some(4), "calendar"), (Some(6), "steps[0].team"), (Some(7), "steps[1].pool")]);
+        assert_eq!((gone.simulation.totals.tasks, gone.simulation.cut_at), (1, None));
+        mailbox(&world, "one@example.com", 40, 0, None).await;
+        assert_eq!(simulated(&world, &ask(Who::Everybody)).await.missing, []);
+    }
+
+    async fn answers_of_calls_are_given_for_everybody_and_only_to_steps_that_keep_them(world: World) {
+        person(&world, 0, None).await;
+        let source = "key: asks\nname: Asks\nsubject: contact\nsteps:\n\
+                      \x20 - {id: score, kind: call_webhook, channel: c, body: '1', as: found}\n\
+                      \x20 - {id: high, kind: branch, when: enrollment.vars.found.points > 60, then: call, else: done}\n\
+                      \x20 - {id: call, kind: create_task, title: Call, due_in: 1d}\n  - {id: done, kind: end}\n";
+        let asked = |answers| SimulationAsk { source: source.to_owned(), answers: Some(answers), ..ask(Who::Everybody) };
+        assert_eq!(simulated(&world, &asked(json!({"score": {"points": 70}}))).await.simulation.totals.tasks, 1);
+        assert_eq!(simulated(&world, &asked(json!({"score": {"points": 7}}))).await.simulation.totals.tasks, 0);
+        let refused = world.app.sequence_simulate_contacts(&asked(json!({"scor": 1}))).await.unwrap_err();
+        assert_eq!(refused.code(), "SIMULATION_DATA_INVALID");
+        assert!(refused.to_string().contains("`answers.scor`: there is no such name; did you mean `score`?"), "{refused}");
     }
 }

@@ -127,8 +127,8 @@ impl SequenceQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The definition.")] source: String,
         #[graphql(
-            desc = "Replaces parts of the sample: a map with `contact`, `account`, `lead`, `sender`, `lists`; of `interactions`, \
-                    what it names."
+            desc = "Takes the place of the sample, field by field: a map with `contact`, `account`, `lead`, `sender`, \
+                    `interactions`, `lists`; `enrollment.vars`; and `answers`, what calls keep, by step. Anything else is refused."
         )]
         data: Option<Json<Value>>,
         #[graphql(desc = "The IANA name of the contact's time zone.", default = "UTC")] time_zone: String,
@@ -143,7 +143,7 @@ impl SequenceQuery {
         let data = data.map(|data| data.0);
         let calendars = ctx.app().store.calendars().await?;
         let library = ctx.app().library(&source).await?;
-        Ok(match sequence_simulate(&source, &library, data.as_ref(), zone, start, &calendars) {
+        Ok(match sequence_simulate(&source, &library, data.as_ref(), zone, start, &calendars)? {
             Ok(lines) => {
                 SequenceSimulation { lines: lines.into_iter().map(Into::into).collect(), problems: Vec::new() }
             }

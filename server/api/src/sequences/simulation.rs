@@ -5,8 +5,9 @@ use crate::context::ContextExt;
 use crate::error::ApiError;
 use crate::ids::local;
 use crate::scalars::Date;
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_app::AppError;
 use tandem_app::sequence::{Simulated, SimulationAsk, Who};
@@ -68,6 +69,9 @@ pub struct SequenceSimulationCourseInput {
     /// How often people do things beside what is recorded.
     #[graphql(default)]
     assumptions: Vec<SequenceSimulationAssumptionInput>,
+    /// What calls keep of their answers, the same for everybody: a map of the ids of steps to answers, such as
+    /// `{"score": {"points": 70}}`. Absent for nothing.
+    answers: Option<Json<Value>>,
 }
 
 /// How many there are of something.
@@ -116,11 +120,13 @@ pub struct SequenceSimulationQueueDay {
     date: Date,
     /// Tasks that came in.
     tasks: i64,
-    /// How many a day it can take; null where that was not given.
+    /// Leads that were handed to the SDRs; they are no tasks, and count neither for `over` nor for `left`.
+    leads: i64,
+    /// How many tasks a day it can take; null where that was not given.
     capacity: Option<i64>,
-    /// Whether more came in than it can take.
+    /// Whether more tasks came in than it can take.
     over: bool,
-    /// How many are left at the end of the day.
+    /// How many tasks are left at the end of the day.
     left: i64,
 }
 
@@ -157,6 +163,9 @@ pub struct SequenceSimulationPerson {
 pub struct SequenceContactsSimulation {
     /// Everything that is wrong with the definition; where there is anything, all else is empty.
     problems: Vec<SequenceProblem>,
+    /// What the definition names and is not there, or does not fit: it would not be published so, and what it names does nothing
+    /// in the simulation.
+    missing: Vec<SequenceProblem>,
     /// The sequence and the version that the definition is or would be, e.g. `welcome@3`.
     rule: Option<String>,
     /// How many people it is about.
@@ -169,7 +178,7 @@ pub struct SequenceContactsSimulation {
     days: Vec<SequenceSimulationDay>,
     /// E-mails per mailbox and day.
     mailboxes: Vec<SequenceSimulationMailboxDay>,
-    /// Tasks per queue and day.
+    /// Tasks and leads per queue and day.
     queues: Vec<SequenceSimulationQueueDay>,
     /// How often each thing holds e-mails up: each cap by its rule, `WINDOW`, `MAILBOX`, `POOL`, `CONSENT`.
     held: Vec<SequenceSimulationCount>,
@@ -177,7 +186,7 @@ pub struct SequenceContactsSimulation {
     not_taken: Vec<SequenceSimulationCount>,
     /// How runs end.
     ends: Vec<SequenceSimulationCount>,
-    /// Where runs stand at the end.
+    /// Where runs stand at the end; those that something holds up by that, e.g. `WAITING(CONSENT_UNKNOWN)`.
     running: Vec<SequenceSimulationCount>,
     /// Step by step.
     steps: Vec<SequenceSimulationStep>,
@@ -208,7 +217,7 @@ fn held(simulation: &Simulation) -> Vec<SequenceSimulationCount> {
 
 impl From<Simulated> for SequenceContactsSimulation {
     fn from(simulated: Simulated) -> Self {
-        let Simulated { simulation, against, left_out } = simulated;
+        let Simulated { simulation, against, missing, left_out } = simulated;
         let days = simulation.days.iter().map(|day| SequenceSimulationDay {
             date: Date(day.date),
             began: whole(day.began),
@@ -226,6 +235,7 @@ impl From<Simulated> for SequenceContactsSimulation {
             team: load.team.clone(),
             date: Date(load.date),
             tasks: whole(load.tasks),
+            leads: whole(load.leads),
             capacity: load.capacity.map(i64::from),
             over: load.over,
             left: whole(load.left),
@@ -245,6 +255,7 @@ impl From<Simulated> for SequenceContactsSimulation {
         });
         Self {
             problems: Vec::new(),
+            missing: missing.into_iter().map(Into::into).collect(),
             rule: Some(simulation.rule.clone()),
             people: whole(simulation.people),
             left_out,
@@ -271,7 +282,10 @@ fn assumptions_of(given: Vec<SequenceSimulationAssumptionInput>) -> Result<Assum
         let share: Rate = assumed.share.to_string().parse().map_err(|no: RateUnreadable| refused(no.to_string()))?;
         Ok((what, share))
     };
-    Ok(Assumptions::of(given.into_iter().map(read).collect::<Result<Vec<_>, AppError>>()?))
+    let given = given.into_iter().map(read).collect::<Result<Vec<_>, AppError>>()?;
+    Ok(Assumptions::of(given).map_err(|unfit| {
+        AppError::refused("SIMULATION_ASSUMPTION_INVALID", unfit.to_string(), Some("course.assumptions"))
+    })?)
 }
 
 fn who(people: SequenceSimulationPeopleInput) -> Result<Who, ApiError> {
@@ -317,7 +331,7 @@ impl SequenceSimulationQuery {
         #[graphql(desc = "When people begin, and what they do; absent means all at once, and nothing.", default)]
         course: SequenceSimulationCourseInput,
     ) -> Result<SequenceContactsSimulation, ApiError> {
-        let SequenceSimulationCourseInput { enter_over_days, history, assumptions } = course;
+        let SequenceSimulationCourseInput { enter_over_days, history, assumptions, answers } = course;
         let days_of = |days: i32| u32::try_from(days).unwrap_or(1).clamp(1, MOST_DAYS);
         let entering = match (&history, enter_over_days) {
             (Some(history), _) if history.triggers => Entering::Triggered,
@@ -335,6 +349,8 @@ impl SequenceSimulationQuery {
             zone: chrono_tz::Tz::UTC,
             entering,
             assumptions: assumptions_of(assumptions)?,
+            answers: answers.map(|answers| answers.0),
+            publisher: ctx.actor().user,
             history: history.map(|history| (history.from, history.to)),
             tasks_a_day: tasks_a_day.map(|tasks| u32::try_from(tasks).unwrap_or(0)),
             follow: Follow { people: BTreeSet::new(), first: usize::try_from(follow).unwrap_or(0).min(MOST_FOLLOWED) },

@@ -561,7 +561,7 @@ impl From<Result<Letter, Vec<Problem>>> for SequenceEmailPreview {
 /// One line of a simulated run.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct SequencePlanLine {
-    /// The day, counted from 1.
+    /// The calendar day, where that of the beginning is 1: in the zone that is asked for; over contacts, in UTC.
     day: i32,
     /// When.
     at: DateTime<Utc>,

@@ -124,7 +124,7 @@ on_both_databases! {
         let plan = ask(&world, &sdr, query, json!({"source": SOURCE})).await;
         let expected = json!([
             {"day": 1, "step": "mail", "what": "send e-mail \"Hi Kim\""},
-            {"day": 1, "step": "pause", "what": "wait (TIME) until Wed 2026-01-07 10:00 CET"},
+            {"day": 1, "step": "pause", "what": "wait (TIME) until Wed 2026-01-07 10:00 +01:00"},
             {"day": 3, "step": "done", "what": "end: FINISHED(COMPLETED)"},
         ]);
         assert_eq!(plan["data"]["sequenceSimulate"]["lines"], expected, "{plan}");

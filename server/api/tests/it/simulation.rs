@@ -21,7 +21,7 @@ steps:
 const SIMULATE: &str =
     "query($source: String!, $people: SequenceSimulationPeopleInput, $course: SequenceSimulationCourseInput) {
     sequenceSimulateContacts(source: $source, people: $people, course: $course, follow: 1) {
-        problems { rule } rule people leftOut days { date began emails } ends { code count } steps { step done }
+        problems { rule } missing { line path } rule people leftOut days { date began emails } ends { code count } steps { step done }
         followed { contactId lines { step what } }
     } }";
 
@@ -84,5 +84,20 @@ on_both_databases! {
         let people = json!({"contactIds": [global(ann.id), unknown]});
         let refused = ask(&world, &ops, SIMULATE, json!({"source": SOURCE, "people": people})).await;
         assert_eq!(refused["errors"][0]["extensions"]["reason"], "NOT_FOUND", "{refused}");
+    }
+
+    async fn calls_keep_the_answers_that_are_given_and_what_is_not_there_is_told(world: World) {
+        world.contact("ann@example.com").await;
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let source = "key: asks\nname: Asks\nsubject: contact\nsteps:\n\
+                      \x20 - {id: score, kind: call_webhook, channel: scorer, body: '1', as: found}\n\
+                      \x20 - {id: high, kind: branch, when: enrollment.vars.found.points > 60, then: hand, else: done}\n\
+                      \x20 - {id: hand, kind: hand_to_sdr}\n  - {id: done, kind: end}\n";
+        let asked = |answers: Value| json!({"source": source, "course": {"answers": answers}});
+        let seen = simulated(&world, &ops, asked(json!({"score": {"points": 70}}))).await;
+        assert_eq!(seen["missing"], json!([{"line": 5, "path": "steps[0].channel"}]));
+        assert_eq!(seen["steps"][2], json!({"step": "hand", "done": 1}));
+        let refused = ask(&world, &ops, SIMULATE, asked(json!({"hand": 1}))).await;
+        assert_eq!(refused["errors"][0]["extensions"]["reason"], "SIMULATION_DATA_INVALID", "{refused}");
     }
 }

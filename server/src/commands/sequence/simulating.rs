@@ -6,12 +6,12 @@ use super::{Simulate, read, reference};
 use crate::commands::Outcome;
 use crate::config::Settings;
 use crate::wiring::{self, Migrate};
+use anyhow::Context;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use std::collections::BTreeSet;
-use tandem_app::AppError;
-use tandem_app::sequence::{SimulationAsk, Who};
+use tandem_app::sequence::{SimulationAsk, SimulationRefusal as Refusal, Who};
 use tandem_domain::email_template::library::Reference;
-use tandem_domain::sequence::simulation::{Assumed, Assumptions, Entering, Follow, MOST_DAYS, Rate};
+use tandem_domain::sequence::simulation::{Assumed, Assumptions, Entering, Follow, MOST_DAYS, Rate, answers_alone};
 
 /// The most people where nobody says otherwise.
 const MOST: u64 = 20_000;
@@ -34,7 +34,8 @@ pub(in crate::commands) struct Over {
     seed: u64,
 
     /// The most people; more are left out, which is said
-    #[arg(long, value_name = "N", default_value_t = MOST, requires = "contacts")]
+    #[arg(long, value_name = "N", default_value_t = MOST, requires = "contacts",
+        value_parser = clap::value_parser!(u64).range(1..))]
     most: u64,
 
     /// When people begin: `at-once`, `over:DAYS` (evenly), or `triggered` (when --history sets a trigger off)
@@ -50,7 +51,8 @@ pub(in crate::commands) struct Over {
     against: Option<Reference>,
 
     /// What people are assumed to do: open, click, reply, bounce and unsubscribe (of e-mails), task.END such as task.done (what
-    /// is left of all tasks is not done) and event.KIND such as event.download (of what is waited for). May be given several times
+    /// is left of all tasks is not done; together at most 1) and event.KIND such as event.download (of what is waited for). May be given several times,
+    /// each thing once
     #[arg(long, value_name = "WHAT=RATE", value_parser = assumption, requires = "contacts")]
     assume: Vec<(Assumed, Rate)>,
 
@@ -73,17 +75,25 @@ impl Over {
 /// Tries out over real people; nothing is stored or sent.
 pub(in crate::commands) async fn run(settings: &Settings, options: &Simulate) -> anyhow::Result<Outcome> {
     let over = &options.over;
+    let assumptions = Assumptions::of(over.assume.iter().copied()).context("--assume")?;
+    let data = options.data()?;
+    let answers = match data.as_ref().map(answers_alone).transpose() {
+        Ok(answers) => answers.flatten().cloned(),
+        Err(faults) => return options.refuse(Refusal::data("data", &faults).into()),
+    };
     let ask = SimulationAsk {
         source: read(&options.file)?,
         against: over.against.clone().map(|Reference { key, number }| (key, number)),
         who: who(over.contacts.as_deref().unwrap_or("all")),
         most: over.most,
-        start: options.start.map(|local| super::earliest(local, options.zone)),
+        start: options.start.map(|local| super::premises::begins(local, options.zone)).transpose()?,
         days: over.days,
         seed: over.seed,
         zone: options.zone,
         entering: over.enter,
-        assumptions: Assumptions::of(over.assume.iter().copied()),
+        assumptions,
+        answers,
+        publisher: None,
         history: over.history,
         tasks_a_day: over.tasks_a_day,
         follow: Follow { people: BTreeSet::new(), first: over.follow },
@@ -93,21 +103,12 @@ pub(in crate::commands) async fn run(settings: &Settings, options: &Simulate) ->
     let simulated = match app.sequence_simulate_contacts(&ask).await {
         Ok(Ok(simulated)) => simulated,
         Ok(Err(problems)) => return Ok(options.report(&problems)),
-        Err(refused @ AppError::Refused { .. }) => {
-            let line = format!("{refused} [{}]", refused.code());
-            if options.json {
-                eprintln!("{line}")
-            } else {
-                println!("{line}")
-            }
-            return Ok(Outcome::Failed);
-        }
-        Err(failed) => return Err(failed.into()),
+        Err(error) => return options.refuse(error),
     };
     if options.json {
         println!("{}", serde_json::to_string(&print::as_json(&simulated))?);
     } else {
-        print::tables(&simulated, options.zone);
+        print::tables(&options.file, &simulated, options.zone);
     }
     Ok(Outcome::Done)
 }

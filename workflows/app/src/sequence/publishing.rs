@@ -263,9 +263,9 @@ pub fn sequence_advice(source: &str, library: &Library) -> Vec<Problem> {
     lint::advice(source, library)
 }
 
-/// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on. `data` replaces whole parts
-/// of the usual sample: `contact`, `account`, `lead`, `sender`, `lists`; of `interactions`, the fields that it names.
-/// `library` and `calendars` have what it may name.
+/// The day-by-day plan of a definition for a sample subject in `zone`, from `start` on; or everything that is wrong with it.
+/// `data` takes the place of the usual sample, field by field; see [`simulation::sample_with`], and for what is refused
+/// [`super::simulating::Refusal::Data`]. `library` and `calendars` have what it may name.
 pub fn sequence_simulate(
     source: &str,
     library: &Library,
@@ -273,17 +273,17 @@ pub fn sequence_simulate(
     zone: Tz,
     start: DateTime<Utc>,
     calendars: &Calendars,
-) -> Result<Vec<Line>, Vec<Problem>> {
-    let definition = validate::read_with(source, library)?;
-    let mut sample = simulation::sample();
-    if let (Some(sample), Some(Value::Object(data))) = (sample.as_object_mut(), data) {
-        let (done, replaced): (Vec<_>, Vec<_>) = data.iter().partition(|(key, _)| *key == "interactions");
-        sample.extend(replaced.into_iter().map(|(key, value)| (key.clone(), value.clone())));
-        for (_, done) in done {
-            simulation::set_interactions(sample, done);
-        }
-    }
-    Ok(simulation::simulate(&definition, &sample, zone, start, calendars))
+) -> Result<std::result::Result<Vec<Line>, Vec<Problem>>> {
+    let definition = match validate::read_with(source, library) {
+        Ok(definition) => definition,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    let sample = match data {
+        Some(data) => simulation::sample_with(data, &definition)
+            .map_err(|faults| super::simulating::Refusal::data("data", &faults))?,
+        None => simulation::sample(),
+    };
+    Ok(Ok(simulation::simulate(&definition, &sample, zone, start, calendars)))
 }
 
 /// Everything for which a definition cannot be published by an actor.

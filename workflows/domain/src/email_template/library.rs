@@ -177,8 +177,8 @@ impl Library {
             Place::Unseen => return Ok((0, None)),
             Place::Nowhere => {
                 return unknown(format!(
-                    "the stored template `{key}` cannot be looked up here; name the place where the templates are, or write \
-                     subject and text into the step"
+                    "the stored template `{key}` cannot be looked up here; name the folder where the templates are with \
+                     --templates DIR, or write subject and text into the step"
                 ));
             }
             Place::Folder | Place::Database => {}

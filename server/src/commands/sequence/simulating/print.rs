@@ -1,11 +1,14 @@
 //! A simulation as tables, and as JSON.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use tandem_app::sequence::Simulated;
-use tandem_domain::sequence::simulation::{Difference, Hold, Mark, Simulation};
+use tandem_domain::sequence::simulation::{
+    Both, DayCount, Difference, Hold, MailboxLoad, Mark, Simulation, StepCount, Totals, What,
+};
 
 /// The most people whose changed plans are printed.
 const MOST_PRINTED: usize = 5;
@@ -16,14 +19,22 @@ pub(super) fn as_json(simulated: &Simulated) -> Value {
     json!({
         "simulation": simulated.simulation,
         "people": followed,
+        "missing": simulated.missing,
         "left_out": simulated.left_out,
         "against": simulated.against.as_ref().map(|(rule, difference)| json!({"rule": rule, "difference": difference})),
     })
 }
 
 /// Everything to read.
-pub(super) fn tables(simulated: &Simulated, zone: Tz) {
-    let Simulated { simulation, against, left_out } = simulated;
+pub(super) fn tables(file: &Path, simulated: &Simulated, zone: Tz) {
+    let Simulated { simulation, against, missing, left_out } = simulated;
+    for problem in missing {
+        println!("{}: {problem}", file.display());
+    }
+    if !missing.is_empty() {
+        println!("{}: it would not be published so", file.display());
+        println!();
+    }
     let more = if *left_out { ", and more whom --most leaves out" } else { "" };
     println!("{} over {} people{more}, seed {}", simulation.rule, simulation.people, simulation.seed);
     println!("from {} to {}", simulation.start.with_timezone(&zone), simulation.end.with_timezone(&zone));
@@ -54,15 +65,19 @@ pub(super) fn tables(simulated: &Simulated, zone: Tz) {
     }
     for plan in simulation.followed() {
         println!();
-        println!("{} {}", plan.contact, plan.name.as_deref().unwrap_or_default());
+        println!("{} {} ({})", plan.contact, plan.name.as_deref().unwrap_or_default(), plan.zone.name());
         for line in &plan.lines {
-            let at = line.at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M");
-            println!("  day {:>3}  {at}  {:<20} {}", line.day, line.step, line.what);
+            println!("  day {:>3}  {}  {:<20} {}", line.day, moment(line.at, plan.zone), line.step, line.what);
         }
     }
     if let Some((rule, difference)) = against {
         differs(rule, &simulation.rule, difference, zone);
     }
+}
+
+/// A moment in a zone, with the distance from UTC.
+fn moment(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M %:z").to_string()
 }
 
 fn days(simulation: &Simulation) {
@@ -90,13 +105,14 @@ fn queues(simulation: &Simulation) {
         return;
     }
     println!();
-    println!("{:<24} {:<12} {:>8} {:>8} {:>8}", "queue", "day", "tasks", "capacity", "left");
+    println!("{:<24} {:<12} {:>8} {:>8} {:>8} {:>8}", "queue", "day", "leads", "tasks", "capacity", "left");
     for load in &simulation.queues {
         let capacity = load.capacity.map_or_else(|| "-".to_owned(), |most| most.to_string());
         let left = if load.capacity.is_some() { load.left.to_string() } else { "-".to_owned() };
         let over = if load.over { "  over" } else { "" };
         let team = load.team.as_deref().unwrap_or("everybody");
-        println!("{team:<24} {:<12} {:>8} {capacity:>8} {left:>8}{over}", load.date, load.tasks);
+        let (leads, tasks) = (load.leads, load.tasks);
+        println!("{team:<24} {:<12} {leads:>8} {tasks:>8} {capacity:>8} {left:>8}{over}", load.date);
     }
 }
 
@@ -104,10 +120,10 @@ fn holds(simulation: &Simulation) {
     let held = &simulation.holds;
     let caps = held.caps.iter().map(|cap| (cap.rule.as_str(), cap.hold));
     let others = [
-        ("the send window", held.window),
-        ("the pace of mailboxes", held.mailbox),
-        ("no active mailbox", held.pool),
-        ("consent or address not known", held.consent),
+        (holder("WINDOW"), held.window),
+        (holder("MAILBOX"), held.mailbox),
+        (holder("NO_ACTIVE_MAILBOX"), held.pool),
+        (holder("CONSENT_UNKNOWN"), held.consent),
     ];
     let all: Vec<(&str, Hold)> = caps.chain(others).filter(|(_, hold)| hold.times > 0).collect();
     if all.is_empty() {
@@ -131,33 +147,54 @@ fn counts(title: &str, counts: &BTreeMap<String, u64>) {
     }
 }
 
+/// What differs, and nothing that does not.
 fn differs(before: &str, after: &str, difference: &Difference, zone: Tz) {
     println!();
     println!("{before} against {after}: something else happens for {} people", difference.people);
-    let number = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
-    println!("{:<36} {before:>20} {after:>20}", "");
-    if let (Some(was), Some(is)) = (&difference.totals.before, &difference.totals.after) {
-        let rows = [("e-mails", was.emails, is.emails), ("tasks", was.tasks, is.tasks), ("ended", was.ended, is.ended)];
-        for (what, was, is) in rows {
-            println!("{what:<36} {was:>20} {is:>20}");
-        }
-    }
+    let mut rows: Vec<(String, Option<u64>, Option<u64>)> = Vec::new();
+    type Column<T> = (&'static str, fn(&T) -> u64);
+    let totals: [Column<Totals>; 7] = [
+        ("began", |it| it.began),
+        ("e-mails", |it| it.emails),
+        ("tasks", |it| it.tasks),
+        ("other effects", |it| it.effects),
+        ("ended", |it| it.ended),
+        ("running", |it| it.running),
+        ("not taken", |it| it.not_taken),
+    ];
+    let steps: [Column<StepCount>; 4] =
+        [("entered", |it| it.entered), ("done", |it| it.done), ("waiting", |it| it.waiting), ("left", |it| it.left)];
+    let days: [Column<DayCount>; 4] =
+        [("began", |it| it.began), ("e-mails", |it| it.emails), ("tasks", |it| it.tasks), ("ended", |it| it.ended)];
+    let mailboxes: [Column<MailboxLoad>; 1] = [("e-mails", |it| u64::from(it.emails) + u64::from(it.before))];
+    rows_of(&mut rows, &difference.totals, &totals, |what, _| what.to_owned());
     for step in &difference.steps {
-        let of = step.after.as_ref().or(step.before.as_ref());
-        let done = |count: &Option<tandem_domain::sequence::simulation::StepCount>| {
-            number(count.as_ref().map(|count| count.done))
-        };
-        let name = of.map_or("", |count| count.step.as_str());
-        println!("{:<36} {:>20} {:>20}", format!("step {name}, done"), done(&step.before), done(&step.after));
+        rows_of(&mut rows, step, &steps, |what, count| format!("step {}, {what}", count.step));
     }
     for day in &difference.days {
-        let date = day.after.as_ref().or(day.before.as_ref()).map_or(NaiveDate::MIN, |day| day.date);
-        let emails = |count: &Option<tandem_domain::sequence::simulation::DayCount>| {
-            number(count.as_ref().map(|count| count.emails))
-        };
-        println!("{:<36} {:>20} {:>20}", format!("e-mails on {date}"), emails(&day.before), emails(&day.after));
+        rows_of(&mut rows, day, &days, |what, count| format!("{what} on {}", count.date));
     }
-    for plan in difference.plans.iter().take(MOST_PRINTED) {
+    for load in &difference.mailboxes {
+        rows_of(&mut rows, load, &mailboxes, |what, load| format!("{what} from {} on {}", load.address, load.date));
+    }
+    if !rows.is_empty() {
+        println!("{:<52} {before:>18} {after:>18}", "");
+    }
+    let number = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    for (name, was, is) in rows {
+        println!("{name:<52} {:>18} {:>18}", number(was), number(is));
+    }
+    let shown = difference.plans.len().min(MOST_PRINTED);
+    if difference.people > 0 {
+        println!();
+        let json = if difference.plans.len() > shown {
+            format!("; --json gives those of the first {}", difference.plans.len())
+        } else {
+            String::new()
+        };
+        println!("both plans of {shown} of the {} people for whom something else happens{json}", difference.people);
+    }
+    for plan in difference.plans.iter().take(shown) {
         println!();
         println!("{} {}", plan.contact, plan.name.as_deref().unwrap_or_default());
         marks(before, &plan.before, zone);
@@ -165,10 +202,51 @@ fn differs(before: &str, after: &str, difference: &Difference, zone: Tz) {
     }
 }
 
+/// The numbers that are not the same in both; of what only one of them has, all that are not zero.
+fn rows_of<T>(
+    rows: &mut Vec<(String, Option<u64>, Option<u64>)>,
+    both: &Both<T>,
+    columns: &[(&'static str, fn(&T) -> u64)],
+    name: impl Fn(&str, &T) -> String,
+) {
+    let Some(one) = both.after.as_ref().or(both.before.as_ref()) else { return };
+    for (what, number) in columns {
+        let (was, is) = (both.before.as_ref().map(number), both.after.as_ref().map(number));
+        if was.unwrap_or_default() != is.unwrap_or_default() {
+            rows.push((name(what, one), was, is));
+        }
+    }
+}
+
 fn marks(rule: &str, marks: &[Mark], zone: Tz) {
     println!("  {rule}");
     for mark in marks {
-        let at = mark.at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M");
-        println!("    {at}  {:<20} {:<10} {}", mark.step, mark.what, mark.detail);
+        println!("    {}  {:<20} {}", moment(mark.at, zone), mark.step, happened(mark));
+    }
+}
+
+/// What happened, in the words of the tables.
+fn happened(mark: &Mark) -> String {
+    let detail = mark.detail.as_ref();
+    match mark.what {
+        What::Began => "began".to_owned(),
+        What::NotTaken => format!("not taken: {detail}"),
+        What::Email => "e-mail".to_owned(),
+        What::Task if detail.is_empty() => "task of everybody".to_owned(),
+        What::Task => format!("task of {detail}"),
+        What::Effect => detail.replace('_', " "),
+        What::Held => format!("held up by {}", holder(detail)),
+        What::Ended => format!("ended: {detail}"),
+    }
+}
+
+/// What holds an e-mail up, by its code; a cap is called by its rule.
+fn holder(code: &str) -> &str {
+    match code {
+        "WINDOW" => "the send window",
+        "MAILBOX" => "the pace of mailboxes",
+        "NO_ACTIVE_MAILBOX" => "no active mailbox",
+        "CONSENT_UNKNOWN" => "consent or address not known",
+        rule => rule,
     }
 }

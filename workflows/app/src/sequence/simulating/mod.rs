@@ -7,18 +7,21 @@ mod refusal;
 pub use people::Who;
 pub use refusal::Refusal;
 
+use super::naming::not_there;
+use crate::reading::Reading;
 use crate::{App, AppError, Result};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use people::{Found, Wanted};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_domain::access::Role;
-use tandem_domain::id::{SequenceId, SequenceVersionId};
+use tandem_domain::id::{SequenceId, SequenceVersionId, UserId};
 use tandem_domain::sequence::publishing::{self, Sequence, SequenceState, SequenceVersion};
 use tandem_domain::sequence::simulation::{
     Assumptions, Difference, Entering, Follow, MOST_CHANGED, Person, Plan, Programme, Simulation, Surroundings,
-    compare, simulate_many,
+    compare, of_answers, simulate_many,
 };
 use tandem_domain::sequence::{Definition, Problem, validate};
 use tokio::task::spawn_blocking;
@@ -47,6 +50,10 @@ pub struct SimulationAsk {
     pub entering: Entering,
     /// What people do beside what is recorded.
     pub assumptions: Assumptions,
+    /// What calls keep of their answers: a map of steps. None for nothing.
+    pub answers: Option<Value>,
+    /// Who would publish the definition; none for the system.
+    pub publisher: Option<UserId>,
     /// A stretch of the recorded past that people live through again, moved so that its beginning is that of the simulation.
     pub history: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// How many tasks somebody of the SDRs does on a day; none where that is not known.
@@ -64,6 +71,8 @@ pub struct Simulated {
     pub simulation: Simulation,
     /// The version that it is compared with, as `key@number`, and what differs: it is the first, the definition the second.
     pub against: Option<(String, Difference)>,
+    /// What the definition names and is not there, or does not fit: it would not be published so.
+    pub missing: Vec<Problem>,
     /// Whether there are people whom it would concern too, and who were left out since they are too many: those of the greatest
     /// ids, who came last.
     pub left_out: bool,
@@ -96,6 +105,7 @@ impl App {
         if (start - now).num_days().abs() > 36_525 {
             return Err(Refusal::Start.into());
         }
+        let missing = not_there(&Reading::Apart(&self.store), ask.publisher, &ask.source, &definition).await?;
         let run = self.as_published(definition, &ask.source, now).await?;
         let against = match &ask.against {
             Some((key, number)) => Some(self.published(key, *number).await?),
@@ -103,6 +113,10 @@ impl App {
         };
         let definitions = || std::iter::once(&run).chain(&against).map(|run| &run.version.definition);
         let mut around = self.surroundings(definitions(), ask.tasks_a_day).await?;
+        if let Some(given) = &ask.answers {
+            let known: Vec<&Definition> = definitions().collect();
+            around.answers = of_answers(given, &known).map_err(|faults| Refusal::data("answers", &faults))?;
+        }
         let wanted = Wanted::by(definitions());
         let found = self.found(ask, (&run.version.definition, &wanted), (start, now), &mut around).await?;
         let Found { people, left_out } = found;
@@ -131,7 +145,7 @@ impl App {
             }
             None => None,
         };
-        Ok(Ok(Simulated { simulation, against, left_out }))
+        Ok(Ok(Simulated { simulation, against, missing, left_out }))
     }
 
     /// The definition as the version that it would be: the newest one where it says the same, else the one after it.
@@ -216,6 +230,8 @@ impl App {
             calendars: if calendars { self.store.calendars().await? } else { Default::default() },
             capacities,
             sender: self.env.mail.from.clone(),
+            answers: Map::new(),
+            fields: Some(self.store.custom_fields().await?),
         })
     }
 }

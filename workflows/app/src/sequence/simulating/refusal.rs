@@ -2,6 +2,7 @@
 
 use crate::AppError;
 use tandem_domain::expression;
+use tandem_domain::sequence::simulation::Fault;
 
 /// Why a simulation is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,12 +43,25 @@ pub enum Refusal {
     /// It begins in another age.
     #[error("a simulation begins within a hundred years of now; give another beginning")]
     Start,
+    /// What is given beforehand is not what anything reads.
+    #[error("what is given cannot be used: {wrong}")]
+    Data {
+        /// The input field.
+        field: &'static str,
+        /// Everything that is wrong with it, each with its path.
+        wrong: String,
+    },
     /// It broke off.
     #[error("the simulation broke off, which is told in the log; try it with fewer people or days")]
     BrokeOff,
 }
 
 impl Refusal {
+    /// What is given in an input field is not what anything reads.
+    pub fn data(field: &'static str, faults: &[Fault]) -> Self {
+        Self::Data { field, wrong: faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ") }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -58,6 +72,7 @@ impl Refusal {
             Self::History => "SIMULATION_HISTORY_INVALID",
             Self::NothingToTrigger => "SIMULATION_HISTORY_MISSING",
             Self::Start => "SIMULATION_START_INVALID",
+            Self::Data { .. } => "SIMULATION_DATA_INVALID",
             Self::BrokeOff => "SIMULATION_BROKE_OFF",
         }
     }
@@ -69,6 +84,7 @@ impl Refusal {
             Self::SequenceUnknown { .. } | Self::VersionUnknown { .. } => Some("against"),
             Self::History | Self::NothingToTrigger => Some("history"),
             Self::Start => Some("startAt"),
+            Self::Data { field, .. } => Some(field),
             Self::BrokeOff => None,
         }
     }

@@ -104,6 +104,34 @@ impl std::str::FromStr for Assumed {
     }
 }
 
+impl std::fmt::Display for Assumed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (before, code) = match self {
+            Self::Email(reaction) => ("", reaction.as_str()),
+            Self::Task(end) => ("task.", end.as_str()),
+            Self::Event(kind) => ("event.", kind.as_str()),
+        };
+        write!(f, "{before}{}", code.to_lowercase())
+    }
+}
+
+/// Why assumptions do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AssumptionsUnfit {
+    /// The same is assumed twice.
+    #[error("`{what}` is assumed twice; keep one rate")]
+    Twice {
+        /// What.
+        what: Assumed,
+    },
+    /// Tasks end more often than there are tasks.
+    #[error("the rates of all ends of tasks are {} together, and a task ends once; let them be 1 or less", *.millionths as f64 / 1e6)]
+    TooMuch {
+        /// The sum of the rates, in millionths.
+        millionths: u64,
+    },
+}
+
 /// What people are assumed to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assumptions {
@@ -173,20 +201,28 @@ impl Assumptions {
         Self { emails: BTreeMap::new(), tasks: BTreeMap::new(), events: BTreeMap::new() }
     }
 
-    /// Those that are given; of what is given twice, the last. As soon as an end of tasks is given, the others happen to none.
-    pub fn of(given: impl IntoIterator<Item = (Assumed, Rate)>) -> Self {
+    /// Those that are given, each once. As soon as an end of tasks is given, the others happen to none; a task ends in one way, so
+    /// that the rates of all ends together are not above 1.
+    pub fn of(given: impl IntoIterator<Item = (Assumed, Rate)>) -> Result<Self, AssumptionsUnfit> {
         let (mut assumptions, mut tasks) = (Self::default(), BTreeMap::new());
         for (what, rate) in given {
-            match what {
-                Assumed::Email(reaction) => drop(assumptions.emails.insert(reaction, rate)),
-                Assumed::Task(end) => drop(tasks.insert(end, rate)),
-                Assumed::Event(kind) => drop(assumptions.events.insert(kind, rate)),
+            let before = match what {
+                Assumed::Email(reaction) => assumptions.emails.insert(reaction, rate),
+                Assumed::Task(end) => tasks.insert(end, rate),
+                Assumed::Event(kind) => assumptions.events.insert(kind, rate),
+            };
+            if before.is_some() {
+                return Err(AssumptionsUnfit::Twice { what });
             }
         }
         if !tasks.is_empty() {
+            let sum: u64 = tasks.values().map(|rate| u64::from(rate.0)).sum();
+            if sum > u64::from(Rate::ALL.0) {
+                return Err(AssumptionsUnfit::TooMuch { millionths: sum });
+            }
             assumptions.tasks = tasks;
         }
-        assumptions
+        Ok(assumptions)
     }
 
     /// How a task ends; none where nobody does it.
@@ -220,8 +256,14 @@ mod tests {
             assert!(wrong.parse::<Assumed>().is_err(), "{wrong}");
         }
         let half = Rate::per_million(500_000);
-        assert_eq!(Assumptions::of([]), Assumptions::default());
+        assert_eq!(Assumptions::of([]), Ok(Assumptions::default()));
         let some = Assumptions::of([(Assumed::Task(TaskEnd::NoAnswer), half), (Assumed::Email(Reaction::Open), half)]);
+        let some = some.unwrap();
+        let more = [(Assumed::Task(TaskEnd::Done), Rate::ALL), (Assumed::Task(TaskEnd::NoAnswer), half)];
+        let refused = Assumptions::of(more).unwrap_err().to_string();
+        assert!(refused.contains("1.5 together"), "{refused}");
+        let twice = [(Assumed::Event(InteractionKind::Form), half), (Assumed::Event(InteractionKind::Form), half)];
+        assert_eq!(Assumptions::of(twice).unwrap_err().to_string(), "`event.form` is assumed twice; keep one rate");
         assert_eq!((some.tasks, some.emails), ([(TaskEnd::NoAnswer, half)].into(), [(Reaction::Open, half)].into()));
     }
 

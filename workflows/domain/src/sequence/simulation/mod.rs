@@ -15,17 +15,20 @@ mod assumptions;
 mod compare;
 mod effects;
 mod engine;
+mod given;
 mod letters;
 mod outcome;
 mod people;
 mod population;
 mod sample;
 mod tally;
+mod told;
 mod touches;
 
-pub use assumptions::{Assumed, Assumptions, Rate, RateUnreadable, Reaction};
+pub use assumptions::{Assumed, Assumptions, AssumptionsUnfit, Rate, RateUnreadable, Reaction};
 pub use compare::{Both, Difference, MOST_CHANGED, PlanChange, compare};
 pub use engine::simulate_many;
+pub use given::{Fault, answers_alone, of_answers, sample_with};
 pub use outcome::{
     CapHold, DayCount, Hold, Holds, MailboxLoad, Mark, PersonPlan, QueueLoad, Simulation, StepCount, Totals, What,
 };

@@ -4,6 +4,7 @@ use super::sample::Line;
 use crate::codes;
 use crate::id::{ContactId, LeadId, SendingMailboxId};
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ pub struct PersonPlan {
     pub lead: Option<LeadId>,
     /// The name, where it is known.
     pub name: Option<String>,
+    /// The person's time zone.
+    pub zone: Tz,
     /// What happened, in order.
     pub marks: Vec<Mark>,
     /// The same with every wait, as lines to read; empty for those who are not followed.
@@ -124,11 +127,13 @@ pub struct QueueLoad {
     pub date: NaiveDate,
     /// Tasks that came in.
     pub tasks: u64,
-    /// How many a day it can take; none where that is not known.
+    /// Leads that were handed to the SDRs; they are no tasks, and count neither for `over` nor for `left`.
+    pub leads: u64,
+    /// How many tasks a day it can take; none where that is not known.
     pub capacity: Option<u32>,
-    /// Whether more came in than it can take on a day.
+    /// Whether more tasks came in than it can take on a day.
     pub over: bool,
-    /// How many are left at the end of the day, where every day as many are done as it can take.
+    /// How many tasks are left at the end of the day, where every day as many are done as it can take.
     pub left: u64,
 }
 
@@ -206,7 +211,7 @@ pub struct Simulation {
     pub days: Vec<DayCount>,
     /// Per mailbox and day.
     pub mailboxes: Vec<MailboxLoad>,
-    /// Per queue and day: every day from its first task on.
+    /// Per queue and day: every day from its first task or lead on.
     pub queues: Vec<QueueLoad>,
     /// What held e-mails up.
     pub holds: Holds,
@@ -214,7 +219,7 @@ pub struct Simulation {
     pub not_taken: BTreeMap<String, u64>,
     /// How runs ended, by state and reason.
     pub ends: BTreeMap<String, u64>,
-    /// Where runs stand at the end, by state and reason.
+    /// Where runs stand at the end, by state and reason; those that something holds up by that, e.g. `WAITING(CONSENT_UNKNOWN)`.
     pub running: BTreeMap<String, u64>,
     /// Step by step, in the order of the definition.
     pub steps: Vec<StepCount>,

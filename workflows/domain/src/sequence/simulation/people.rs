@@ -33,6 +33,8 @@ pub(super) struct Run {
     pub(super) email: Option<EmailId>,
     /// Whether an e-mail of it went out.
     pub(super) wrote: bool,
+    /// What holds it up before which step.
+    pub(super) held: Option<(String, &'static str)>,
     /// How often steps of which lots are drawn were taken.
     pub(super) rounds: HashMap<(Box<str>, &'static str), u32>,
 }

@@ -3,6 +3,7 @@
 use super::assumptions::Assumptions;
 use crate::calendar::Calendars;
 use crate::contact_policy::ContactPolicy;
+use crate::custom_field::CustomField;
 use crate::email::Mailbox;
 use crate::id::{AccountId, ContactId, LeadId, SendingMailboxId};
 use crate::sending_mailbox::SendingMailbox;
@@ -12,7 +13,7 @@ use crate::sequence::trigger::Event;
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most days of a simulation: two years and a day to spare.
@@ -65,6 +66,10 @@ pub struct Surroundings {
     pub capacities: BTreeMap<String, u32>,
     /// The sender of e-mails without one of their own.
     pub sender: Mailbox,
+    /// What calls keep of their answers, by step: the same for everybody; null where nothing is given.
+    pub answers: Map<String, Value>,
+    /// The custom fields there are; none where nobody knows them, and any value fits.
+    pub fields: Option<Vec<CustomField>>,
 }
 
 /// When people begin.
@@ -96,7 +101,7 @@ pub struct Plan {
     pub days: u32,
     /// What the lots are drawn from.
     pub seed: u64,
-    /// The zone in which days are counted, but for those of mailboxes, which have zones of their own.
+    /// The zone in which days are counted, those of lines too, but for those of mailboxes, which have zones of their own.
     pub zone: Tz,
     /// When people begin.
     pub entering: Entering,

@@ -1,6 +1,7 @@
 //! The day-by-day plan of a definition for one sample subject, by the very rules that production uses.
 
 use super::effects::{apply, describe, refusal};
+use super::told::{Taken, Told, moment, told, waits_at};
 use crate::calendar::Calendars;
 use crate::id::{ContactId, EnrollmentId, LeadId, SendingMailboxId, SequenceId, SequenceVersionId};
 use crate::sending_mailbox::{MailboxState, SendingMailbox};
@@ -16,7 +17,7 @@ use crate::sequence::stepper::{Context, advance};
 use crate::sequence::steps::Effect;
 use crate::sequence::trail::Trail;
 use crate::standing::Standing;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -28,7 +29,7 @@ pub const MAX_LINES: usize = 500;
 /// One line of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
-    /// The day, counted from 1.
+    /// The calendar day in the zone of the plan; that of the beginning is 1.
     pub day: i64,
     /// When.
     pub at: DateTime<Utc>,
@@ -40,6 +41,15 @@ pub struct Line {
     pub what: String,
     /// The effect in full, where there is one.
     pub effect: Option<Effect>,
+}
+
+/// Which calendar day of a zone a moment is on, where the day of `start` is day 1.
+pub(super) fn day_of(at: DateTime<Utc>, start: DateTime<Utc>, zone: Tz) -> i64 {
+    let date = |moment: DateTime<Utc>| {
+        let offset = zone.offset_from_utc_datetime(&moment.naive_utc()).fix();
+        moment.naive_utc().checked_add_offset(offset).unwrap_or(moment.naive_utc()).date()
+    };
+    (date(at) - date(start)).num_days() + 1
 }
 
 /// The data of a sample subject, for conditions and templates, where the caller brings none of their own.
@@ -77,8 +87,9 @@ pub fn set_interactions(sample: &mut Map<String, Value>, done: &Value) {
 
 /// Runs a definition for a subject with these data from `start` on. Waits take no time here, e-mails arrive at once, calls
 /// succeed, and what a step changes is seen by the steps after it. A task that is waited for is done when it is due, unless
-/// the wait is over before. What a call keeps is `answers.<step>` of the data, else null. Caps and mailboxes hold nothing
-/// back: a pool is one mailbox, that of the sender. A calendar that is not among `calendars` ends the run where business time
+/// the wait is over before. The run has the variables `enrollment.vars` of
+/// the data; what a call keeps is `answers.<step>`, else null. Caps and mailboxes hold nothing
+/// back: a pool is one mailbox, that of the sender. A custom field takes any value: which there are is not known. A calendar that is not among `calendars` ends the run where business time
 /// is counted on it.
 pub fn simulate(
     definition: &Definition,
@@ -107,7 +118,7 @@ pub fn simulate(
         held: None,
         awaits: None,
         hearing: Hearing::default(),
-        vars: Map::new(),
+        vars: data.pointer("/enrollment/vars").and_then(Value::as_object).cloned().unwrap_or_default(),
         started_at: start,
         ended_at: None,
         failure: None,
@@ -135,25 +146,31 @@ pub fn simulate(
         };
         let Ok(decision) = advance(&enrollment, definition, &context, now) else { break };
         let (at, visit) = (enrollment.step.clone(), enrollment.visit);
-        enrollment = decision.next.enrollment;
+        let before = std::mem::replace(&mut enrollment, decision.next.enrollment);
+        let Told { taken, held_by, .. } = told(decision.facts);
         let line = |step: String, visit: u32, what: String, effect: Option<Effect>| Line {
-            day: (now - start).num_days() + 1,
+            day: day_of(now, start, zone),
             at: now,
             step,
             visit,
             what,
             effect,
         };
+        for Taken { step, visit, variant } in &taken {
+            if let Some(variant) = variant {
+                lines.push(line(step.clone(), *visit, format!("variant {variant}"), None));
+            }
+        }
         if let Some(effect) = &decision.next.effect {
-            if let Some(failure) = refusal(effect, &data) {
+            if let Some(failure) = refusal(effect, &data, None) {
                 lines.push(line(at, visit, format!("end: FAILED: {} {}", failure.code, failure.message), None));
                 break;
             }
-            if apply(effect, &mut data, now) {
+            if apply(effect, &mut data, None, now) {
                 standing = Standing::Withdrawn;
             }
             let (step, visit) = effect.origin();
-            lines.push(line(step.to_owned(), visit, describe(effect), Some(effect.clone())));
+            lines.push(line(step.to_owned(), visit, describe(effect, zone), Some(effect.clone())));
             if let Effect::Call(call) = effect {
                 let keep = match &call.request {
                     Request::Http { keep: Some(keep), .. } => {
@@ -174,15 +191,16 @@ pub fn simulate(
                 && let Some(settled) = task_settled(enrollment.clone(), definition, visit, TaskEnd::Done, task.due_at)
             {
                 enrollment = settled.next;
-                let until = task.due_at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M %Z");
+                let until = moment(task.due_at, zone);
                 lines.push(line(step.to_owned(), visit, format!("wait (TASK) until {until}, when it is DONE"), None));
             }
         }
         match enrollment.state {
             EnrollmentState::Waiting(reason) => {
-                let until = enrollment.due_at.unwrap_or(now).with_timezone(&zone);
-                let what = format!("wait ({reason}) until {}", until.format("%a %Y-%m-%d %H:%M %Z"));
-                lines.push(line(at, visit, what, None));
+                let (step, visit) = waits_at(&before, &enrollment, &taken, held_by.is_some());
+                let until = moment(enrollment.due_at.unwrap_or(now), zone);
+                let reason = held_by.unwrap_or_else(|| reason.to_string());
+                lines.push(line(step, visit, format!("wait ({reason}) until {until}"), None));
             }
             state if !state.is_live() => {
                 let why =

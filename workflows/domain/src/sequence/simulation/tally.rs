@@ -26,8 +26,8 @@ impl Reason {
             Self::Cap(_) => "CAP",
             Self::Window => "WINDOW",
             Self::Mailbox => "MAILBOX",
-            Self::Pool => "POOL",
-            Self::Consent => "CONSENT",
+            Self::Pool => "NO_ACTIVE_MAILBOX",
+            Self::Consent => "CONSENT_UNKNOWN",
         }
     }
 
@@ -63,7 +63,8 @@ pub(super) struct Tally {
     /// The day that was counted last, and its end: most things happen on the same day as the one before.
     today: Option<(DateTime<Utc>, DateTime<Utc>, NaiveDate)>,
     mailboxes: BTreeMap<(Option<SendingMailboxId>, NaiveDate), u32>,
-    queues: BTreeMap<(Option<String>, NaiveDate), u64>,
+    /// Tasks, and leads that were handed over.
+    queues: BTreeMap<(Option<String>, NaiveDate), (u64, u64)>,
     held: BTreeMap<Reason, Held>,
     pub(super) not_taken: BTreeMap<String, u64>,
     pub(super) ends: BTreeMap<String, u64>,
@@ -169,8 +170,14 @@ impl Tally {
         self.totals.tasks += 1;
         self.day(at).tasks += 1;
         let date = self.date(at);
-        *self.queues.entry((team.map(str::to_owned), date)).or_default() += 1;
+        self.queues.entry((team.map(str::to_owned), date)).or_default().0 += 1;
         self.mark(person, at, What::Task, step, team.map_or_else(String::new, str::to_owned));
+    }
+
+    /// A lead was handed to the SDRs.
+    pub(super) fn handed(&mut self, team: Option<&str>, at: DateTime<Utc>) {
+        let date = self.date(at);
+        self.queues.entry((team.map(str::to_owned), date)).or_default().1 += 1;
     }
 
     pub(super) fn effect(&mut self, person: usize, step: &str, name: &'static str, at: DateTime<Utc>) {
@@ -251,23 +258,23 @@ impl Tally {
     /// Per queue every day from its first task to the last day on which one came in or is left, but not beyond `end`.
     pub(super) fn queues(&self, capacities: &BTreeMap<String, u32>, end: NaiveDate) -> Vec<QueueLoad> {
         let mut loads: Vec<QueueLoad> = Vec::new();
-        let mut by_queue: BTreeMap<&Option<String>, BTreeMap<NaiveDate, u64>> = BTreeMap::new();
-        for ((team, date), tasks) in &self.queues {
-            by_queue.entry(team).or_default().insert(*date, *tasks);
+        let mut by_queue: BTreeMap<&Option<String>, BTreeMap<NaiveDate, (u64, u64)>> = BTreeMap::new();
+        for ((team, date), count) in &self.queues {
+            by_queue.entry(team).or_default().insert(*date, *count);
         }
         for (team, days) in by_queue {
             let capacity = capacities.get(team.as_deref().unwrap_or_default()).copied();
             let (Some(first), Some(last)) = (days.keys().next(), days.keys().next_back()) else { continue };
             let mut left = 0_u64;
             for date in first.iter_days().take_while(|date| *date <= end) {
-                let tasks = days.get(&date).copied().unwrap_or_default();
+                let (tasks, leads) = days.get(&date).copied().unwrap_or_default();
                 if date > *last && left == 0 {
                     break;
                 }
                 let most = capacity.map(u64::from);
                 left = most.map_or(0, |most| (left + tasks).saturating_sub(most));
                 let over = most.is_some_and(|most| tasks > most);
-                loads.push(QueueLoad { team: team.clone(), date, tasks, capacity, over, left });
+                loads.push(QueueLoad { team: team.clone(), date, tasks, leads, capacity, over, left });
             }
         }
         loads

@@ -9,14 +9,14 @@ use crate::sequence::calling::Request;
 use crate::sequence::enrollment::{self, Answered, Enrollment, EnrollmentState, WaitReason, answered};
 use crate::sequence::hearing::CONDITIONS;
 use crate::sequence::simulation::assumptions::Lot;
-use crate::sequence::simulation::effects::{apply, describe, refusal};
+use crate::sequence::simulation::effects::{apply, describe, hands_over, refusal};
 use crate::sequence::simulation::tally::Reason;
+use crate::sequence::simulation::told::{Told, moment, told, waits_at};
 use crate::sequence::stepper::{advance, wait_on};
 use crate::sequence::steps::{Effect, Failure, Record, StepKind};
 use crate::sequence::window::Hours;
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 /// What came of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,20 +65,7 @@ impl Engine<'_> {
                 decision = capped;
             }
         }
-        let mut taken: Vec<String> = Vec::new();
-        let (mut capped_by, mut held_by) = (None, None);
-        for fact in decision.facts {
-            let mut detail = fact.detail;
-            let text = |value: Option<Value>| match value {
-                Some(Value::String(text)) => Some(text),
-                _ => None,
-            };
-            capped_by = text(detail.remove("capped_by")).or(capped_by);
-            held_by = text(detail.remove("held_by")).or(held_by);
-            if let Some(Value::Array(steps)) = detail.remove("taken") {
-                taken.extend(steps.into_iter().filter_map(|mut step| text(step.get_mut("step").map(Value::take))));
-            }
-        }
+        let Told { taken, capped_by, held_by } = told(decision.facts);
         let effect = decision.next.effect;
         let mut after = decision.next.enrollment;
         let began_to_wait = match &mut after.hearing.awaited {
@@ -88,35 +75,46 @@ impl Engine<'_> {
             }
             _ => None,
         };
-        let waits_in =
-            after.hearing.awaited.as_ref().is_some_and(|awaited| {
-                awaited.step == after.step && taken.last().is_some_and(|last| *last == after.step)
-            });
+        let waits_in = after.hearing.awaited.as_ref().is_some_and(|awaited| {
+            awaited.step == after.step && taken.last().is_some_and(|last| last.step == after.step)
+        });
         let took = taken.len() - usize::from(waits_in);
-        for step in taken.iter().take(took) {
-            self.tally.done(step);
+        for one in taken.iter().take(took) {
+            self.tally.done(&one.step);
         }
-        let not_taken = taken.last().is_none_or(|last| *last != after.step);
-        if let EnrollmentState::Waiting(reason) = after.state
-            && taken.is_empty()
-        {
-            let until = after.due_at.unwrap_or(now);
-            let sends = || matches!(self.definition.step(&after.step), Some((_, step)) if matches!(step.kind, StepKind::SendEmail(_)));
-            let reason = match (reason, held_by.as_deref()) {
-                (WaitReason::Cap, _) => Some(Reason::Cap(capped_by.unwrap_or_default())),
-                (WaitReason::Window, _) => Some(Reason::Window),
-                (WaitReason::Event, Some("CONSENT_UNKNOWN")) => Some(Reason::Consent),
-                (WaitReason::Event, None) if sends() => Some(Reason::Pool),
-                _ => None,
-            };
-            if let Some(reason) = reason {
+        for one in &taken {
+            if let Some(variant) = &one.variant {
+                self.line(person, now, &one.step, one.visit, format!("variant {variant}"), None);
+            }
+        }
+        let not_taken = taken.last().is_none_or(|last| last.step != after.step);
+        let hold = self.hold(&after, capped_by, held_by.as_deref());
+        let before_held = self.runs[run].held.take();
+        // It is told of once, however often it is looked at.
+        let told_already = hold.as_ref().is_some_and(|hold| {
+            matches!(hold, Reason::Pool | Reason::Consent)
+                && before_held.is_some_and(|(step, code)| step == after.step && code == hold.code())
+        });
+        let mut jobs = decision.jobs;
+        if let Some(reason) = hold {
+            let mut until = after.due_at.unwrap_or(now);
+            if reason == Reason::Pool && self.has_no_mailbox(&after.step) {
+                // It is published once there is such a pool, and in a simulation there never is.
+                jobs.clear();
+                until = self.end;
+            }
+            self.runs[run].held = Some((after.step.clone(), reason.code()));
+            if told_already {
+                self.tally.held_longer(reason, now, until);
+            } else {
                 self.tally.held(person, &after.step, reason, (now, until));
             }
         }
         let after_state = after.state;
         let before = std::mem::replace(&mut self.runs[run].enrollment, after);
-        self.plan_jobs(run, decision.jobs);
-        let mut tells_wait = !matches!(after_state, EnrollmentState::Waiting(WaitReason::Email | WaitReason::Answer));
+        self.plan_jobs(run, jobs);
+        let mut tells_wait =
+            !told_already && !matches!(after_state, EnrollmentState::Waiting(WaitReason::Email | WaitReason::Answer));
         if let Some(effect) = effect {
             match self.act(run, effect, &before, now) {
                 Acted::WaitIsTold => tells_wait = false,
@@ -129,15 +127,41 @@ impl Engine<'_> {
         }
         match after_state {
             EnrollmentState::Waiting(reason) if tells_wait && self.is_followed(person) => {
-                let until = self.runs[run].enrollment.due_at.unwrap_or(now).with_timezone(&self.zone_of(run));
+                let after = &self.runs[run].enrollment;
+                let (step, visit) =
+                    waits_at(&before, after, &taken, held_by.is_some() || self.runs[run].held.is_some());
+                let until = moment(after.due_at.unwrap_or(now), self.zone_of(run));
                 // What keeps a step from being taken says more than that it waits for it.
-                let reason = held_by.unwrap_or_else(|| reason.to_string());
-                let what = format!("wait ({reason}) until {}", until.format("%a %Y-%m-%d %H:%M %Z"));
-                self.line(person, now, &before.step, before.visit, what, None);
+                let held = self.runs[run].held.as_ref().filter(|(_, code)| *code == Reason::Pool.code());
+                let what = match (held, held_by) {
+                    (Some((_, code)), _) => format!("wait ({code})"),
+                    (None, Some(held_by)) => format!("wait ({held_by}) until {until}"),
+                    (None, None) => format!("wait ({reason}) until {until}"),
+                };
+                self.line(person, now, &step, visit, what, None);
             }
             state if !state.is_live() => self.ended(run, not_taken, now),
             _ => {}
         }
+    }
+
+    /// What holds a run up before its step, as far as that is counted.
+    fn hold(&self, run: &Enrollment, capped_by: Option<String>, held_by: Option<&str>) -> Option<Reason> {
+        let EnrollmentState::Waiting(reason) = run.state else { return None };
+        let sends = || matches!(self.definition.step(&run.step), Some((_, step)) if matches!(step.kind, StepKind::SendEmail(_)));
+        match (reason, held_by) {
+            (WaitReason::Cap, _) => Some(Reason::Cap(capped_by.unwrap_or_default())),
+            (WaitReason::Window, _) => Some(Reason::Window),
+            (WaitReason::Event, Some("CONSENT_UNKNOWN")) => Some(Reason::Consent),
+            (WaitReason::Event, None) if sends() => Some(Reason::Pool),
+            _ => None,
+        }
+    }
+
+    /// Whether the pool that a step names has no mailbox at all, not even one that is paused.
+    fn has_no_mailbox(&self, step: &str) -> bool {
+        let pool = self.definition.step(step).and_then(|(_, step)| step.kind.mailbox_pool());
+        pool.is_some_and(|pool| self.around.mailboxes.iter().all(|mailbox| mailbox.pool != pool))
     }
 
     /// Does what a step asks for.
@@ -145,11 +169,12 @@ impl Engine<'_> {
         let person = self.runs[run].person;
         let (step, visit) = effect.origin();
         let (step, visit) = (step.to_owned(), visit);
-        if let Some(failure) = refusal(&effect, &self.people.all[person].data) {
+        if let Some(failure) = refusal(&effect, &self.people.all[person].data, self.around.fields.as_deref()) {
             return self.failed(run, before, failure, now);
         }
         if self.is_followed(person) {
-            self.line(person, now, &step, visit, describe(&effect), Some(effect.clone()));
+            let what = describe(&effect, self.zone_of(run));
+            self.line(person, now, &step, visit, what, Some(effect.clone()));
         }
         match effect {
             Effect::SendEmail(planned) => {
@@ -176,7 +201,7 @@ impl Engine<'_> {
                     let subject = self.people.subject(person);
                     let end = self.plan.assumptions.task(self.plan.seed, subject, &step, round);
                     if let Some(end) = end.filter(|_| task.due_at <= wait.until) {
-                        let until = task.due_at.with_timezone(&self.zone_of(run)).format("%a %Y-%m-%d %H:%M %Z");
+                        let until = moment(task.due_at, self.zone_of(run));
                         let what = format!("wait (TASK) until {until}, when it is {end}");
                         self.line(person, now, &step, visit, what, None);
                         self.later(task.due_at, 0, Beat::TaskEnds(run, visit, end));
@@ -188,7 +213,7 @@ impl Engine<'_> {
                 self.tally.effect(person, &step, Effect::Call(call.clone()).name(), now);
                 let keep = match &call.request {
                     Request::Http { keep: Some(keep), .. } => {
-                        let answer = self.people.all[person].data.pointer(&format!("/answers/{step}")).cloned();
+                        let answer = self.around.answers.get(&step).cloned();
                         Some((keep.name.clone(), answer.unwrap_or_default()))
                     }
                     _ => None,
@@ -200,6 +225,11 @@ impl Engine<'_> {
             }
             effect => {
                 self.tally.effect(person, &step, effect.name(), now);
+                if let Effect::HandToSdr(handover) = &effect
+                    && hands_over(&self.people.all[person].data)
+                {
+                    self.tally.handed(handover.team.as_deref(), now);
+                }
                 self.change(person, &effect, now);
             }
         }
@@ -225,7 +255,7 @@ impl Engine<'_> {
         let concerned = if of_company { self.people.colleagues(person) } else { vec![person] };
         for one in concerned {
             let Some(found) = self.people.all.get_mut(one) else { continue };
-            apply(effect, found.data.to_mut(), now);
+            apply(effect, found.data.to_mut(), self.around.fields.as_deref(), now);
             if let Effect::Consent(consent) = effect {
                 found.standing = match (consent.state, found.standing) {
                     (ConsentState::Withdrawn, Standing::Allowed | Standing::Unknown | Standing::Bounced) => {

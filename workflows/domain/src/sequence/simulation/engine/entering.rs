@@ -48,7 +48,7 @@ impl Engine<'_> {
                 self.tally.began(person, &enrollment.step, now);
                 let run = self.runs.len();
                 let rounds = Default::default();
-                self.runs.push(Run { person, enrollment, email: None, wrote: false, rounds });
+                self.runs.push(Run { person, enrollment, email: None, wrote: false, held: None, rounds });
                 self.people.all[person].runs.push(run);
                 self.plan_jobs(run, jobs);
             }

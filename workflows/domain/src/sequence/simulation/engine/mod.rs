@@ -13,7 +13,7 @@ use super::letters::Letters;
 use super::outcome::{PersonPlan, Simulation};
 use super::people::{Participant, People, Run};
 use super::population::{Entering, MOST_DAYS, Person, Plan, Programme, Surroundings};
-use super::sample::{Line, MAX_LINES};
+use super::sample::{Line, MAX_LINES, day_of};
 use super::tally::Tally;
 use super::touches::Touches;
 use crate::decision::{Decision, Job, Planned};
@@ -274,7 +274,7 @@ impl<'a> Engine<'a> {
         if let Some(Some(lines)) = self.lines.get_mut(person)
             && lines.len() < MAX_LINES
         {
-            let day = (at - self.plan.start).num_days() + 1;
+            let day = day_of(at, self.plan.start, self.plan.zone);
             lines.push(Line { day, at, step: step.to_owned(), visit, what, effect });
         }
     }
@@ -286,7 +286,15 @@ impl<'a> Engine<'a> {
     fn result(mut self, cut_at: Option<DateTime<Utc>>) -> Simulation {
         for run in &self.runs {
             if run.enrollment.state.is_live() {
-                self.tally.stands(&run.enrollment.step, run.enrollment.state.to_string());
+                // What holds it up says more than that it waits for something.
+                let held = run.held.as_ref().filter(|(step, _)| {
+                    run.enrollment.state == EnrollmentState::Waiting(WaitReason::Event) && *step == run.enrollment.step
+                });
+                let state = match held {
+                    Some((_, code)) => format!("WAITING({code})"),
+                    None => run.enrollment.state.to_string(),
+                };
+                self.tally.stands(&run.enrollment.step, state);
             }
         }
         let mut plans = Vec::with_capacity(self.people.all.len());
@@ -295,6 +303,7 @@ impl<'a> Engine<'a> {
                 contact: one.is.contact,
                 lead: one.is.lead,
                 name: one.text("name"),
+                zone: one.zone(),
                 marks: self.tally.marks(person),
                 lines: lines.unwrap_or_default(),
                 state: one.runs.last().and_then(|run| self.runs.get(*run)).map(|run| run.enrollment.state.to_string()),

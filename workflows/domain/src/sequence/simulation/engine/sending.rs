@@ -10,6 +10,7 @@ use crate::sequence::simulation::Reaction;
 use crate::sequence::simulation::assumptions::Lot;
 use crate::sequence::simulation::letters::Tried;
 use crate::sequence::simulation::tally::Reason;
+use crate::sequence::simulation::told::moment;
 use crate::sequence::trigger::Event;
 use crate::standing::Standing;
 use chrono::{DateTime, Utc};
@@ -40,9 +41,7 @@ impl Engine<'_> {
                 if let Some(reason) = reason {
                     if self.is_followed(person) {
                         let zone = self.zone_of(run);
-                        let until =
-                            until.map(|until| until.with_timezone(&zone).format("%a %Y-%m-%d %H:%M %Z").to_string());
-                        let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+                        let until = until.map_or_else(String::new, |until| format!(" until {}", moment(until, zone)));
                         let what = format!("the e-mail waits ({}){until}", reason.code());
                         self.line(person, now, &step, email.visit, what, None);
                     }
