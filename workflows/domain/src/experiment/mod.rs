@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! REGISTERED -start-> RUNNING -decide-> DECIDED (with a winner, or without one)
-//!  \__ change
+//!  \__ change (the design, and the split of the newest version)
 //! ```
 //!
 //! What is measured, and how, is registered before the start and never changes after it: whoever looks for the metric in which a
@@ -12,6 +12,7 @@
 //!
 //! A person promotes the winner: from then on the split gives it to everybody new.
 
+mod change;
 pub mod evidence;
 pub mod numbers;
 pub mod ratio;
@@ -19,6 +20,7 @@ mod refusal;
 pub mod result;
 pub mod size;
 
+pub use change::{Redesign, change};
 pub use refusal::Refusal;
 pub use result::{Assessment, Comparison, Tally, VariantResult, assess};
 
@@ -225,6 +227,16 @@ fn check_metric<'a>(others: impl Iterator<Item = &'a Experiment>, metric: Metric
     }
 }
 
+/// The variants with the control first.
+fn controlled(mut variants: Vec<Variant>, control: String) -> Result<Vec<Variant>, Refusal> {
+    let Some(place) = variants.iter().position(|variant| variant.key == control) else {
+        let known = variants.iter().map(|variant| variant.key.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Refusal::VariantUnknown { field: "control", given: control, known });
+    };
+    variants[..=place].rotate_right(1);
+    Ok(variants)
+}
+
 /// What an experiment is to be made on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
@@ -251,18 +263,19 @@ pub fn register(
     now: DateTime<Utc>,
 ) -> Result<Decision<Experiment>, Refusal> {
     let Proposal { id, sequence, step, variants, control, design, by } = proposal;
-    let mut variants = variants.ok_or_else(|| Refusal::NoSplit { step: step.clone() })?;
-    if let Some(control) = control {
-        let known = || variants.iter().map(|variant| variant.key.clone()).collect::<Vec<_>>().join(", ");
-        let Some(place) = variants.iter().position(|variant| variant.key == control) else {
-            return Err(Refusal::VariantUnknown { field: "control", known: known(), given: control });
-        };
-        variants[..=place].rotate_right(1);
-    }
+    let variants = variants.ok_or_else(|| Refusal::NoSplit { step: step.clone() })?;
+    let variants = match control {
+        Some(control) => controlled(variants, control)?,
+        None => variants,
+    };
     check(&design)?;
     let design = Design { hypothesis: words("hypothesis", &design.hypothesis)?, ..design };
     if let Some(open) = others.iter().find(|other| other.is_open() && other.step == step) {
-        return Err(Refusal::Exists { experiment: open.id });
+        let hint = match open.state {
+            ExperimentState::Registered => "change it, which takes over the split of the newest version, too",
+            ExperimentState::Running | ExperimentState::Decided => "decide it first",
+        };
+        return Err(Refusal::Exists { experiment: open.id, state: open.state, hint });
     }
     check_metric(others.iter(), design.metric)?;
     let experiment = Experiment {
@@ -287,18 +300,6 @@ pub fn register(
     Ok(Decision::new(experiment, fact))
 }
 
-/// Changes what is measured, before the start. `others` are all experiments of the same sequence.
-pub fn change(experiment: Experiment, design: Design, others: &[Experiment]) -> Result<Decision<Experiment>, Refusal> {
-    if experiment.state != ExperimentState::Registered {
-        return Err(Refusal::Started { metric: experiment.design.metric });
-    }
-    check(&design)?;
-    let design = Design { hypothesis: words("hypothesis", &design.hypothesis)?, ..design };
-    check_metric(others.iter().filter(|other| other.id != experiment.id), design.metric)?;
-    let fact = experiment.fact("experiment.changed").with("before", &experiment.design).with("design", &design);
-    Ok(Decision::new(Experiment { design, ..experiment }, fact))
-}
-
 /// Begins to count. `variants` are those of the step in the newest version: they must be what was registered.
 pub fn start(
     experiment: Experiment,
@@ -315,7 +316,13 @@ pub fn start(
         variants
     };
     if variants.map(by_key) != Some(by_key(&experiment.variants)) {
-        return Err(Refusal::SplitChanged { step: experiment.step });
+        let hint = match variants {
+            Some(_) => "change the experiment, which takes that split over, and start it then",
+            None => {
+                "there it splits nobody; publish a version in which it does, change the experiment, and start it then"
+            }
+        };
+        return Err(Refusal::SplitChanged { step: experiment.step, hint });
     }
     let (from, state) = (experiment.state, ExperimentState::Running);
     let (once, always) = experiment.sizes();
