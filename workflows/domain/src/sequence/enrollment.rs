@@ -14,12 +14,14 @@
 mod answer;
 mod catching_up;
 mod exclusive;
+mod grounds;
 mod memory;
 mod state;
 
 pub use answer::{Answered, MAX_VARS, answered, overdue};
 pub use catching_up::resume_from_backlog;
 pub use exclusive::{Exclusive, compete, supersede};
+pub use grounds::on_standing;
 pub use memory::{AwaitedTask, CHAIN_HOURS, Chain, MOST_IN_CHAIN, Memory, task_settled};
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, TaskEnd, WaitReason};
 

@@ -12,6 +12,7 @@ use crate::sequence::simulation::assumptions::Lot;
 use crate::sequence::simulation::effects::{apply, describe, refusal};
 use crate::sequence::simulation::tally::Reason;
 use crate::sequence::stepper::{advance, wait_on};
+use crate::sequence::steps::send_email::POOL_WITHOUT_MAILBOX;
 use crate::sequence::steps::{Effect, Failure, Record, StepKind};
 use crate::sequence::window::Hours;
 use crate::standing::Standing;
@@ -101,12 +102,11 @@ impl Engine<'_> {
             && taken.is_empty()
         {
             let until = after.due_at.unwrap_or(now);
-            let sends = || matches!(self.definition.step(&after.step), Some((_, step)) if matches!(step.kind, StepKind::SendEmail(_)));
             let reason = match (reason, held_by.as_deref()) {
                 (WaitReason::Cap, _) => Some(Reason::Cap(capped_by.unwrap_or_default())),
                 (WaitReason::Window, _) => Some(Reason::Window),
                 (WaitReason::Event, Some("CONSENT_UNKNOWN")) => Some(Reason::Consent),
-                (WaitReason::Event, None) if sends() => Some(Reason::Pool),
+                (WaitReason::Event, Some(POOL_WITHOUT_MAILBOX)) => Some(Reason::Pool),
                 _ => None,
             };
             if let Some(reason) = reason {
