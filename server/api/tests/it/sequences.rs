@@ -94,9 +94,22 @@ on_both_databases! {
         let done = change(&world, &ops, "enrollmentCreateMany", fields, input).await;
         let codes: Vec<_> = done["results"].as_array().unwrap().iter().map(|r| r["userErrors"].clone()).collect();
         assert_eq!(codes, [json!([]), json!([]), json!([{"code": "ENROLLMENT_EXISTS"}])]);
-        let input = json!({"sequenceId": made["sequence"]["id"], "contactIds": ["nonsense"]});
-        let refused = change(&world, &ops, "enrollmentCreateMany", fields, input).await;
-        assert_eq!(refused["userErrors"][0]["code"], "ID_INVALID");
+        // An id that is none costs its own row alone; once it is right, the same key enrols who was missing.
+        let (lee, ada) = (global(person(&world, "lee").await.id), global(person(&world, "ada").await.id));
+        let fields = "results { subjectId enrollment { id } userErrors { code field } }";
+        let input = |second: &str| json!({"sequenceId": made["sequence"]["id"], "contactIds": [lee, second, ada],
+            "leadIds": ["nonsense"], "idempotencyKey": "once"});
+        let first = change(&world, &ops, "enrollmentCreateMany", fields, input("nonsense")).await;
+        assert_eq!(first["userErrors"], json!([]));
+        assert!(first["results"][0]["enrollment"]["id"].is_string() && first["results"][2]["enrollment"]["id"].is_string());
+        let refused = |id: &str, field: &str| json!({"subjectId": id, "enrollment": null,
+            "userErrors": [{"code": "ID_INVALID", "field": [field]}]});
+        assert_eq!(first["results"][1], refused("nonsense", "contactIds"));
+        assert_eq!(first["results"][3], refused("nonsense", "leadIds"));
+        let ned = global(person(&world, "ned").await.id);
+        let again = change(&world, &ops, "enrollmentCreateMany", fields, input(&ned)).await;
+        assert_eq!((&again["results"][0], &again["results"][2]), (&first["results"][0], &first["results"][2]));
+        assert!(again["results"][1]["enrollment"]["id"].is_string(), "{again}");
     }
 
     async fn a_refused_enrolment_names_the_fields_of_its_input(world: World) {
