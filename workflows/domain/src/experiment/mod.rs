@@ -35,6 +35,7 @@ use evidence::Prior;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use size::Plan;
+use std::collections::BTreeSet;
 
 /// The longest hypothesis, and the longest reason, in characters.
 pub const MOST_WORDS: usize = 500;
@@ -373,8 +374,13 @@ pub fn decide(
 /// The variant that a split gives to everybody new, where one was promoted: that of the newest experiment on the step which was
 /// started. While an experiment runs, none is promoted. `experiments` are those of the sequence, in any order.
 pub fn promoted<'a>(experiments: impl IntoIterator<Item = &'a Experiment>, step: &str) -> Option<&'a str> {
+    newest(experiments, step)?.winner.as_deref()
+}
+
+/// The newest experiment on the step which was started.
+fn newest<'a>(experiments: impl IntoIterator<Item = &'a Experiment>, step: &str) -> Option<&'a Experiment> {
     let started = experiments.into_iter().filter(|one| one.step == step && one.started_at.is_some());
-    started.max_by_key(|one| (one.started_at, one.id))?.winner.as_deref()
+    started.max_by_key(|one| (one.started_at, one.id))
 }
 
 /// Whether a definition has a step that splits.
@@ -383,8 +389,8 @@ pub fn splits(definition: &Definition) -> bool {
 }
 
 /// The definition as it is for somebody new: a split with a promoted variant gives that to everybody. None where that changes
-/// nothing. `keeps` says of which splits the run has a variant already, which it keeps. A winner that the version does not have
-/// any more changes nothing.
+/// nothing. `keeps` says of which splits the run has a variant already, which it keeps. Where the version splits among other variants
+/// than those that were compared, nobody knows which is the best of them, and it splits as it says.
 pub fn with_winners(
     definition: &Definition,
     experiments: &[Experiment],
@@ -395,8 +401,9 @@ pub fn with_winners(
         if step.kind.name() != SPLIT || keeps(&step.id) {
             continue;
         }
-        let Some(winner) = promoted(experiments, &step.id) else { continue };
-        if let Some(kind) = only(&step.kind, winner)
+        let Some(experiment) = newest(experiments, &step.id) else { continue };
+        let Some(winner) = &experiment.winner else { continue };
+        if let Some(kind) = only(&step.kind, winner, &experiment.variants)
             && let Some(step) = changed.get_or_insert_with(|| definition.clone()).steps.get_mut(place)
         {
             step.kind = kind;
@@ -405,15 +412,18 @@ pub fn with_winners(
     changed
 }
 
-/// A split in which every other variant has the weight 0. It is changed in the form in which it is written, of which the key and the
-/// weight are looked at.
-fn only(kind: &StepKind, winner: &str) -> Option<StepKind> {
+/// A split in which every other variant has the weight 0; none where it is not among the variants that were `compared`. It is
+/// changed in the form in which it is written, of which the key and the weight are looked at.
+fn only(kind: &StepKind, winner: &str, compared: &[Variant]) -> Option<StepKind> {
     let mut settings = serde_json::to_value(kind).ok()?;
-    let mut found = false;
-    for variant in settings.get_mut("variants")?.as_array_mut()? {
+    let variants = settings.get_mut("variants")?.as_array_mut()?;
+    let keys: BTreeSet<&str> = variants.iter().filter_map(|variant| variant.get("key")?.as_str()).collect();
+    if keys != compared.iter().map(|variant| variant.key.as_str()).collect() {
+        return None;
+    }
+    for variant in variants {
         let wins = variant.get("key").and_then(Value::as_str) == Some(winner);
-        found |= wins;
         variant.as_object_mut()?.insert("weight".to_owned(), Value::from(u32::from(wins)));
     }
-    if found { serde_json::from_value(settings).ok() } else { None }
+    serde_json::from_value(settings).ok()
 }

@@ -5,7 +5,8 @@ use crate::help::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use tandem_app::insight::ReportGroup;
+use std::collections::BTreeMap;
+use tandem_app::insight::{ReportCounts, ReportGroup};
 use tandem_app::{AppError, ExperimentChange, ExperimentDecide, ExperimentRegister, ExperimentStart, LeadQualify};
 use tandem_domain::access::{Role, Side};
 use tandem_domain::decision::{Decision, Fact};
@@ -200,6 +201,21 @@ on_both_databases! {
         assert_eq!(after["which: b"].entered, before["which: b"].entered + 12);
         assert_eq!(after["which: a"].entered, before["which: a"].entered);
         assert_eq!(world.app.store.experiment_tallies(&decided, world.now()).await.unwrap(), tallies);
+
+        // Other weights change nothing of that; other variants were never compared, and are split as the version says.
+        let given = async |from: u32, variants: &str| {
+            publish(&world, &source.replace("{key: a, weight: 1, then: one}, {key: b, weight: 1, then: two}", variants)).await;
+            let before = rows(&world, sequence, ReportGroup::Variant).await;
+            for n in from..from + 12 {
+                enroll(&world, sequence, &person(&world, &format!("P{n}"), json!({})).await).await;
+            }
+            let after = rows(&world, sequence, ReportGroup::Variant).await;
+            let entered = |rows: &BTreeMap<String, ReportCounts>, key: &str| rows.get(key).map_or(0, |counts| counts.entered);
+            ["which: a", "which: b", "which: c"].map(|key| entered(&after, key) - entered(&before, key))
+        };
+        assert_eq!(given(40, "{key: a, weight: 9, then: one}, {key: b, weight: 1, then: two}").await, [0, 12, 0]);
+        let [a, b, c] = given(60, "{key: b, weight: 1, then: two}, {key: c, weight: 1000, then: one}").await;
+        assert!(a == 0 && b + c == 12 && c >= 10, "{a} {b} {c}");
     }
     async fn an_experiment_that_is_not_started_follows_the_split_of_the_newest_version(world: World) {
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
