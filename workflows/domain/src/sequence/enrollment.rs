@@ -206,10 +206,12 @@ impl Enrollment {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Nobody can be enrolled in a sequence that is not active.
-    #[error("the sequence is {state}; only an ACTIVE one takes enrolments: publish or resume it first")]
+    #[error("the sequence is {state}, and only an ACTIVE one takes enrolments: {hint}")]
     SequenceNotActive {
         /// Its state.
         state: SequenceState,
+        /// What helps in that state.
+        hint: &'static str,
     },
     /// Leads run through this sequence, and none was named.
     #[error("leads run through this sequence; name the lead")]
@@ -304,6 +306,17 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::SequenceNotActive { .. } => "SEQUENCE_NOT_ACTIVE",
+    /// What is said of a sequence in this state, where it takes no enrolments.
+    pub const fn not_active(state: SequenceState) -> Self {
+        let hint = match state {
+            SequenceState::Draft => "publish it first",
+            SequenceState::Active => "try again",
+            SequenceState::Paused => "resume it first",
+            SequenceState::Archived => "it is over for good; publish another under another key",
+        };
+        Self::SequenceNotActive { state, hint }
+    }
+
             Self::LeadMissing => "ENROLLMENT_LEAD_MISSING",
             Self::Exists { .. } => "ENROLLMENT_EXISTS",
             Self::TooSoon { .. } => "ENROLLMENT_TOO_SOON",
@@ -398,7 +411,7 @@ pub fn enroll(
 ) -> Result<Decision<Enrollment>, Refusal> {
     let header = &version.definition.header;
     if sequence.state != SequenceState::Active {
-        return Err(Refusal::SequenceNotActive { state: sequence.state });
+        return Err(Refusal::not_active(sequence.state));
     }
     if header.subject == SubjectKind::Lead && candidate.lead.is_none() {
         return Err(Refusal::LeadMissing);
