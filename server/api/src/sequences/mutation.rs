@@ -409,6 +409,13 @@ impl SequenceMutation {
         let mut results = Vec::with_capacity(answers.len());
         for ((subject_id, ids), answer) in subjects.zip(answers) {
             let names = [("sequence", "sequenceId"), ("lead", "leadIds"), ("contact", ids)];
+            let answer = answer.map_err(|error| match error {
+                AppError::NotFound { what, .. } => {
+                    let field = if what == "Sequence" { "sequenceId" } else { ids };
+                    AppError::refused(error.code(), error.to_string(), Some(field))
+                }
+                other => other,
+            });
             results.push(match split(answer.map_err(|error| named(error, &names)))? {
                 Ok(enrolled) => EnrollmentCreateResult {
                     subject_id,

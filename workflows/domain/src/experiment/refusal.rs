@@ -1,6 +1,7 @@
 //! Why something is not done with an experiment.
 
 use super::{ExperimentState, Metric};
+use crate::decision::known_as;
 use crate::id::ExperimentId;
 
 /// Why an experiment is refused, or a change to it.
@@ -13,7 +14,7 @@ pub enum Refusal {
         step: String,
     },
     /// One experiment on a step at a time.
-    #[error("experiment {experiment} on this step is {state}; {hint}")]
+    #[error("experiment {experiment} on this step is {state}; {hint}", experiment = known_as(.experiment))]
     Exists {
         /// The open one.
         experiment: ExperimentId,

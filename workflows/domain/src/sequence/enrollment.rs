@@ -32,7 +32,7 @@ use super::stepper::{Context, EMAIL_OVERDUE};
 use super::steps::Failure;
 use super::trail::Trail;
 use super::trigger::Event;
-use crate::decision::{Decision, Fact, Job};
+use crate::decision::{Decision, Fact, Job, known_as};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
 use crate::standing::Standing;
@@ -217,7 +217,10 @@ pub enum Refusal {
     #[error("leads run through this sequence; name the lead")]
     LeadMissing,
     /// There is a live one already.
-    #[error("enrolment {enrollment} of the same subject and re-entry key is still live; end it first")]
+    #[error(
+        "enrolment {enrollment} of the same subject and re-entry key is still live; end it first",
+        enrollment = known_as(.enrollment)
+    )]
     Exists {
         /// The live one.
         enrollment: EnrollmentId,
@@ -279,7 +282,8 @@ pub enum Refusal {
     /// The person runs through another sequence of the group.
     #[error(
         "the person is in {rule} (enrolment {enrollment}, priority {priority}), and in one sequence of the group {group} \
-         at a time; end that enrolment first, or give this sequence a higher priority"
+         at a time; end that enrolment first, or give this sequence a higher priority",
+        enrollment = known_as(.enrollment)
     )]
     Excluded {
         /// The group.
@@ -302,10 +306,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::SequenceNotActive { .. } => "SEQUENCE_NOT_ACTIVE",
     /// What is said of a sequence in this state, where it takes no enrolments.
     pub const fn not_active(state: SequenceState) -> Self {
         let hint = match state {
@@ -317,6 +317,10 @@ impl Refusal {
         Self::SequenceNotActive { state, hint }
     }
 
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::SequenceNotActive { .. } => "SEQUENCE_NOT_ACTIVE",
             Self::LeadMissing => "ENROLLMENT_LEAD_MISSING",
             Self::Exists { .. } => "ENROLLMENT_EXISTS",
             Self::TooSoon { .. } => "ENROLLMENT_TOO_SOON",
