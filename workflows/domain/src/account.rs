@@ -434,7 +434,7 @@ pub fn matching(
         [] => Ok(None),
         [one] => Ok(Some(one)),
         _ => {
-            let candidates = alike.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let candidates = alike.iter().take(5).map(known_as).collect::<Vec<_>>().join(", ");
             Err(Refusal::NameAmbiguous { name: sought.name.clone(), candidates })
         }
     }
