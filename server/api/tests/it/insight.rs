@@ -61,6 +61,7 @@ on_both_databases! {
         let refused = change(&world, &ops, "experimentRegister", "experiment { id }", input).await;
         assert_eq!((&refused["userErrors"][0]["code"], &refused["userErrors"][0]["field"]), (&json!("EXPERIMENT_NO_SPLIT"), &json!(["step"])));
     }
+
     async fn a_change_of_an_experiment_keeps_what_is_left_out_and_follows_the_newest_version(world: World) {
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
         let source = |variants: &str| format!("key: tried\nname: Tried\nsubject: contact\nsteps:\n  - {{id: which, kind: split, variants: [{variants}]}}\n  \

@@ -217,6 +217,7 @@ on_both_databases! {
         let [a, b, c] = given(60, "{key: b, weight: 1, then: two}, {key: c, weight: 1000, then: one}").await;
         assert!(a == 0 && b + c == 12 && c >= 10, "{a} {b} {c}");
     }
+
     async fn an_experiment_that_is_not_started_follows_the_split_of_the_newest_version(world: World) {
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;
         let source = |variants: &str| format!(

@@ -152,6 +152,7 @@ on_both_databases! {
             assert_eq!(rows(&world, short, group).await, before);
         }
     }
+
     async fn an_end_from_outside_names_the_standing_and_a_pause_of_a_pool_names_itself(world: World) {
         let sequence = publish(&world, WELCOME).await;
         let (sam, kim) = (person(&world, "Sam", json!({})).await, person(&world, "Kim", json!({})).await);
