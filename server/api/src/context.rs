@@ -1,8 +1,9 @@
 //! What a resolver can ask of its context.
 
+use crate::ids::parts;
 use crate::loaders::RowKey;
-use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, ID, Value};
 use tandem_app::{Actor, App, AppError, Call, Command};
 use tandem_store::Stored;
 use uuid::Uuid;
@@ -24,6 +25,23 @@ fn is_key(key: &str) -> bool {
     (1..=LONGEST_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control)
 }
 
+/// Where an input names a thing by its global id, with dots between the names; none where it does not.
+fn path_to(input: &Value, (kind, id): (&str, Uuid)) -> Option<String> {
+    let within = |name: &str, value: &Value| match path_to(value, (kind, id))? {
+        inner if inner.is_empty() => Some(name.to_owned()),
+        inner => Some(format!("{name}.{inner}")),
+    };
+    match input {
+        Value::String(text) => {
+            let (found, named) = parts(&ID(text.clone()))?;
+            (found == kind && named == id).then(String::new)
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| within(name, value)),
+        Value::List(items) => items.iter().enumerate().find_map(|(place, value)| within(&place.to_string(), value)),
+        _ => None,
+    }
+}
+
 /// Short ways to what every resolver needs.
 pub(crate) trait ContextExt {
     /// The application.
@@ -32,7 +50,7 @@ pub(crate) trait ContextExt {
     fn actor(&self) -> &Actor;
     /// A call of the caller; a key that is none is refused here, for every mutation.
     fn call(&self, idempotency_key: Option<String>) -> Result<Call, AppError>;
-    /// Runs a command for the caller.
+    /// Runs a command for the caller. What is not there is refused with the field of the input that names it.
     async fn run<C: Command>(&self, idempotency_key: Option<String>, command: C) -> Result<C::Output, AppError>;
     /// An aggregate, loaded together with its neighbours of this request.
     async fn load<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>, AppError>;
@@ -58,7 +76,16 @@ impl ContextExt for Context<'_> {
     }
 
     async fn run<C: Command>(&self, idempotency_key: Option<String>, command: C) -> Result<C::Output, AppError> {
-        self.app().run(&self.call(idempotency_key)?, command).await
+        let done = self.app().run(&self.call(idempotency_key)?, command).await;
+        done.map_err(|error| match error {
+            AppError::NotFound { what, id } => {
+                let message = error.to_string();
+                let arguments = self.field().arguments().unwrap_or_default();
+                let field = arguments.iter().find_map(|(_, input)| path_to(input, (what, id)));
+                AppError::Refused { code: error.code(), message, field }
+            }
+            other => other,
+        })
     }
 
     async fn load<T: Stored>(&self, id: impl Into<Uuid>) -> Result<Option<T>, AppError> {

@@ -1,5 +1,6 @@
 //! What a command can answer instead of doing its work.
 
+use tandem_domain::id::global;
 use tandem_store::StoreError;
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ pub enum AppError {
         field: Option<String>,
     },
     /// What the command names is not there.
-    #[error("there is no {what} with the id {id}")]
+    #[error("there is no {what} with the id {id}", id = global(what, *.id))]
     NotFound {
         /// The type name.
         what: &'static str,

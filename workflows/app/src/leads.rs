@@ -10,7 +10,7 @@ use tandem_domain::account::Account;
 use tandem_domain::contact::{self, ConsentGiven, ConsentState, Contact};
 use tandem_domain::custom_field::{self, Entity};
 use tandem_domain::decision::Decision;
-use tandem_domain::id::{AccountId, ContactId, LeadId};
+use tandem_domain::id::{AccountId, ContactId, LeadId, global};
 use tandem_domain::lead::{self, Grade, Lead, NewLead, editing};
 use tandem_domain::normalise;
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
@@ -103,7 +103,8 @@ impl Command for LeadReceive {
         if let Some(id) = &external_id
             && let Some(known) = tx.lead_by_external_id(&source, id).await?
         {
-            let message = format!("the source {source} already gave the lead {} this id; use that lead", known.id);
+            let known = global("Lead", known.id.into());
+            let message = format!("the source {source} already gave the lead {known} this id; use that lead");
             return Err(AppError::refused("LEAD_EXISTS", message, Some("externalId")));
         }
         let fields = tx.custom_fields().await?;

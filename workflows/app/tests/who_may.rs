@@ -18,7 +18,8 @@ the domain on top of this. Tandem's own timers may run every command, and comman
 Reading changes nothing, and every query is open to every role and to a token of the scope READ, unless its \
 description in the schema names others: validations, previews and simulations, which show the data of people, are \
 queries. SALES_OPS and ADMIN alone see jobs, webhooks, channels and senders of events; ADMIN alone sees tokens, and \
-verifies the ledger.\n\n";
+verifies the ledger.\n\n\
+The mutation `enrollmentCreateMany` runs `enrollmentCreate` for each subject, and needs what that needs.\n\n";
 
 fn actor(role: Role) -> Actor {
     Actor::user(UserId(Default::default()), role, None)

@@ -1,7 +1,7 @@
 //! Companies: one record per company, known by its domains, registry number or ids elsewhere.
 
 use crate::custom_field::{self, Entity, Values};
-use crate::decision::{Decision, Fact};
+use crate::decision::{Decision, Fact, known_as};
 use crate::edit::Edit;
 use crate::id::AccountId;
 use crate::identity::{Identity, Vocabulary};
@@ -109,7 +109,10 @@ pub enum Refusal {
     #[error("an account needs a name; give one")]
     NameMissing,
     /// Another account has one of its keys.
-    #[error("the account {existing} already has the {identity}; change that account instead")]
+    #[error(
+        "the account {existing} already has the {identity}; change that account instead",
+        existing = known_as(.existing)
+    )]
     Duplicate {
         /// The account that has it.
         existing: AccountId,
@@ -118,7 +121,9 @@ pub enum Refusal {
     },
     /// The keys given belong to different accounts.
     #[error(
-        "the {first_key} belongs to the account {first} and the {second_key} to {second}; give the keys of one account"
+        "the {first_key} belongs to the account {first} and the {second_key} to {second}; give the keys of one account",
+        first = known_as(.first),
+        second = known_as(.second)
     )]
     IdentitiesDiffer {
         /// One account.
@@ -139,7 +144,10 @@ pub enum Refusal {
         candidates: String,
     },
     /// A merge would replace an id elsewhere by another.
-    #[error("the account {existing} is {known} in {system} and not {given}; correct the row, or change the account")]
+    #[error(
+        "the account {existing} is {known} in {system} and not {given}; correct the row, or change the account",
+        existing = known_as(.existing)
+    )]
     ExternalIdDiffers {
         /// The account.
         existing: AccountId,
@@ -426,7 +434,7 @@ pub fn matching(
         [] => Ok(None),
         [one] => Ok(Some(one)),
         _ => {
-            let candidates = alike.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let candidates = alike.iter().take(5).map(known_as).collect::<Vec<_>>().join(", ");
             Err(Refusal::NameAmbiguous { name: sought.name.clone(), candidates })
         }
     }

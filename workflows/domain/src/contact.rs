@@ -4,7 +4,7 @@
 
 use crate::codes;
 use crate::custom_field::{self, Entity, Values};
-use crate::decision::{Decision, Fact};
+use crate::decision::{Decision, Fact, known_as};
 use crate::edit::Edit;
 use crate::id::{AccountId, ContactId};
 use crate::identity::{Identity, Vocabulary};
@@ -165,7 +165,10 @@ pub enum Refusal {
     #[error("this person withdrew the consent; only somebody whom the person told may record it anew")]
     ConsentWithdrawn,
     /// Another contact has one of the keys.
-    #[error("the contact {existing} already has this {kind}; change that contact instead")]
+    #[error(
+        "the contact {existing} already has this {kind}; change that contact instead",
+        existing = known_as(.existing)
+    )]
     Duplicate {
         /// The contact that has it.
         existing: ContactId,
@@ -174,7 +177,9 @@ pub enum Refusal {
     },
     /// The keys given belong to different contacts.
     #[error(
-        "the {first_kind} belongs to the contact {first} and the {second_kind} to {second}; give the keys of one person"
+        "the {first_kind} belongs to the contact {first} and the {second_kind} to {second}; give the keys of one person",
+        first = known_as(.first),
+        second = known_as(.second)
     )]
     IdentitiesDiffer {
         /// One contact.
@@ -193,7 +198,10 @@ pub enum Refusal {
         candidates: String,
     },
     /// A merge would replace an id elsewhere by another.
-    #[error("the contact {existing} has another id in {system}; correct the row, or change the contact")]
+    #[error(
+        "the contact {existing} has another id in {system}; correct the row, or change the contact",
+        existing = known_as(.existing)
+    )]
     ExternalIdDiffers {
         /// The contact.
         existing: ContactId,

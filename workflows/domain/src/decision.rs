@@ -85,6 +85,12 @@ subjects! {
     crate::id::EmailTemplateVersionId => "EmailTemplateVersion",
 }
 
+/// The id in the sentence of a refusal: that by which others know the thing.
+pub(crate) fn known_as<I: Copy + Into<Subject>>(id: &I) -> String {
+    let Subject { kind, id } = (*id).into();
+    crate::id::global(kind, id)
+}
+
 /// Something that happened, in the words of the ledger. Facts are never changed or removed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fact {

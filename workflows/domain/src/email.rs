@@ -31,6 +31,7 @@ use crate::standing::Standing;
 use crate::suppression;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 codes! {
     /// Where an e-mail stands.
@@ -295,6 +296,22 @@ impl Email {
                 Outlook::OptedOut
             }
             (EmailState::Sent | EmailState::Bounced | EmailState::Unknown | EmailState::Refused, _) => Outlook::GoOn,
+        }
+    }
+
+    /// What the record of its run says of it: which e-mail, of which step, and where it is.
+    pub fn told(&self) -> Value {
+        serde_json::json!({"id": self.id, "step": self.step, "state": self.state.to_string(), "obstacle": self.obstacle})
+    }
+
+    /// How the person stands whom it did not reach for that; none where it was for another reason, or reached them.
+    pub const fn standing(&self) -> Option<Standing> {
+        match self.obstacle {
+            Some(Obstacle::OptedOut) => Some(Standing::OptedOut),
+            Some(Obstacle::Suppressed) => Some(Standing::Suppressed),
+            Some(Obstacle::ConsentWithdrawn) => Some(Standing::Withdrawn),
+            Some(Obstacle::MailboxGone) => Some(Standing::Bounced),
+            _ => None,
         }
     }
 

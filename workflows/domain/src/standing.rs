@@ -23,6 +23,17 @@ codes! {
     }
 }
 
+impl Standing {
+    /// How somebody stands whose address was suppressed for this reason, as long as nothing else is known.
+    pub const fn after(reason: SuppressionReason) -> Self {
+        match reason {
+            SuppressionReason::Unsubscribed | SuppressionReason::OptedOut => Self::OptedOut,
+            SuppressionReason::Complaint | SuppressionReason::Manual | SuppressionReason::Legal => Self::Suppressed,
+            SuppressionReason::Bounced => Self::Bounced,
+        }
+    }
+}
+
 /// Whether `contact` may be written to at `address`. `suppressions` are all that were found under
 /// [`crate::suppression::lookups`] of the address, live or not.
 ///

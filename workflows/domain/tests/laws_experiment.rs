@@ -8,7 +8,8 @@ use tandem_domain::experiment::evidence::{Counted, Prior, against, interval, p_v
 use tandem_domain::experiment::ratio::ratio;
 use tandem_domain::experiment::size::{Plan, looked_at_always};
 use tandem_domain::experiment::{
-    self, Assessment, Design, Experiment, ExperimentState, Metric, Proposal, Refusal, Tally, Variant, assess, promoted,
+    self, Assessment, Design, Experiment, ExperimentState, Metric, Proposal, Redesign, Refusal, Tally, Variant, assess,
+    promoted,
 };
 use tandem_domain::id::{ExperimentId, SequenceId, UserId};
 use uuid::Uuid;
@@ -138,6 +139,10 @@ fn design(metric: Metric) -> Design {
     }
 }
 
+fn measured(metric: Metric) -> Redesign {
+    Redesign { metric: Some(metric), ..Redesign::default() }
+}
+
 fn proposal(n: u128, step: &str, metric: Metric) -> Proposal {
     Proposal {
         id: ExperimentId(Uuid::from_u128(n)),
@@ -161,11 +166,11 @@ fn a_second_metric_in_a_sequence_and_a_second_experiment_on_a_step_are_refused()
     let other_metric = experiment::register(proposal(2, "later", Metric::Won), &others, at(1)).unwrap_err();
     assert_eq!(other_metric, Refusal::MetricDiffers { expected: Metric::Replied });
     let same_step = experiment::register(proposal(2, "split", Metric::Replied), &others, at(1)).unwrap_err();
-    assert_eq!(same_step, Refusal::Exists { experiment: first.id });
+    assert!(matches!(same_step, Refusal::Exists { experiment, .. } if experiment == first.id));
     let elsewhere = experiment::register(proposal(2, "later", Metric::Replied), &others, at(1)).unwrap().next;
     // Also once it is decided: what was measured by it stays measured by it.
     let all = [first, elsewhere.clone()];
-    let changed = experiment::change(elsewhere, design(Metric::Clicked), &all).unwrap_err();
+    let changed = experiment::change(elsewhere, measured(Metric::Clicked), None, Some(variants()), &all).unwrap_err();
     assert_eq!((changed.code(), changed.field()), ("EXPERIMENT_METRIC_DIFFERS", Some("metric")));
     let no_split = Proposal { variants: None, ..proposal(3, "hello", Metric::Replied) };
     assert_eq!(experiment::register(no_split, &[], at(0)).unwrap_err().code(), "EXPERIMENT_NO_SPLIT");
@@ -261,7 +266,7 @@ proptest! {
                     if let Ok(made) = experiment::register(proposal, &all, now) { all.push(made.next); }
                 }
                 Move::Change(n, metric) => if let Some(n) = which(n, &all)
-                    && let Ok(made) = experiment::change(all[n].clone(), design(Metric::ALL[metric]), &all) { all[n] = made.next; },
+                    && let Ok(made) = experiment::change(all[n].clone(), measured(Metric::ALL[metric]), None, Some(variants()), &all) { all[n] = made.next; },
                 Move::Start(n) => if let Some(n) = which(n, &all)
                     && let Ok(made) = experiment::start(all[n].clone(), Some(&variants()), now) { all[n] = made.next; },
                 Move::Decide(n, winner) => if let Some(n) = which(n, &all) {

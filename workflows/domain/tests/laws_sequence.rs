@@ -322,6 +322,15 @@ fn enrolling_is_refused_with_the_name_of_the_rule() {
     }
     let paused = publishing::pause(sequence.clone(), None, at(START)).unwrap().next;
     assert_eq!(refused(&paused, &version, None, &context(&data)), "SEQUENCE_NOT_ACTIVE");
+    for (state, helps) in [
+        (SequenceState::Draft, "publish it"),
+        (SequenceState::Paused, "resume it"),
+        (SequenceState::Archived, "another key"),
+    ] {
+        let sequence = Sequence { state, ..sequence.clone() };
+        let refused = enrollment::enroll(candidate(None), &sequence, &version, None, &context(&data), now).unwrap_err();
+        assert!(refused.to_string().contains(&state.to_string()) && refused.to_string().contains(helps), "{refused}");
+    }
     let picky = "subject: contact\nentry: contact.first_name == 'Nobody'\nreentry: {after: 30d}";
     let (sequence, version) = published(&TWO_MAILS.replace("subject: contact", picky));
     assert_eq!(refused(&sequence, &version, None, &context(&data)), "ENROLLMENT_ENTRY_NOT_MET");

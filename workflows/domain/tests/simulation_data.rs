@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tandem_domain::sequence::simulation::{answers_alone, sample, sample_with};
 use tandem_domain::sequence::{Definition, validate};
 

@@ -12,6 +12,7 @@ use tandem_app::{
 use tandem_domain::account::{Account, AccountPatch};
 use tandem_domain::contact::{ConsentGiven, ConsentState, ContactPatch};
 use tandem_domain::custom_field::{Entity, Kind};
+use tandem_domain::id::global;
 use tandem_domain::taxonomy::Taxonomy;
 use tandem_store::Page;
 use tandem_store::account::{AccountFilter, ContactFilter};
@@ -50,7 +51,7 @@ on_both_databases! {
         let again = AccountCreate { account: account(json!({"name": "Another", "domains": ["EXAMPLE.com."]})) };
         let refused = world.app.run(&world.system(), again).await.unwrap_err();
         assert_eq!(refused.code(), "ACCOUNT_DUPLICATE");
-        assert!(refused.to_string().contains(&first.id.to_string()), "{refused}");
+        assert!(refused.to_string().contains(&global("Account", first.id.into())), "{refused}");
         let by_name = AccountCreate { account: account(json!({"name": "EXAMPLE LLC"})) };
         assert_eq!(world.app.run(&world.system(), by_name).await.unwrap_err().code(), "ACCOUNT_DUPLICATE");
         assert_eq!(world.ledger_kinds().await.iter().filter(|kind| *kind == "account.created").count(), 1);

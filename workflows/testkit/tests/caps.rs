@@ -19,7 +19,7 @@ use tandem_domain::calendar;
 use tandem_domain::contact::Contact;
 use tandem_domain::contact_policy::{CapScope, ContactPolicy, FrequencyCap, PolicyDraft};
 use tandem_domain::email::{Email, EmailState, Obstacle};
-use tandem_domain::id::{AccountId, ContactId, LeadId, SequenceId};
+use tandem_domain::id::{AccountId, ContactId, LeadId, SequenceId, global};
 use tandem_domain::lead::{Lead, Owner, Stage};
 use tandem_domain::sending_mailbox::{MailboxDraft, RampUp, SendingMailbox};
 use tandem_domain::sequence::Enrollment;
@@ -371,7 +371,7 @@ on_both_databases! {
         assert_eq!(tasks(ItemState::Queued).await.len(), 1);
         let refused = enroll(&world, same, ann).await.unwrap_err();
         assert_eq!(refused.code(), "ENROLLMENT_EXCLUDED");
-        assert!(refused.to_string().contains("low@1") && refused.to_string().contains(&first.id.to_string()), "{refused}");
+        assert!(refused.to_string().contains("low@1") && refused.to_string().contains(&global("Enrollment", first.id.into())), "{refused}");
         enroll(&world, outside, ann).await.unwrap();
         let taken = world.app.run(&world.system(), EnrollmentCreate { sequence: high, contact: Some(ann), lead: None, vars: Map::new() }).await.unwrap();
         let (superseded, (_, closed)) = taken.2.unwrap();

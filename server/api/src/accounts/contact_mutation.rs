@@ -3,10 +3,12 @@
 use super::input::{ConsentInput, ContactFieldsInput, ContactRowInput};
 use super::types::{ContactNode, ContactRowResult, WriteOutcome};
 use crate::context::ContextExt;
-use crate::error::{ApiError, UserError, named, named_row, within};
+use crate::error::{ApiError, UserError, named, named_row};
 use crate::ids::{global, local};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
+use std::collections::BTreeMap;
+use tandem_app::written::check_rows;
 use tandem_app::{
     AppError, ContactChange, ContactCreate, ContactSetConsent, ContactTag, ContactUpsert, ContactUpsertMany, RowResult,
 };
@@ -199,14 +201,23 @@ impl ContactMutation {
         input: ContactUpsertManyInput,
     ) -> Result<ContactUpsertManyPayload, ApiError> {
         let done = async {
-            let row = |(place, row): (usize, ContactRowInput)| {
-                row.row().map_err(|error| within(error, &format!("rows.{place}")))
-            };
-            let rows = input.rows.into_iter().enumerate().map(row).collect::<Result<Vec<_>, AppError>>()?;
+            check_rows(input.rows.len())?;
+            // What cannot be read costs its own row alone.
+            let (mut rows, mut unread) = (Vec::with_capacity(input.rows.len()), BTreeMap::new());
+            for (place, row) in input.rows.into_iter().enumerate() {
+                match row.row() {
+                    Ok(row) => rows.push(row),
+                    Err(error) => drop(unread.insert(place, RowResult::from_refusal(error)?)),
+                }
+            }
+            let count = rows.len() + unread.len();
             let command = ContactUpsertMany { rows, default_region: input.default_region };
-            ctx.run(input.idempotency_key, command).await
+            let mut read = ctx.run(input.idempotency_key, command).await?.rows.into_iter();
+            Ok::<_, AppError>(
+                (0..count).filter_map(|place| unread.remove(&place).or_else(|| read.next())).collect::<Vec<_>>(),
+            )
         };
-        ContactUpsertManyPayload::of(done.await.map(|done| done.rows.into_iter().map(result).collect()))
+        ContactUpsertManyPayload::of(done.await.map(|rows| rows.into_iter().map(result).collect()))
     }
 
     /// Adds tags to a contact and takes some away.

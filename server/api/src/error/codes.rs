@@ -668,4 +668,7 @@ user_error_codes! {
     ExperimentOutOfRange = "EXPERIMENT_OUT_OF_RANGE",
     /// A text of the experiment is missing or too long.
     ExperimentWordsMissing = "EXPERIMENT_WORDS_MISSING",
+    // pauses of enrolments
+    /// A pause of an enrolment ends in the future.
+    EnrollmentPauseOver = "ENROLLMENT_PAUSE_OVER",
 }

@@ -201,7 +201,8 @@ impl ExperimentNode {
         let assessment = ctx.app().experiment_assessment(&self.0).await.map_err(ApiError::from);
         Some(assessment.map(Into::into))
     }
-    /// What everybody new gets, once that is decided; null where nothing was better.
+    /// What everybody new gets, once that is decided; null where nothing was better. A version with other variants than those that
+    /// were compared splits as it says.
     async fn winner(&self) -> Option<&str> {
         self.0.winner.as_deref()
     }

@@ -7,7 +7,7 @@ use crate::ids::local;
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Object};
 use tandem_app::{ExperimentChange, ExperimentDecide, ExperimentRegister, ExperimentStart};
-use tandem_domain::experiment::Design;
+use tandem_domain::experiment::{Design, Redesign};
 
 /// An experiment to register.
 #[derive(InputObject)]
@@ -39,28 +39,27 @@ pub struct ExperimentRegisterInput {
     idempotency_key: Option<String>,
 }
 
-/// What a registered experiment shall measure instead.
+/// What a registered experiment shall measure instead. What is left out stays as it was.
 #[derive(InputObject)]
 pub struct ExperimentChangeInput {
     /// The experiment.
     experiment_id: ID,
+    /// The variant that the others are compared with. It must be named where the newest version does not have the one of before.
+    control: Option<String>,
     /// What is expected to happen, and why: 1 to 500 characters.
-    hypothesis: String,
+    hypothesis: Option<String>,
     /// What counts; the same for every experiment of the sequence.
-    metric: ExperimentMetric,
+    metric: Option<ExperimentMetric>,
     /// The share of the control that is expected to convert, between 0 and 1.
-    baseline: f64,
+    baseline: Option<f64>,
     /// The smallest difference worth knowing, as a share: 0.02 for two points of a hundred.
-    smallest_effect: f64,
+    smallest_effect: Option<f64>,
     /// The probability of seeing a difference where there is none: 0.0001 to 0.2.
-    #[graphql(default = 0.05)]
-    alpha: f64,
+    alpha: Option<f64>,
     /// The probability of seeing the smallest effect where it is there: 0.5 to 0.99.
-    #[graphql(default = 0.8)]
-    power: f64,
+    power: Option<f64>,
     /// In how many days after the choice somebody converts: 1 to 365.
-    #[graphql(default = 14)]
-    window_days: u32,
+    window_days: Option<u32>,
 }
 
 /// An experiment to start.
@@ -137,7 +136,8 @@ impl InsightMutation {
         ExperimentRegisterPayload::of(done.await.map(ExperimentNode))
     }
 
-    /// Changes what an experiment measures, before it is started.
+    /// Changes what an experiment measures, before it is started. The experiment takes over the split of the newest version, so that
+    /// it can be started on that.
     async fn experiment_change(
         &self,
         ctx: &Context<'_>,
@@ -146,9 +146,10 @@ impl InsightMutation {
         let done = async {
             let command = ExperimentChange {
                 experiment: local(&input.experiment_id, "experimentId")?,
-                design: Design {
+                control: input.control,
+                design: Redesign {
                     hypothesis: input.hypothesis,
-                    metric: input.metric.into(),
+                    metric: input.metric.map(Into::into),
                     baseline: input.baseline,
                     smallest_effect: input.smallest_effect,
                     alpha: input.alpha,

@@ -55,12 +55,15 @@ pub struct EnrollmentStoryStep {
     held: Option<bool>,
     /// The version of the stored template that its e-mail was taken from, e.g. `welcome_mail@3`.
     template: Option<String>,
+    /// The code of why its effect was refused, where it was and the run goes on all the same.
+    refused: Option<String>,
 }
 
 impl From<story::StepTaken> for EnrollmentStoryStep {
     fn from(taken: story::StepTaken) -> Self {
-        let story::StepTaken { step, kind, visit, variant, skipped, condition, held, template } = taken;
-        Self { step, kind, visit, variant, skipped, condition, held, template }
+        let story::StepTaken { step, kind, visit, variant, skipped, condition, held, template, refused } = taken;
+        let refused = refused.map(|refused| refused.code);
+        Self { step, kind, visit, variant, skipped, condition, held, template, refused }
     }
 }
 
@@ -71,7 +74,7 @@ pub struct EnrollmentStoryWait {
     reason: String,
     /// Until when at the latest; null for a pause that somebody must end.
     until: Option<DateTime<Utc>>,
-    /// What put the step off, where the reason does not say it, e.g. `CONSENT_UNKNOWN`.
+    /// What put the step off, where the reason does not say it, e.g. `CONSENT_UNKNOWN` or `POOL_WITHOUT_MAILBOX`.
     held_by: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use super::types::{
 use super::versions::{SequenceBacklog, SequenceMigrationNode, SequenceRunningInput};
 use crate::context::ContextExt;
 use crate::error::{ApiError, UserError, UserErrorCode, named, split, within};
-use crate::ids::{global, local, local_opt};
+use crate::ids::{local, local_opt};
 use crate::payload::payload;
 use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -392,32 +392,30 @@ impl SequenceMutation {
                 return Err(AppError::refused("ENROLLMENT_TOO_MANY", message, Some("contactIds")));
             }
             let sequence = local(&input.sequence_id, "sequenceId")?;
-            let mut commands = Vec::with_capacity(count);
-            for id in &input.contact_ids {
-                let contact = Some(local(id, "contactIds")?);
-                commands.push(EnrollmentCreate { sequence, contact, lead: None, vars: Map::new() });
-            }
-            for id in &input.lead_ids {
-                let lead = Some(local(id, "leadIds")?);
-                commands.push(EnrollmentCreate { sequence, contact: None, lead, vars: Map::new() });
-            }
-            Ok((ctx.call(input.idempotency_key)?, commands))
+            let enroll = |contact, lead| EnrollmentCreate { sequence, contact, lead, vars: Map::new() };
+            // An id that is none costs its own row alone.
+            let people = input.contact_ids.iter().map(|id| Ok(enroll(Some(local(id, "contactIds")?), None)));
+            let leads = input.lead_ids.iter().map(|id| Ok(enroll(None, Some(local(id, "leadIds")?))));
+            let commands: Vec<Result<EnrollmentCreate, AppError>> = people.chain(leads).collect();
+            Ok::<_, AppError>((ctx.call(input.idempotency_key.clone())?, commands))
         };
         let (call, commands) = match prepared.await {
             Ok(prepared) => prepared,
             Err(error) => return EnrollmentCreateManyPayload::of(Err(error)),
         };
-        let subjects: Vec<(ID, &str)> = commands
-            .iter()
-            .filter_map(|command| {
-                let contact = command.contact.map(|contact| (global(contact), "contactIds"));
-                contact.or_else(|| command.lead.map(|lead| (global(lead), "leadIds")))
-            })
-            .collect();
+        let people = input.contact_ids.into_iter().map(|id| (id, "contactIds"));
+        let subjects = people.chain(input.lead_ids.into_iter().map(|id| (id, "leadIds")));
         let answers = ctx.app().enroll_many(&call, commands).await;
         let mut results = Vec::with_capacity(answers.len());
-        for ((subject_id, ids), answer) in subjects.into_iter().zip(answers) {
+        for ((subject_id, ids), answer) in subjects.zip(answers) {
             let names = [("sequence", "sequenceId"), ("lead", "leadIds"), ("contact", ids)];
+            let answer = answer.map_err(|error| match error {
+                AppError::NotFound { what, .. } => {
+                    let field = if what == "Sequence" { "sequenceId" } else { ids };
+                    AppError::refused(error.code(), error.to_string(), Some(field))
+                }
+                other => other,
+            });
             results.push(match split(answer.map_err(|error| named(error, &names)))? {
                 Ok(enrolled) => EnrollmentCreateResult {
                     subject_id,

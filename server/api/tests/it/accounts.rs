@@ -125,9 +125,13 @@ on_both_databases! {
         let wordy = json!({"contactId": made["contact"]["id"], "consent": {"state": "WITHDRAWN", "source": "x".repeat(201)}});
         let refused = change(&world, &ops, "contactSetConsent", "contact { id }", wordy).await;
         assert_eq!(refused["userErrors"][0]["field"], json!(["consent", "source"]), "{refused}");
-        let rows = json!({"rows": [{"email": "bob@example.com"}, {"email": "eve@example.com", "accountId": "x"}]});
-        let refused = change(&world, &ops, "contactUpsertMany", "rows { error { field } }", rows).await;
-        assert_eq!(refused["userErrors"][0]["field"], json!(["rows", "1", "accountId"]), "{refused}");
+        let rows = json!({"rows": [{"email": "bob@example.com"}, {"email": "eve@example.com", "accountId": "x"},
+            {"email": "kay@example.com"}]});
+        // What cannot be read costs its own row alone.
+        let done = change(&world, &ops, "contactUpsertMany", "rows { outcome error { field code } }", rows).await;
+        let row = json!({"outcome": null, "error": {"field": ["accountId"], "code": "ID_INVALID"}});
+        assert_eq!((&done["rows"][0]["outcome"], &done["rows"][1]), (&json!("CREATED"), &row), "{done}");
+        assert_eq!(done["rows"][2]["outcome"], "CREATED", "{done}");
         let rows = json!({"rows": [{"email": "eve@example.com", "account": {"domain": "localhost"}}]});
         let refused = change(&world, &ops, "contactUpsertMany", "rows { error { field } }", rows).await;
         assert_eq!(refused["rows"][0]["error"]["field"], json!(["account", "domain"]), "{refused}");

@@ -41,8 +41,7 @@ on_both_databases! {
             let answer = ask(&world, who, &mutation(name, "__typename"), json!({ "input": input })).await;
             let errors = &answer["data"][name]["userErrors"];
             assert_eq!(errors[0]["code"], code, "{case}: {answer}");
-            // What an id names is not there: that is no fault of a field.
-            assert!(code == "NOT_FOUND" || errors[0]["field"].is_array(), "{case}: {answer}");
+            assert!(errors[0]["field"].is_array(), "{case}: {answer}");
             assert!(errors[0]["message"].is_string(), "{case}: {answer}");
             assert_eq!(trace(&world).await, before, "{case} left something behind");
         }

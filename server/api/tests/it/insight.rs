@@ -61,4 +61,29 @@ on_both_databases! {
         let refused = change(&world, &ops, "experimentRegister", "experiment { id }", input).await;
         assert_eq!((&refused["userErrors"][0]["code"], &refused["userErrors"][0]["field"]), (&json!("EXPERIMENT_NO_SPLIT"), &json!(["step"])));
     }
+
+    async fn a_change_of_an_experiment_keeps_what_is_left_out_and_follows_the_newest_version(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let source = |variants: &str| format!("key: tried\nname: Tried\nsubject: contact\nsteps:\n  - {{id: which, kind: split, variants: [{variants}]}}\n  \
+            - {{id: one, kind: wait, duration: 1d, next: done}}\n  - {{id: two, kind: wait, duration: 2d}}\n  - {{id: done, kind: end}}\n");
+        let first = source("{key: a, weight: 1, then: one}, {key: b, weight: 1, then: two}");
+        let made = change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": first})).await;
+        let input = json!({"sequenceId": made["sequence"]["id"], "step": "which", "hypothesis": "It helps", "metric": "REPLIED",
+            "baseline": 0.1, "smallestEffect": 0.05, "windowDays": 3, "alpha": 0.01, "power": 0.9});
+        let made = change(&world, &ops, "experimentRegister", "experiment { id }", input).await;
+        let id = &made["experiment"]["id"];
+        let second = source("{key: a, weight: 1, then: one}, {key: b, weight: 3, then: two}");
+        change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": second})).await;
+        let start = json!({"experimentId": id});
+        let refused = change(&world, &ops, "experimentStart", "experiment { id }", start.clone()).await;
+        assert_eq!(refused["userErrors"][0]["code"], "EXPERIMENT_SPLIT_CHANGED");
+        let fields = "experiment { hypothesis metric baseline smallestEffect windowDays alpha power variants { key weight } }";
+        let input = json!({"experimentId": id, "hypothesis": "It is shorter"});
+        let changed = change(&world, &ops, "experimentChange", fields, input).await;
+        let expected = json!({"hypothesis": "It is shorter", "metric": "REPLIED", "baseline": 0.1, "smallestEffect": 0.05, "windowDays": 3,
+            "alpha": 0.01, "power": 0.9, "variants": [{"key": "a", "weight": 1}, {"key": "b", "weight": 3}]});
+        assert_eq!(changed["experiment"], expected, "{changed}");
+        let started = change(&world, &ops, "experimentStart", "experiment { state }", start).await;
+        assert_eq!(started["experiment"]["state"], "RUNNING", "{started}");
+    }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tandem_app::contacts::ContactCreate;
 use tandem_domain::access::Role;
 use tandem_domain::contact::Contact;
+use tandem_domain::id::EnrollmentId;
 use tandem_testkit::{World, on_both_databases};
 
 const SOURCE: &str = "
@@ -94,9 +95,22 @@ on_both_databases! {
         let done = change(&world, &ops, "enrollmentCreateMany", fields, input).await;
         let codes: Vec<_> = done["results"].as_array().unwrap().iter().map(|r| r["userErrors"].clone()).collect();
         assert_eq!(codes, [json!([]), json!([]), json!([{"code": "ENROLLMENT_EXISTS"}])]);
-        let input = json!({"sequenceId": made["sequence"]["id"], "contactIds": ["nonsense"]});
-        let refused = change(&world, &ops, "enrollmentCreateMany", fields, input).await;
-        assert_eq!(refused["userErrors"][0]["code"], "ID_INVALID");
+        // An id that is none costs its own row alone; once it is right, the same key enrols who was missing.
+        let (lee, ada) = (global(person(&world, "lee").await.id), global(person(&world, "ada").await.id));
+        let fields = "results { subjectId enrollment { id } userErrors { code field } }";
+        let input = |second: &str| json!({"sequenceId": made["sequence"]["id"], "contactIds": [lee, second, ada],
+            "leadIds": ["nonsense"], "idempotencyKey": "once"});
+        let first = change(&world, &ops, "enrollmentCreateMany", fields, input("nonsense")).await;
+        assert_eq!(first["userErrors"], json!([]));
+        assert!(first["results"][0]["enrollment"]["id"].is_string() && first["results"][2]["enrollment"]["id"].is_string());
+        let refused = |id: &str, field: &str| json!({"subjectId": id, "enrollment": null,
+            "userErrors": [{"code": "ID_INVALID", "field": [field]}]});
+        assert_eq!(first["results"][1], refused("nonsense", "contactIds"));
+        assert_eq!(first["results"][3], refused("nonsense", "leadIds"));
+        let ned = global(person(&world, "ned").await.id);
+        let again = change(&world, &ops, "enrollmentCreateMany", fields, input(&ned)).await;
+        assert_eq!((&again["results"][0], &again["results"][2]), (&first["results"][0], &first["results"][2]));
+        assert!(again["results"][1]["enrollment"]["id"].is_string(), "{again}");
     }
 
     async fn a_refused_enrolment_names_the_fields_of_its_input(world: World) {
@@ -114,6 +128,28 @@ on_both_databases! {
         change(&world, &ops, "sequencePause", "sequence { id }", json!({"sequenceId": sequence})).await;
         let paused = change(&world, &ops, "enrollmentCreate", "enrollment { id }", input).await;
         assert_eq!(paused["userErrors"][0]["field"], json!(["sequenceId"]), "{paused}");
+    }
+
+    async fn a_refusal_names_things_by_the_ids_that_the_schema_takes(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let made = change(&world, &ops, "sequencePublish", "sequence { id }", json!({"source": SOURCE})).await;
+        let sam = global(person(&world, "sam").await.id);
+        let input = json!({"sequenceId": made["sequence"]["id"], "contactId": sam});
+        let run = change(&world, &ops, "enrollmentCreate", "enrollment { id }", input.clone()).await["enrollment"]["id"].clone();
+        let again = change(&world, &ops, "enrollmentCreate", "enrollment { id }", input).await;
+        let message = again["userErrors"][0]["message"].as_str().unwrap();
+        let named = message.split_whitespace().nth(1).unwrap();
+        let found = ask(&world, &ops, "query($id: ID!) { node(id: $id) { id } }", json!({"id": named})).await;
+        assert_eq!(found["data"]["node"]["id"], run, "{message}");
+        let nobody = global(EnrollmentId(uuid::Uuid::from_u128(7)));
+        let missing = change(&world, &ops, "enrollmentResume", "enrollment { id }", json!({"enrollmentId": nobody})).await;
+        let error = &missing["userErrors"][0];
+        assert_eq!(error["message"], format!("there is no Enrollment with the id {nobody}"));
+        assert_eq!((&error["code"], &error["field"]), (&json!("NOT_FOUND"), &json!(["enrollmentId"])));
+        // A pause that is over before it begins is one that the caller can mend.
+        let past = json!({"enrollmentId": run, "until": "2020-01-01T09:00:00Z"});
+        let refused = change(&world, &ops, "enrollmentPause", "enrollment { id }", past).await;
+        assert_eq!((&refused["userErrors"][0]["code"], &refused["userErrors"][0]["field"]), (&json!("ENROLLMENT_PAUSE_OVER"), &json!(["until"])));
     }
 
     async fn a_simulation_shows_the_plan_without_doing_anything(world: World) {

@@ -71,11 +71,17 @@ pub(crate) async fn followed(
     let ended = match email.outlook() {
         Outlook::Wait => return Ok(None),
         Outlook::GoOn => {
-            let settled = enrollment::email_settled(run, email.visit, now);
-            return Ok(settled.map(|decision| decision.map(|run| (run, (None, Vec::new())))));
+            let Some(mut settled) = enrollment::email_settled(run, email.visit, now) else { return Ok(None) };
+            // Which e-mail, and what became of it, says why the run goes on.
+            settled.facts = settled.facts.into_iter().map(|fact| fact.with("email", email.told())).collect();
+            return Ok(Some(settled.map(|run| (run, (None, Vec::new())))));
         }
         Outlook::Bounced => enrollment::bounce(run, now)?,
         Outlook::OptedOut => enrollment::opt_out(run, now)?,
+    };
+    let ended = match email.standing() {
+        Some(standing) => enrollment::on_standing(ended, standing, None),
+        None => ended,
     };
     Ok(Some(let_go(tx, ended, lead, env, now).await?))
 }

@@ -9,6 +9,7 @@ use tandem_domain::decision::{Decision, Fact, Planned};
 use tandem_domain::email::Email;
 use tandem_domain::id::{ContactId, EmailId, SuppressionId};
 use tandem_domain::sequence::enrollment;
+use tandem_domain::standing::Standing;
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_store::Tx;
 
@@ -117,7 +118,8 @@ pub(crate) async fn leave_alone(
     }
     for live in live {
         let lead = lead_of(tx, &live).await?;
-        ended.push(take(let_go(tx, enrollment::opt_out(live, now)?, lead, env, now).await?, &mut facts, &mut jobs));
+        let over = enrollment::on_standing(enrollment::opt_out(live, now)?, Standing::after(reason), Some(reason));
+        ended.push(take(let_go(tx, over, lead, env, now).await?, &mut facts, &mut jobs));
     }
     let kind = SuppressionKind::Email;
     let value = suppression::normalise(kind, address)?;

@@ -14,6 +14,7 @@ use tandem_domain::contact::{ConsentGiven, ConsentState, ContactPatch};
 use tandem_domain::custom_field::Entity;
 use tandem_domain::edit::Edit;
 use tandem_domain::id::ContactId;
+use tandem_domain::id::{AccountId, local};
 use tandem_domain::lead::Grade;
 use tandem_domain::ledger::sha256_hex;
 
@@ -88,9 +89,14 @@ impl Kind for Accounts {
     }
 }
 
+/// The id of an account: that by which the API and the sentences of refusals know it, or its UUID.
+fn account_id(text: &str) -> Option<AccountId> {
+    local("Account", text).or_else(|| text.parse().ok()).map(AccountId)
+}
+
 /// The company that a row names, by domain, registry number, id or name.
-fn company(fields: &Fields) -> (Edit<tandem_domain::id::AccountId>, Option<AccountPatch>) {
-    if let Some(id) = fields.text("accountId").and_then(|id| id.parse().ok()) {
+fn company(fields: &Fields) -> (Edit<AccountId>, Option<AccountPatch>) {
+    if let Some(id) = fields.text("accountId").and_then(account_id) {
         return (Edit::Set(id), None);
     }
     let patch = AccountPatch {
@@ -112,7 +118,7 @@ fn consent(fields: &Fields, bound: &Bound) -> Result<Option<ConsentGiven>, Fault
 }
 
 fn contact(fields: &Fields, bound: &Bound) -> Result<ContactRow, Fault> {
-    if let Some(id) = fields.text("accountId").filter(|id| id.parse::<uuid::Uuid>().is_err()) {
+    if let Some(id) = fields.text("accountId").filter(|id| account_id(id).is_none()) {
         let sentence = format!("`{}` is not the id of an account", super::mapping::short(id));
         return Err(Fault::new(bound.column("accountId"), "IMPORT_VALUE_INVALID", sentence));
     }

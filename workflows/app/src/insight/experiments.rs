@@ -6,7 +6,7 @@ use crate::sequence::version_of;
 use crate::{App, AppError, Call, Command, Env, Result};
 use serde::Serialize;
 use tandem_domain::decision::Decision;
-use tandem_domain::experiment::{self, Assessment, Design, Experiment, Proposal, Variant, assess};
+use tandem_domain::experiment::{self, Assessment, Design, Experiment, Proposal, Redesign, Variant, assess};
 use tandem_domain::id::{ExperimentId, SequenceId};
 use tandem_domain::sequence::{Definition, Enrollment, Sequence, SequenceVersion};
 use tandem_store::Tx;
@@ -60,13 +60,15 @@ impl Command for ExperimentRegister {
     }
 }
 
-/// Changes what an experiment measures, before it is started.
+/// Changes what an experiment measures, before it is started, and takes over the split of the newest version.
 #[derive(Debug, Clone, Serialize)]
 pub struct ExperimentChange {
     /// The experiment.
     pub experiment: ExperimentId,
-    /// What is measured.
-    pub design: Design,
+    /// The variant that the others are compared with; the same as before where it is left out.
+    pub control: Option<String>,
+    /// What is measured instead.
+    pub design: Redesign,
 }
 
 impl Command for ExperimentChange {
@@ -77,9 +79,11 @@ impl Command for ExperimentChange {
         // The sequence never changes, so that it can be read before it is locked.
         let missing = || AppError::NotFound { what: "Experiment", id: self.experiment.into() };
         let sequence = tx.peek::<Experiment>(self.experiment).await?.ok_or_else(missing)?.sequence;
-        locked(tx, sequence).await?;
+        let sequence = locked(tx, sequence).await?;
         let experiment = load(tx, self.experiment).await?;
-        Ok(experiment::change(experiment, self.design.clone(), &tx.experiments_of(sequence).await?)?)
+        let variants = variants(tx, &sequence, &experiment.step).await?;
+        let (redesign, control) = (self.design.clone(), self.control.clone());
+        Ok(experiment::change(experiment, redesign, control, variants, &tx.experiments_of(sequence.id).await?)?)
     }
 }
 

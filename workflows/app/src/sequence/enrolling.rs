@@ -221,10 +221,18 @@ fn left_alone(started: Decision<Enrollment>, until: DateTime<Utc>, now: DateTime
 
 impl App {
     /// Enrols many subjects, each for itself: a refusal of one leaves the others alone. Gives one answer each, in
-    /// order. With an idempotency key each has a key of its own, so that a repetition enrols only who is missing.
-    pub async fn enroll_many(&self, call: &Call, enrollments: Vec<EnrollmentCreate>) -> Vec<Result<Enrolled>> {
+    /// order; what could not be read is answered as it is. With an idempotency key each has a key of its own, so that a
+    /// repetition enrols only who is missing.
+    pub async fn enroll_many(&self, call: &Call, enrollments: Vec<Result<EnrollmentCreate>>) -> Vec<Result<Enrolled>> {
         let mut answers = Vec::with_capacity(enrollments.len());
         for (at, enrollment) in enrollments.into_iter().enumerate() {
+            let enrollment = match enrollment {
+                Ok(enrollment) => enrollment,
+                Err(error) => {
+                    answers.push(Err(error));
+                    continue;
+                }
+            };
             let key = call.idempotency_key.as_ref().map(|key| format!("{key}\u{1f}{at}"));
             answers.push(self.run(&call.clone().with_key(key), enrollment).await);
         }

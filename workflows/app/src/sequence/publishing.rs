@@ -336,6 +336,6 @@ pub async fn version_of(tx: &Tx, sequence: &Sequence) -> Result<SequenceVersion>
     let missing = |id: SequenceVersionId| AppError::NotFound { what: "SequenceVersion", id: id.into() };
     match sequence.latest_version {
         Some(id) => tx.peek(id).await?.ok_or_else(|| missing(id)),
-        None => Err(tandem_domain::sequence::enrollment::Refusal::SequenceNotActive { state: sequence.state }.into()),
+        None => Err(tandem_domain::sequence::enrollment::Refusal::not_active(sequence.state).into()),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! REGISTERED -start-> RUNNING -decide-> DECIDED (with a winner, or without one)
-//!  \__ change
+//!  \__ change (the design, and the split of the newest version)
 //! ```
 //!
 //! What is measured, and how, is registered before the start and never changes after it: whoever looks for the metric in which a
@@ -12,6 +12,7 @@
 //!
 //! A person promotes the winner: from then on the split gives it to everybody new.
 
+mod change;
 pub mod evidence;
 pub mod numbers;
 pub mod ratio;
@@ -19,6 +20,7 @@ mod refusal;
 pub mod result;
 pub mod size;
 
+pub use change::{Redesign, change};
 pub use refusal::Refusal;
 pub use result::{Assessment, Comparison, Tally, VariantResult, assess};
 
@@ -33,6 +35,7 @@ use evidence::Prior;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use size::Plan;
+use std::collections::BTreeSet;
 
 /// The longest hypothesis, and the longest reason, in characters.
 pub const MOST_WORDS: usize = 500;
@@ -225,6 +228,16 @@ fn check_metric<'a>(others: impl Iterator<Item = &'a Experiment>, metric: Metric
     }
 }
 
+/// The variants with the control first.
+fn controlled(mut variants: Vec<Variant>, control: String) -> Result<Vec<Variant>, Refusal> {
+    let Some(place) = variants.iter().position(|variant| variant.key == control) else {
+        let known = variants.iter().map(|variant| variant.key.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Refusal::VariantUnknown { field: "control", given: control, known });
+    };
+    variants[..=place].rotate_right(1);
+    Ok(variants)
+}
+
 /// What an experiment is to be made on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
@@ -251,18 +264,19 @@ pub fn register(
     now: DateTime<Utc>,
 ) -> Result<Decision<Experiment>, Refusal> {
     let Proposal { id, sequence, step, variants, control, design, by } = proposal;
-    let mut variants = variants.ok_or_else(|| Refusal::NoSplit { step: step.clone() })?;
-    if let Some(control) = control {
-        let known = || variants.iter().map(|variant| variant.key.clone()).collect::<Vec<_>>().join(", ");
-        let Some(place) = variants.iter().position(|variant| variant.key == control) else {
-            return Err(Refusal::VariantUnknown { field: "control", known: known(), given: control });
-        };
-        variants[..=place].rotate_right(1);
-    }
+    let variants = variants.ok_or_else(|| Refusal::NoSplit { step: step.clone() })?;
+    let variants = match control {
+        Some(control) => controlled(variants, control)?,
+        None => variants,
+    };
     check(&design)?;
     let design = Design { hypothesis: words("hypothesis", &design.hypothesis)?, ..design };
     if let Some(open) = others.iter().find(|other| other.is_open() && other.step == step) {
-        return Err(Refusal::Exists { experiment: open.id });
+        let hint = match open.state {
+            ExperimentState::Registered => "change it, which takes over the split of the newest version, too",
+            ExperimentState::Running | ExperimentState::Decided => "decide it first",
+        };
+        return Err(Refusal::Exists { experiment: open.id, state: open.state, hint });
     }
     check_metric(others.iter(), design.metric)?;
     let experiment = Experiment {
@@ -287,18 +301,6 @@ pub fn register(
     Ok(Decision::new(experiment, fact))
 }
 
-/// Changes what is measured, before the start. `others` are all experiments of the same sequence.
-pub fn change(experiment: Experiment, design: Design, others: &[Experiment]) -> Result<Decision<Experiment>, Refusal> {
-    if experiment.state != ExperimentState::Registered {
-        return Err(Refusal::Started { metric: experiment.design.metric });
-    }
-    check(&design)?;
-    let design = Design { hypothesis: words("hypothesis", &design.hypothesis)?, ..design };
-    check_metric(others.iter().filter(|other| other.id != experiment.id), design.metric)?;
-    let fact = experiment.fact("experiment.changed").with("before", &experiment.design).with("design", &design);
-    Ok(Decision::new(Experiment { design, ..experiment }, fact))
-}
-
 /// Begins to count. `variants` are those of the step in the newest version: they must be what was registered.
 pub fn start(
     experiment: Experiment,
@@ -315,7 +317,13 @@ pub fn start(
         variants
     };
     if variants.map(by_key) != Some(by_key(&experiment.variants)) {
-        return Err(Refusal::SplitChanged { step: experiment.step });
+        let hint = match variants {
+            Some(_) => "change the experiment, which takes that split over, and start it then",
+            None => {
+                "there it splits nobody; publish a version in which it does, change the experiment, and start it then"
+            }
+        };
+        return Err(Refusal::SplitChanged { step: experiment.step, hint });
     }
     let (from, state) = (experiment.state, ExperimentState::Running);
     let (once, always) = experiment.sizes();
@@ -366,8 +374,13 @@ pub fn decide(
 /// The variant that a split gives to everybody new, where one was promoted: that of the newest experiment on the step which was
 /// started. While an experiment runs, none is promoted. `experiments` are those of the sequence, in any order.
 pub fn promoted<'a>(experiments: impl IntoIterator<Item = &'a Experiment>, step: &str) -> Option<&'a str> {
+    newest(experiments, step)?.winner.as_deref()
+}
+
+/// The newest experiment on the step which was started.
+fn newest<'a>(experiments: impl IntoIterator<Item = &'a Experiment>, step: &str) -> Option<&'a Experiment> {
     let started = experiments.into_iter().filter(|one| one.step == step && one.started_at.is_some());
-    started.max_by_key(|one| (one.started_at, one.id))?.winner.as_deref()
+    started.max_by_key(|one| (one.started_at, one.id))
 }
 
 /// Whether a definition has a step that splits.
@@ -376,8 +389,8 @@ pub fn splits(definition: &Definition) -> bool {
 }
 
 /// The definition as it is for somebody new: a split with a promoted variant gives that to everybody. None where that changes
-/// nothing. `keeps` says of which splits the run has a variant already, which it keeps. A winner that the version does not have
-/// any more changes nothing.
+/// nothing. `keeps` says of which splits the run has a variant already, which it keeps. Where the version splits among other variants
+/// than those that were compared, nobody knows which is the best of them, and it splits as it says.
 pub fn with_winners(
     definition: &Definition,
     experiments: &[Experiment],
@@ -388,8 +401,9 @@ pub fn with_winners(
         if step.kind.name() != SPLIT || keeps(&step.id) {
             continue;
         }
-        let Some(winner) = promoted(experiments, &step.id) else { continue };
-        if let Some(kind) = only(&step.kind, winner)
+        let Some(experiment) = newest(experiments, &step.id) else { continue };
+        let Some(winner) = &experiment.winner else { continue };
+        if let Some(kind) = only(&step.kind, winner, &experiment.variants)
             && let Some(step) = changed.get_or_insert_with(|| definition.clone()).steps.get_mut(place)
         {
             step.kind = kind;
@@ -398,15 +412,18 @@ pub fn with_winners(
     changed
 }
 
-/// A split in which every other variant has the weight 0. It is changed in the form in which it is written, of which the key and the
-/// weight are looked at.
-fn only(kind: &StepKind, winner: &str) -> Option<StepKind> {
+/// A split in which every other variant has the weight 0; none where it is not among the variants that were `compared`. It is
+/// changed in the form in which it is written, of which the key and the weight are looked at.
+fn only(kind: &StepKind, winner: &str, compared: &[Variant]) -> Option<StepKind> {
     let mut settings = serde_json::to_value(kind).ok()?;
-    let mut found = false;
-    for variant in settings.get_mut("variants")?.as_array_mut()? {
+    let variants = settings.get_mut("variants")?.as_array_mut()?;
+    let keys: BTreeSet<&str> = variants.iter().filter_map(|variant| variant.get("key")?.as_str()).collect();
+    if keys != compared.iter().map(|variant| variant.key.as_str()).collect() {
+        return None;
+    }
+    for variant in variants {
         let wins = variant.get("key").and_then(Value::as_str) == Some(winner);
-        found |= wins;
         variant.as_object_mut()?.insert("weight".to_owned(), Value::from(u32::from(wins)));
     }
-    if found { serde_json::from_value(settings).ok() } else { None }
+    serde_json::from_value(settings).ok()
 }

@@ -1,6 +1,7 @@
 //! Why something is not done with an experiment.
 
 use super::{ExperimentState, Metric};
+use crate::decision::known_as;
 use crate::id::ExperimentId;
 
 /// Why an experiment is refused, or a change to it.
@@ -13,10 +14,14 @@ pub enum Refusal {
         step: String,
     },
     /// One experiment on a step at a time.
-    #[error("experiment {experiment} on this step is not decided yet; decide it first")]
+    #[error("experiment {experiment} on this step is {state}; {hint}", experiment = known_as(.experiment))]
     Exists {
         /// The open one.
         experiment: ExperimentId,
+        /// The state it is in.
+        state: ExperimentState,
+        /// What to do with it.
+        hint: &'static str,
     },
     /// All experiments of a sequence have one metric.
     #[error("the experiments of this sequence are measured by {expected}; take the same metric, or another sequence")]
@@ -41,10 +46,12 @@ pub enum Refusal {
         hint: &'static str,
     },
     /// The split is not the one that was registered.
-    #[error("the newest version splits `{step}` otherwise than was registered; register the experiment anew")]
+    #[error("the step `{step}` of the newest version is not split as was registered; {hint}")]
     SplitChanged {
         /// The step.
         step: String,
+        /// What to do about it.
+        hint: &'static str,
     },
     /// There is no such variant.
     #[error("the experiment has no variant `{given}`; one of {known} is expected")]

@@ -23,6 +23,7 @@ pub use state::{CoolDown, Handoff, HandoffState, Reason, Tried, Turn, Use};
 pub use work::{check_sla, convert, lose, progress, reclaim, start};
 
 use crate::calendar::WorkingCalendar;
+use crate::decision::known_as;
 use crate::id::{CalendarId, PoolId, UserId};
 use crate::routing::Pool;
 use chrono::{DateTime, Utc};
@@ -77,13 +78,19 @@ pub enum Refusal {
         most: usize,
     },
     /// Somebody is not given again what was rejected, ran out or was taken back.
-    #[error("the user {user} had this opportunity before and is not given it again; choose somebody else")]
+    #[error(
+        "the user {user} had this opportunity before and is not given it again; choose somebody else",
+        user = known_as(.user)
+    )]
     AlreadyTried {
         /// Who.
         user: UserId,
     },
     /// Somebody is not given again what was returned, for a while.
-    #[error("the user {user} returned this opportunity and is not given it again before {until}; choose somebody else")]
+    #[error(
+        "the user {user} returned this opportunity and is not given it again before {until}; choose somebody else",
+        user = known_as(.user)
+    )]
     CoolDown {
         /// Who.
         user: UserId,
@@ -91,13 +98,16 @@ pub enum Refusal {
         until: DateTime<Utc>,
     },
     /// The terms are those of another pool.
-    #[error("the handoff is in the pool {pool}, not in the one given")]
+    #[error("the handoff is in the pool {pool}, not in the one given", pool = known_as(.pool))]
     WrongPool {
         /// The handoff's pool.
         pool: PoolId,
     },
     /// A clock has no calendar to run on.
-    #[error("the pool names the calendar {calendar}, which does not exist or never opens; save the pool with another")]
+    #[error(
+        "the pool names the calendar {calendar}, which does not exist or never opens; save the pool with another",
+        calendar = known_as(.calendar)
+    )]
     NoClock {
         /// The calendar.
         calendar: CalendarId,

@@ -14,6 +14,7 @@ pub use receipt::{Considered, Receipt, Skip};
 pub use round_robin::{Barred, Choice, Field, HeldFor, Standing, Verdict, choose};
 pub use table::{Route, RoutingRule, RoutingTable, TableDraft, save_table};
 
+use crate::decision::known_as;
 use chrono::{DateTime, Utc};
 
 /// Why a pool, a table or an absence is refused.
@@ -38,7 +39,7 @@ pub enum Refusal {
         most: usize,
     },
     /// The same person twice.
-    #[error("the user {user} is in the pool twice; keep one entry and add the weights")]
+    #[error("the user {user} is in the pool twice; keep one entry and add the weights", user = known_as(.user))]
     MemberTwice {
         /// The person.
         user: crate::id::UserId,
@@ -90,7 +91,7 @@ pub enum Refusal {
         most: usize,
     },
     /// The person has no turns in this pool.
-    #[error("the user {user} is not in the pool `{pool}`")]
+    #[error("the user {user} is not in the pool `{pool}`", user = known_as(.user))]
     NotAMember {
         /// The person.
         user: crate::id::UserId,

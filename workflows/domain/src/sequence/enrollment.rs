@@ -14,12 +14,14 @@
 mod answer;
 mod catching_up;
 mod exclusive;
+mod grounds;
 mod memory;
 mod state;
 
 pub use answer::{Answered, MAX_VARS, answered, overdue};
 pub use catching_up::resume_from_backlog;
 pub use exclusive::{Exclusive, compete, supersede};
+pub use grounds::on_standing;
 pub use memory::{AwaitedTask, CHAIN_HOURS, Chain, MOST_IN_CHAIN, Memory, task_settled};
 pub use state::{EnrollmentState, ExitReason, FinishReason, PauseReason, StateKind, TaskEnd, WaitReason};
 
@@ -30,7 +32,7 @@ use super::stepper::{Context, EMAIL_OVERDUE};
 use super::steps::Failure;
 use super::trail::Trail;
 use super::trigger::Event;
-use crate::decision::{Decision, Fact, Job};
+use crate::decision::{Decision, Fact, Job, known_as};
 use crate::expression::{self, Expression};
 use crate::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
 use crate::standing::Standing;
@@ -204,16 +206,21 @@ impl Enrollment {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Nobody can be enrolled in a sequence that is not active.
-    #[error("the sequence is {state}; only an ACTIVE one takes enrolments: publish or resume it first")]
+    #[error("the sequence is {state}, and only an ACTIVE one takes enrolments: {hint}")]
     SequenceNotActive {
         /// Its state.
         state: SequenceState,
+        /// What helps in that state.
+        hint: &'static str,
     },
     /// Leads run through this sequence, and none was named.
     #[error("leads run through this sequence; name the lead")]
     LeadMissing,
     /// There is a live one already.
-    #[error("enrolment {enrollment} of the same subject and re-entry key is still live; end it first")]
+    #[error(
+        "enrolment {enrollment} of the same subject and re-entry key is still live; end it first",
+        enrollment = known_as(.enrollment)
+    )]
     Exists {
         /// The live one.
         enrollment: EnrollmentId,
@@ -275,7 +282,8 @@ pub enum Refusal {
     /// The person runs through another sequence of the group.
     #[error(
         "the person is in {rule} (enrolment {enrollment}, priority {priority}), and in one sequence of the group {group} \
-         at a time; end that enrolment first, or give this sequence a higher priority"
+         at a time; end that enrolment first, or give this sequence a higher priority",
+        enrollment = known_as(.enrollment)
     )]
     Excluded {
         /// The group.
@@ -298,6 +306,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What is said of a sequence in this state, where it takes no enrolments.
+    pub const fn not_active(state: SequenceState) -> Self {
+        let hint = match state {
+            SequenceState::Draft => "publish it first",
+            SequenceState::Active => "try again",
+            SequenceState::Paused => "resume it first",
+            SequenceState::Archived => "it is over for good; publish another under another key",
+        };
+        Self::SequenceNotActive { state, hint }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -396,7 +415,7 @@ pub fn enroll(
 ) -> Result<Decision<Enrollment>, Refusal> {
     let header = &version.definition.header;
     if sequence.state != SequenceState::Active {
-        return Err(Refusal::SequenceNotActive { state: sequence.state });
+        return Err(Refusal::not_active(sequence.state));
     }
     if header.subject == SubjectKind::Lead && candidate.lead.is_none() {
         return Err(Refusal::LeadMissing);

@@ -299,8 +299,8 @@ fn take_steps(
         {
             return Ok(put_off(again(enrollment, from, taken, until), until.0, context.capped));
         }
-        if let Next::Later(reason, later) = next {
-            return Ok(again(enrollment, from, taken, (reason, later)));
+        if let Next::Later(reason, later, by) = next {
+            return Ok(held(again(enrollment, from, taken, (reason, later)), by));
         }
         taken.push(entry);
         if let (Some(decided), Some(Value::Object(entry))) = (step.kind.because(&next), taken.last_mut()) {

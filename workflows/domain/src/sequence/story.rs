@@ -52,6 +52,17 @@ pub struct StepTaken {
     pub held: Option<bool>,
     /// The version of the stored template that its e-mail was taken from, e.g. `welcome_mail@3`.
     pub template: Option<String>,
+    /// Why its effect was refused, where it was and the run goes on.
+    pub refused: Option<Refused>,
+}
+
+/// Why the effect of a step was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The stable code.
+    pub code: String,
+    /// The sentence that says what to do next.
+    pub message: String,
 }
 
 /// What a run waits or pauses for.
@@ -111,9 +122,16 @@ pub fn steps_taken(detail: &Map<String, Value>) -> Vec<StepTaken> {
             condition: text(one, "when"),
             held: one.get("held").and_then(Value::as_bool),
             template: text(one, "template"),
+            refused: None,
         })
     };
-    taken.iter().filter_map(step).collect()
+    let mut taken: Vec<StepTaken> = taken.iter().filter_map(step).collect();
+    // Only the last of the steps that were taken together has an effect.
+    if let (Some(last), Some(came_of)) = (taken.last_mut(), detail.get("came_of").and_then(Value::as_object)) {
+        let refused = |code| Refused { code, message: text(came_of, "message").unwrap_or_default() };
+        last.refused = text(came_of, "refused").map(refused);
+    }
+    taken
 }
 
 /// The reason in a state such as `WAITING(TIME)`, where it is of this kind.
@@ -159,7 +177,7 @@ pub fn beat(entry: &Entry) -> Beat {
 }
 
 fn step_in_words(step: &StepTaken) -> String {
-    let StepTaken { step, kind, variant, skipped, condition, held, template, .. } = step;
+    let StepTaken { step, kind, variant, skipped, condition, held, template, refused, .. } = step;
     let mut words = format!("took `{step}` ({kind})");
     if let Some(template) = template {
         words.push_str(&format!(", from the template `{template}`"));
@@ -178,7 +196,55 @@ fn step_in_words(step: &StepTaken) -> String {
     if let Some(skipped) = skipped {
         words.push_str(&format!(", without its effect: {skipped}"));
     }
+    if let Some(Refused { code, message }) = refused {
+        words.push_str(&format!(", which was refused: {code} ({message})"));
+    }
     words
+}
+
+/// What a run came to know while it waited, or that it was moved; none for what no word is known for.
+fn what_the_run_learnt(entry: &Entry) -> Option<String> {
+    let detail = &entry.detail;
+    let step = text(detail, "step")?;
+    let words = match entry.kind.as_str() {
+        "enrollment.answered" => {
+            let way = text(detail, "next").unwrap_or(step);
+            match text(detail, "code") {
+                Some(code) => format!("its call failed: {code}; goes on with `{way}`"),
+                None => format!("its call succeeded; goes on with `{way}`"),
+            }
+        }
+        "enrollment.migrated" => {
+            let (rule, before) = (text(detail, "from_rule")?, text(detail, "from_step")?);
+            let now = entry.rule.as_deref()?.trim_start_matches("sequence:");
+            format!("moved from {rule} to {now}: before it stood at `{before}`, now at `{step}`")
+        }
+        "enrollment.email_settled" => {
+            let email = detail.get("email").and_then(Value::as_object)?;
+            let (of, state) = (text(email, "step")?, text(email, "state")?);
+            let obstacle = text(email, "obstacle").map(|obstacle| format!(" ({obstacle})")).unwrap_or_default();
+            format!("its e-mail of `{of}` is {state}{obstacle}; goes on with `{step}`")
+        }
+        "enrollment.email_awaited" => {
+            let until = moment(detail, "due_at")?.format("%Y-%m-%d %H:%M UTC");
+            format!("its e-mail is held back and not sent yet; waits for it until {until}")
+        }
+        "enrollment.task_settled" => {
+            let (outcome, way) = (text(detail, "outcome")?, text(detail, "goes_on_at").unwrap_or(step));
+            format!("its task ended as {outcome}; goes on with `{way}`")
+        }
+        "enrollment.event_heard" => {
+            let kind = text(detail, "kind").map(|kind| format!(" {kind}")).unwrap_or_default();
+            let noted = detail.get("noted_for").and_then(Value::as_array).into_iter().flatten();
+            let noted: Vec<String> = noted.filter_map(|step| Some(format!("`{}`", step.as_str()?))).collect();
+            match (entry.state_after.is_some(), noted.is_empty()) {
+                (false, false) => format!("heard{kind}, noted for {}", noted.join(", ")),
+                _ => format!("heard{kind}, what it waited for in `{step}`"),
+            }
+        }
+        _ => return None,
+    };
+    Some(words)
 }
 
 fn sentence(
@@ -199,6 +265,7 @@ fn sentence(
         BeatKind::Resumed => parts.push("goes on".to_owned()),
         BeatKind::Paused => parts.push(format!("pauses{because}")),
         BeatKind::Advanced | BeatKind::Ended => {}
+        BeatKind::Other if what_the_run_learnt(entry).is_some() => parts.extend(what_the_run_learnt(entry)),
         BeatKind::Email | BeatKind::Task | BeatKind::Interaction | BeatKind::Other => {
             let (family, verb) = entry.kind.split_once('.').unwrap_or(("record", entry.kind.as_str()));
             let what = match kind {
@@ -217,8 +284,17 @@ fn sentence(
     parts.extend(steps.iter().map(step_in_words));
     if kind == BeatKind::Ended {
         let state = entry.state_after.as_deref().unwrap_or("over");
-        let rule = grounds.map(|Grounds { rule, text }| format!(", since the {rule} says `{text}`"));
-        parts.push(format!("ended as {state}{}", rule.unwrap_or_default()));
+        let told = reason_in(entry.state_after.as_deref(), state.split('(').next().unwrap_or_default());
+        let why = entry.reason.as_ref().filter(|reason| told.as_ref() != Some(*reason));
+        let why = why.map(|why| match text(&entry.detail, "message") {
+            Some(message) => format!(": {why} ({message})"),
+            None => format!(": {why}"),
+        });
+        let rule = grounds.map(|Grounds { rule, text }| match rule.as_str() {
+            "standing" => format!(", since the person's standing is {text}"),
+            _ => format!(", since the {rule} says `{text}`"),
+        });
+        parts.push(format!("ended as {state}{}{}", rule.unwrap_or_default(), why.unwrap_or_default()));
     }
     if let Some(Waits { reason, until, held_by }) = waits {
         let held_by = held_by.as_ref().map(|by| format!(" ({by})")).unwrap_or_default();
@@ -318,6 +394,79 @@ mod tests {
                 Some("SUPPRESSED"),
                 json!({}),
                 "the e-mail: refused: SUPPRESSED",
+            ),
+            (
+                "enrollment.advanced",
+                Some(("ACTIVE", "ACTIVE")),
+                None,
+                json!({"taken": [{"step": "go", "kind": "branch", "visit": 1}, {"step": "s", "kind": "start_sequence", "visit": 2}],
+                    "came_of": {"refused": "SEQUENCE_NOT_ACTIVE", "message": "resume it first"}}),
+                "took `go` (branch); took `s` (start_sequence), which was refused: SEQUENCE_NOT_ACTIVE (resume it first)",
+            ),
+            (
+                "enrollment.ended",
+                Some(("ACTIVE", "OPTED_OUT")),
+                Some("COMPLAINT"),
+                json!({"grounds": {"standing": "SUPPRESSED"}}),
+                "ended as OPTED_OUT, since the person's standing is SUPPRESSED: COMPLAINT",
+            ),
+            (
+                "enrollment.ended",
+                Some(("ACTIVE", "FAILED")),
+                Some("CALL_OVERDUE"),
+                json!({"message": "nobody came to know"}),
+                "ended as FAILED: CALL_OVERDUE (nobody came to know)",
+            ),
+            (
+                "enrollment.answered",
+                Some(("WAITING(ANSWER)", "ACTIVE")),
+                None,
+                json!({"step": "call", "next": "thanks", "code": null}),
+                "its call succeeded; goes on with `thanks`",
+            ),
+            (
+                "enrollment.answered",
+                Some(("WAITING(ANSWER)", "ACTIVE")),
+                None,
+                json!({"step": "call", "next": "sorry", "code": "CALL_REFUSED"}),
+                "its call failed: CALL_REFUSED; goes on with `sorry`",
+            ),
+            (
+                "enrollment.migrated",
+                None,
+                None,
+                json!({"step": "later", "from_rule": "welcome@2", "from_step": "pause"}),
+                "moved from welcome@2 to welcome@3: before it stood at `pause`, now at `later`",
+            ),
+            (
+                "enrollment.email_settled",
+                Some(("WAITING(EMAIL)", "ACTIVE")),
+                None,
+                json!({"step": "pause", "email": {"step": "hello", "state": "REFUSED", "obstacle": "CAPPED"}}),
+                "its e-mail of `hello` is REFUSED (CAPPED); goes on with `pause`",
+            ),
+            // As entries were written before.
+            ("enrollment.email_settled", None, None, json!({"step": "pause"}), "enrollment: email settled"),
+            (
+                "enrollment.task_settled",
+                Some(("WAITING(TASK)", "ACTIVE")),
+                None,
+                json!({"step": "after", "outcome": "DONE", "goes_on_at": "after"}),
+                "its task ended as DONE; goes on with `after`",
+            ),
+            (
+                "enrollment.event_heard",
+                Some(("WAITING(EVENT)", "ACTIVE")),
+                None,
+                json!({"step": "hear", "kind": "EMAIL_CLICK", "noted_for": []}),
+                "heard EMAIL_CLICK, what it waited for in `hear`",
+            ),
+            (
+                "enrollment.event_heard",
+                None,
+                None,
+                json!({"step": "hello", "kind": "EMAIL_CLICK", "noted_for": ["hear"]}),
+                "heard EMAIL_CLICK, noted for `hear`",
             ),
             ("work_item.completed", None, None, json!({}), "the task: completed"),
             ("interaction.recorded", None, None, json!({"kind": "EMAIL_CLICK"}), "the person: did EMAIL_CLICK"),

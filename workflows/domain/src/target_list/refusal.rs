@@ -2,6 +2,7 @@
 
 use super::{MOST_AT_ONCE, MembershipState, RequestState};
 use crate::access::Side;
+use crate::decision::known_as;
 use crate::id::{AccountId, ChangeRequestId};
 use chrono::{DateTime, Utc};
 
@@ -45,25 +46,25 @@ pub enum Refusal {
         given: usize,
     },
     /// An account named twice in one command.
-    #[error("account {account} is named twice; name it once")]
+    #[error("account {account} is named twice; name it once", account = known_as(.account))]
     AccountTwice {
         /// The account.
         account: AccountId,
     },
     /// A request named twice in one command.
-    #[error("change request {request} is named twice; name it once")]
+    #[error("change request {request} is named twice; name it once", request = known_as(.request))]
     RequestTwice {
         /// The request.
         request: ChangeRequestId,
     },
     /// A request of another list.
-    #[error("change request {request} belongs to another list; approve it there")]
+    #[error("change request {request} belongs to another list; approve it there", request = known_as(.request))]
     OtherList {
         /// The request.
         request: ChangeRequestId,
     },
     /// No reason was given.
-    #[error("give at least one reason for the change about account {account}")]
+    #[error("give at least one reason for the change about account {account}", account = known_as(.account))]
     NoReason {
         /// The account.
         account: AccountId,
@@ -81,19 +82,19 @@ pub enum Refusal {
         field: &'static str,
     },
     /// Adding or re-tiering without a tier.
-    #[error("name the tier for account {account}")]
+    #[error("name the tier for account {account}", account = known_as(.account))]
     NoTier {
         /// The account.
         account: AccountId,
     },
     /// Removing with a tier.
-    #[error("a removal takes no tier; leave it out for account {account}")]
+    #[error("a removal takes no tier; leave it out for account {account}", account = known_as(.account))]
     TierNotWanted {
         /// The account.
         account: AccountId,
     },
     /// The account has the tier already.
-    #[error("account {account} has the tier {tier} already")]
+    #[error("account {account} has the tier {tier} already", account = known_as(.account))]
     SameTier {
         /// The account.
         account: AccountId,
@@ -101,7 +102,10 @@ pub enum Refusal {
         tier: String,
     },
     /// The account is on the list.
-    #[error("account {account} is on the list already ({state}); propose a change of tier or a removal instead")]
+    #[error(
+        "account {account} is on the list already ({state}); propose a change of tier or a removal instead",
+        account = known_as(.account)
+    )]
     AlreadyListed {
         /// The account.
         account: AccountId,
@@ -109,13 +113,16 @@ pub enum Refusal {
         state: MembershipState,
     },
     /// The account is not on the list.
-    #[error("account {account} is not on the list; propose to add it first")]
+    #[error("account {account} is not on the list; propose to add it first", account = known_as(.account))]
     NotListed {
         /// The account.
         account: AccountId,
     },
     /// Another request about the account is open.
-    #[error("a change request about account {account} is open; approve, edit, reject or withdraw it first")]
+    #[error(
+        "a change request about account {account} is open; approve, edit, reject or withdraw it first",
+        account = known_as(.account)
+    )]
     RequestOpen {
         /// The account.
         account: AccountId,
@@ -123,13 +130,16 @@ pub enum Refusal {
         request: ChangeRequestId,
     },
     /// The account is suspended.
-    #[error("account {account} is suspended; restore it first")]
+    #[error("account {account} is suspended; restore it first", account = known_as(.account))]
     Suspended {
         /// The account.
         account: AccountId,
     },
     /// Only an active account can be suspended.
-    #[error("account {account} is {state}, and only an active one can be suspended; decide the open request first")]
+    #[error(
+        "account {account} is {state}, and only an active one can be suspended; decide the open request first",
+        account = known_as(.account)
+    )]
     NotActive {
         /// The account.
         account: AccountId,
@@ -137,7 +147,10 @@ pub enum Refusal {
         state: MembershipState,
     },
     /// Only a suspended account can be restored or suspended for good.
-    #[error("account {account} is {state}, not suspended; there is nothing to end or to make permanent")]
+    #[error(
+        "account {account} is {state}, not suspended; there is nothing to end or to make permanent",
+        account = known_as(.account)
+    )]
     NotSuspended {
         /// The account.
         account: AccountId,
@@ -145,13 +158,13 @@ pub enum Refusal {
         state: MembershipState,
     },
     /// The suspension is permanent.
-    #[error("the suspension of account {account} is permanent already")]
+    #[error("the suspension of account {account} is permanent already", account = known_as(.account))]
     AlreadyPermanent {
         /// The account.
         account: AccountId,
     },
     /// The suspension has run out.
-    #[error("the suspension of account {account} ended at {at}; suspend it again")]
+    #[error("the suspension of account {account} ended at {at}; suspend it again", account = known_as(.account))]
     SuspensionOver {
         /// The account.
         account: AccountId,
@@ -165,7 +178,7 @@ pub enum Refusal {
         hours: u32,
     },
     /// The request was decided before.
-    #[error("change request {request} is {state}; make a new one")]
+    #[error("change request {request} is {state}; make a new one", request = known_as(.request))]
     RequestClosed {
         /// The request.
         request: ChangeRequestId,
@@ -173,7 +186,7 @@ pub enum Refusal {
         state: RequestState,
     },
     /// The request ran out.
-    #[error("change request {request} ran out at {at}; make a new one")]
+    #[error("change request {request} ran out at {at}; make a new one", request = known_as(.request))]
     RequestExpired {
         /// The request.
         request: ChangeRequestId,

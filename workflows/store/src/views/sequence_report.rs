@@ -127,12 +127,16 @@ impl Parts {
     fn states(&self) -> String {
         let at_step = if self.is_step() { " AND runs.step = members.one" } else { "" };
         let done = match self.is_step() {
-            // Taken, and not left out: neither by the step itself nor on the e-mail's way.
+            // Taken, and not left out: neither by the step itself nor on the e-mail's way. A run takes a `wait_for` as it begins to
+            // wait there, and once more as it goes on: it is past it once it took another step after it, or stands elsewhere.
             true => {
                 "EXISTS (SELECT 1 FROM enrollment_step AS taken LEFT JOIN email ON email.enrollment_id = taken.enrollment_id \
                  AND email.step = taken.step AND email.visit = taken.visit WHERE taken.enrollment_id = runs.id \
                  AND taken.step = members.one AND taken.kind <> 'start' AND taken.skipped IS NULL \
-                 AND (email.state IS NULL OR email.state <> 'REFUSED'))"
+                 AND (email.state IS NULL OR email.state <> 'REFUSED') \
+                 AND (taken.kind <> 'wait_for' OR runs.step <> taken.step OR EXISTS (SELECT 1 FROM enrollment_step AS later \
+                 WHERE later.enrollment_id = taken.enrollment_id AND later.step <> taken.step \
+                 AND (later.seq > taken.seq OR (later.seq = taken.seq AND later.place > taken.place)))))"
             }
             false => "runs.state = 'FINISHED'",
         };

@@ -5,11 +5,14 @@ use crate::help::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use tandem_app::insight::ReportGroup;
-use tandem_app::{ExperimentChange, ExperimentDecide, ExperimentRegister, ExperimentStart, LeadQualify};
+use std::collections::BTreeMap;
+use tandem_app::insight::{ReportCounts, ReportGroup};
+use tandem_app::{AppError, ExperimentChange, ExperimentDecide, ExperimentRegister, ExperimentStart, LeadQualify};
 use tandem_domain::access::{Role, Side};
 use tandem_domain::decision::{Decision, Fact};
-use tandem_domain::experiment::{self, Design, Experiment, ExperimentState, Metric, Proposal, Variant, promoted};
+use tandem_domain::experiment::{
+    self, Design, Experiment, ExperimentState, Metric, Proposal, Redesign, Variant, promoted,
+};
 use tandem_domain::id::SequenceId;
 use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sequence::enrollment::Enrollment;
@@ -38,8 +41,11 @@ on_both_databases! {
         let registered = keep(experiment::register(proposal, &[], world.now()).unwrap()).await;
         let refused = world.app.run(&ops, ExperimentStart { experiment: registered.id }).await.unwrap_err();
         assert_eq!(refused.code(), "EXPERIMENT_SPLIT_CHANGED", "the newest version has no such split");
-        let changed = Design { window_days: 5, ..design.clone() };
-        let registered = world.app.run(&ops, ExperimentChange { experiment: registered.id, design: changed }).await.unwrap();
+        let changed = Redesign { window_days: Some(5), ..Redesign::default() };
+        let change = ExperimentChange { experiment: registered.id, control: None, design: changed };
+        let registered = world.app.run(&ops, change.clone()).await.unwrap();
+        assert_eq!(registered.design, Design { window_days: 5, ..design }, "what is left out stays");
+        assert_eq!(registered.variants, variants, "the newest version has no split to take over");
 
         let choose = async |run: &Enrollment, variant: &str| {
             let taken = json!([{"step": "which", "kind": "split", "visit": 9, "variant": variant}]);
@@ -50,7 +56,7 @@ on_both_databases! {
         choose(&early, "plain").await;
         world.pass(TimeDelta::hours(1)).await;
         let running = keep(experiment::start(registered, Some(&variants), world.now()).unwrap()).await;
-        let late = world.app.run(&ops, ExperimentChange { experiment: running.id, design: design.clone() }).await.unwrap_err();
+        let late = world.app.run(&ops, change).await.unwrap_err();
         assert_eq!(late.code(), "EXPERIMENT_STARTED");
 
         let mut runs = Vec::new();
@@ -195,5 +201,70 @@ on_both_databases! {
         assert_eq!(after["which: b"].entered, before["which: b"].entered + 12);
         assert_eq!(after["which: a"].entered, before["which: a"].entered);
         assert_eq!(world.app.store.experiment_tallies(&decided, world.now()).await.unwrap(), tallies);
+
+        // Other weights change nothing of that; other variants were never compared, and are split as the version says.
+        let given = async |from: u32, variants: &str| {
+            publish(&world, &source.replace("{key: a, weight: 1, then: one}, {key: b, weight: 1, then: two}", variants)).await;
+            let before = rows(&world, sequence, ReportGroup::Variant).await;
+            for n in from..from + 12 {
+                enroll(&world, sequence, &person(&world, &format!("P{n}"), json!({})).await).await;
+            }
+            let after = rows(&world, sequence, ReportGroup::Variant).await;
+            let entered = |rows: &BTreeMap<String, ReportCounts>, key: &str| rows.get(key).map_or(0, |counts| counts.entered);
+            ["which: a", "which: b", "which: c"].map(|key| entered(&after, key) - entered(&before, key))
+        };
+        assert_eq!(given(40, "{key: a, weight: 9, then: one}, {key: b, weight: 1, then: two}").await, [0, 12, 0]);
+        let [a, b, c] = given(60, "{key: b, weight: 1, then: two}, {key: c, weight: 1000, then: one}").await;
+        assert!(a == 0 && b + c == 12 && c >= 10, "{a} {b} {c}");
+    }
+
+    async fn an_experiment_that_is_not_started_follows_the_split_of_the_newest_version(world: World) {
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let source = |variants: &str| format!(
+            "{{key: tried, name: Tried, subject: contact, steps: [{{id: which, kind: split, variants: [{variants}]}}, \
+             {{id: one, kind: wait, duration: 1d, next: done}}, {{id: two, kind: wait, duration: 1d}}, {{id: done, kind: end}}]}}"
+        );
+        let sequence = publish(&world, &source("{key: a, weight: 1, then: one}, {key: b, weight: 1, then: two}")).await;
+        let design = Design {
+            hypothesis: "It helps".to_owned(), metric: Metric::Replied, baseline: 0.1, smallest_effect: 0.05, alpha: 0.01, power: 0.9,
+            window_days: 3,
+        };
+        let register = ExperimentRegister { sequence, step: "which".to_owned(), control: None, design: design.clone() };
+        let made = world.app.run(&ops, register.clone()).await.unwrap();
+        publish(&world, &source("{key: b, weight: 2, then: two}, {key: c, weight: 5, then: one}")).await;
+        let refused = world.app.run(&ops, ExperimentStart { experiment: made.id }).await.unwrap_err();
+        assert_eq!(refused.code(), "EXPERIMENT_SPLIT_CHANGED");
+        assert!(refused.to_string().contains("change the experiment"), "{refused}");
+        let refused = world.app.run(&ops, register.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), "EXPERIMENT_EXISTS");
+        assert!(refused.to_string().contains("is REGISTERED; change it"), "{refused}");
+
+        // The control is gone, so that another must be named.
+        let change = |control: Option<&str>, design: Redesign| ExperimentChange {
+            experiment: made.id, control: control.map(str::to_owned), design,
+        };
+        let Err(AppError::Refused { code, field, .. }) = world.app.run(&ops, change(None, Redesign::default())).await else {
+            panic!("a control that the newest version does not have was kept");
+        };
+        assert_eq!((code, field.as_deref()), ("EXPERIMENT_VARIANT_UNKNOWN", Some("control")));
+        let hypothesis = "It is shorter".to_owned();
+        let redesign = Redesign { hypothesis: Some(hypothesis.clone()), ..Redesign::default() };
+        let changed = world.app.run(&ops, change(Some("c"), redesign)).await.unwrap();
+        let keys = |one: &Experiment| one.variants.iter().map(|one| (one.key.clone(), one.weight)).collect::<Vec<_>>();
+        assert_eq!(keys(&changed), [("c".to_owned(), 5), ("b".to_owned(), 2)]);
+        assert_eq!(changed.design, Design { hypothesis, ..design }, "what is left out stays");
+        let ledger = world.ledger().await;
+        let entry = &ledger.iter().find(|link| link.entry.kind == "experiment.changed").unwrap().entry;
+        assert_eq!((&entry.detail["variants_before"][0]["key"], &entry.detail["variants"][0]["key"]), (&json!("a"), &json!("c")));
+
+        // Other weights: the control stays.
+        publish(&world, &source("{key: b, weight: 1, then: two}, {key: c, weight: 1, then: one}")).await;
+        let changed = world.app.run(&ops, change(None, Redesign::default())).await.unwrap();
+        assert_eq!(keys(&changed), [("c".to_owned(), 1), ("b".to_owned(), 1)]);
+        let started = world.app.run(&ops, ExperimentStart { experiment: made.id }).await.unwrap();
+        assert_eq!(started.state, ExperimentState::Running);
+        let refused = world.app.run(&ops, register).await.unwrap_err();
+        assert!(refused.to_string().contains("is RUNNING; decide it first"), "{refused}");
+        assert_eq!(world.app.store.verify_ledger().await.unwrap().broken, None);
     }
 }

@@ -136,4 +136,39 @@ on_both_databases! {
         world.app.run(&world.system(), EnrollmentFinish { enrollment: run.id, reason: FinishReason::MeetingBooked }).await.unwrap();
         assert_eq!(rows(&world, short, ReportGroup::Version).await["short@1"].outcomes.get(&Outcome::Met), Some(&1));
     }
+
+    async fn a_wait_is_done_once_people_have_passed_it(world: World) {
+        // Whoever downloads something goes round; once it was a form, the run ends.
+        let source = "{key: heard, name: Heard, subject: contact, goal: contact.title == 'Customer', steps: [\
+            {id: hear, kind: wait_for, event: [DOWNLOAD, FORM], timeout: 9d, on_timeout: late}, \
+            {id: which, kind: branch, when: \"enrollment.event.kind == 'FORM'\", then: done, else: pause}, \
+            {id: pause, kind: wait, duration: 1h, next: hear}, {id: late, kind: wait, duration: 1d}, {id: done, kind: end}]}";
+        let sequence = publish(&world, source).await;
+        let [round, over, left, stays] = ["Sam", "Kim", "Lee", "Ada"].map(|name| person(&world, name, json!({})));
+        let (round, over, left, stays) = (round.await, over.await, left.await, stays.await);
+        let mut runs = Vec::new();
+        for contact in [&round, &over, &left, &stays] {
+            runs.push(enroll(&world, sequence, contact).await);
+        }
+        let hear = async || {
+            let counts = rows(&world, sequence, ReportGroup::Step).await["hear"].clone();
+            (counts.entered, counts.waiting, counts.done, counts.ended.values().sum::<i64>())
+        };
+        assert_eq!(hear().await, (4, 4, 0, 0), "everybody waits in it, and nobody has passed it");
+        world.pass(TimeDelta::minutes(5)).await;
+        did(&world, round.id, InteractionKind::Download).await;
+        did(&world, over.id, InteractionKind::Form).await;
+        world.run_due_jobs().await;
+        // Who waits an hour before the next round stands before it already.
+        assert_eq!(hear().await, (4, 3, 2, 0));
+        // One of those who passed it is in it again; one who never did is over.
+        world.pass(TimeDelta::hours(2)).await;
+        let command = EnrollmentFinish { enrollment: runs[2].id, reason: FinishReason::MeetingBooked };
+        world.app.run(&world.system(), command).await.unwrap();
+        assert_eq!(hear().await, (4, 2, 2, 1));
+        // The time of those who are left is over.
+        world.pass(TimeDelta::days(9)).await;
+        assert_eq!(hear().await, (4, 0, 3, 1));
+        assert_eq!(rows(&world, sequence, ReportGroup::Step).await["late"].entered, 2);
+    }
 }

@@ -5,14 +5,19 @@ use crate::help::{
     steps_on_record, story,
 };
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use serde_json::json;
 use tandem_app::insight::{ReportGroup, StoryEntry};
-use tandem_app::{EnrollmentPause, EnrollmentResume, SuppressionAdd, TaskComplete, WorkItemClaim};
+use tandem_app::{
+    EmailUnsubscribe, EnrollmentAdvance, EnrollmentCreate, EnrollmentPause, EnrollmentResume, SendingMailboxPause,
+    SendingMailboxSave, SequencePause, SuppressionAdd, TaskComplete, WorkItemClaim,
+};
 use tandem_domain::access::Role;
 use tandem_domain::contact::ConsentState;
 use tandem_domain::interaction::InteractionKind;
+use tandem_domain::sending_mailbox::MailboxDraft;
 use tandem_domain::sequence::enrollment::PauseReason;
-use tandem_domain::sequence::story::BeatKind;
+use tandem_domain::sequence::story::{BeatKind, Grounds};
 use tandem_domain::suppression::{SuppressionKind, SuppressionReason};
 use tandem_store::Page;
 use tandem_store::work_item::WorkItemFilter;
@@ -146,5 +151,59 @@ on_both_databases! {
         for (group, before) in groups.into_iter().zip(before) {
             assert_eq!(rows(&world, short, group).await, before);
         }
+    }
+
+    async fn an_end_from_outside_names_the_standing_and_a_pause_of_a_pool_names_itself(world: World) {
+        let sequence = publish(&world, WELCOME).await;
+        let (sam, kim) = (person(&world, "Sam", json!({})).await, person(&world, "Kim", json!({})).await);
+        let run = enroll(&world, sequence, &sam).await;
+        let hello = emails(&world, &run).await.remove(0);
+        assert!(sentences(&story(&world, &run).await).contains(&"its e-mail of `hello` is SENT; goes on with `pause`"));
+        let command = EmailUnsubscribe { email: hello.id, contact: sam.id };
+        world.app.run(&world.system(), command).await.unwrap();
+        let told = story(&world, &run).await;
+        let end = told.iter().find(|entry| entry.beat.kind == BeatKind::Ended).unwrap();
+        assert_eq!(end.beat.sentence, "ended as OPTED_OUT, since the person's standing is OPTED_OUT: UNSUBSCRIBED");
+        assert_eq!(end.beat.grounds, Some(Grounds { rule: "standing".to_owned(), text: "OPTED_OUT".to_owned() }));
+        assert_eq!(end.link.entry.reason.as_deref(), Some("UNSUBSCRIBED"));
+
+        // Planned, and suppressed before it goes out.
+        let command = EnrollmentCreate { sequence, contact: Some(kim.id), lead: None, vars: serde_json::Map::new() };
+        let run = world.app.run(&world.system(), command).await.unwrap().0;
+        world.app.run(&world.system(), EnrollmentAdvance { enrollment: run.id, visit: 0 }).await.unwrap();
+        let suppress = SuppressionAdd {
+            kind: SuppressionKind::Email, value: "kim@acme.example".to_owned(), reason: SuppressionReason::Manual, source: "them".to_owned(),
+        };
+        world.app.run(&world.system(), suppress).await.unwrap();
+        world.run_due_jobs().await;
+        let told = story(&world, &run).await;
+        let end = told.iter().find(|entry| entry.beat.kind == BeatKind::Ended).unwrap();
+        assert_eq!(end.beat.sentence, "ended as OPTED_OUT, since the person's standing is SUPPRESSED");
+
+        // Every mailbox of the pool is paused.
+        let draft = MailboxDraft {
+            address: "sales@example.com".to_owned(), name: None, reply_to: None, pool: "outreach".to_owned(), zone: Tz::UTC,
+            daily_cap: 100, ramp_up: None, interval: 0,
+        };
+        let mailbox = world.app.run(&world.system(), SendingMailboxSave { draft }).await.unwrap().0;
+        let source = WELCOME.replace("key: welcome", "key: pooled").replace("kind: send_email,", "kind: send_email, pool: outreach,");
+        let pooled = publish(&world, &source).await;
+        world.app.run(&world.system(), SendingMailboxPause { mailbox: mailbox.id }).await.unwrap();
+        let run = enroll(&world, pooled, &person(&world, "Lee", json!({})).await).await;
+        let told = story(&world, &run).await;
+        assert_eq!(told.last().unwrap().beat.sentence, "waits for EVENT (POOL_WITHOUT_MAILBOX) until 2026-03-02 10:00 UTC");
+        assert_eq!(told.last().unwrap().beat.waits.as_ref().unwrap().held_by.as_deref(), Some("POOL_WITHOUT_MAILBOX"));
+
+        // The other sequence takes nobody: the step was refused, and the run goes on.
+        let source = "{key: chained, name: Chained, subject: contact, steps: [{id: s, kind: start_sequence, sequence: pooled}, \
+                      {id: pause, kind: wait, duration: 1d}, {id: done, kind: end}]}";
+        let chained = publish(&world, source).await;
+        world.app.run(&world.system(), SequencePause { sequence: pooled }).await.unwrap();
+        let run = enroll(&world, chained, &person(&world, "Ada", json!({})).await).await;
+        let told = story(&world, &run).await;
+        let refused = told.iter().flat_map(|entry| &entry.beat.steps).find_map(|step| step.refused.as_ref()).unwrap();
+        assert_eq!(refused.code, "SEQUENCE_NOT_ACTIVE");
+        assert!(told[1].beat.sentence.starts_with("took `s` (start_sequence), which was refused: SEQUENCE_NOT_ACTIVE (the sequence"));
+        assert_eq!(world.app.store.verify_ledger().await.unwrap().broken, None);
     }
 }

@@ -250,8 +250,9 @@ pub enum Next {
     Wait(WaitReason, DateTime<Utc>),
     /// The same step again once what it waits for has come, at the latest at a moment.
     Await(DateTime<Utc>),
-    /// Nothing happened: this step again, at a moment and under a new visit.
-    Later(WaitReason, DateTime<Utc>),
+    /// Nothing happened: this step again, at a moment and under a new visit. The last says what puts it off, where the reason does
+    /// not.
+    Later(WaitReason, DateTime<Utc>, &'static str),
     /// Something must happen; then the following step.
     Act(Box<Effect>),
     /// The end, as finished.

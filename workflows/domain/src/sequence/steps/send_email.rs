@@ -239,6 +239,8 @@ pub struct PlannedEmail {
 
 /// When it is looked again whether a pool has an active mailbox.
 const POOL_RETRY: TimeDelta = TimeDelta::hours(1);
+/// What puts off an e-mail whose pool has no mailbox that may send.
+pub(crate) const POOL_WITHOUT_MAILBOX: &str = "POOL_WITHOUT_MAILBOX";
 
 fn address(mailbox: Mailbox) -> Address {
     Address { name: mailbox.name, address: mailbox.address }
@@ -312,7 +314,7 @@ impl Kind for Config {
                 match sending_mailbox::choose(mailboxes, pool, enrollment.sequence, enrollment.contact) {
                     Some(mailbox) => Some(mailbox),
                     // Somebody has paused all of them.
-                    None => return Ok(Next::Later(WaitReason::Event, run.now + POOL_RETRY)),
+                    None => return Ok(Next::Later(WaitReason::Event, run.now + POOL_RETRY, POOL_WITHOUT_MAILBOX)),
                 }
             }
             None => None,

@@ -13,6 +13,7 @@ use crate::sequence::simulation::effects::{apply, describe, hands_over, refusal}
 use crate::sequence::simulation::tally::Reason;
 use crate::sequence::simulation::told::{Told, moment, told, waits_at};
 use crate::sequence::stepper::{advance, wait_on};
+use crate::sequence::steps::send_email::POOL_WITHOUT_MAILBOX;
 use crate::sequence::steps::{Effect, Failure, Record, StepKind};
 use crate::sequence::window::Hours;
 use crate::standing::Standing;
@@ -88,7 +89,7 @@ impl Engine<'_> {
             }
         }
         let not_taken = taken.last().is_none_or(|last| last.step != after.step);
-        let hold = self.hold(&after, capped_by, held_by.as_deref());
+        let hold = Self::hold(&after, capped_by, held_by.as_deref());
         let before_held = self.runs[run].held.take();
         // It is told of once, however often it is looked at.
         let told_already = hold.as_ref().is_some_and(|hold| {
@@ -146,14 +147,13 @@ impl Engine<'_> {
     }
 
     /// What holds a run up before its step, as far as that is counted.
-    fn hold(&self, run: &Enrollment, capped_by: Option<String>, held_by: Option<&str>) -> Option<Reason> {
+    fn hold(run: &Enrollment, capped_by: Option<String>, held_by: Option<&str>) -> Option<Reason> {
         let EnrollmentState::Waiting(reason) = run.state else { return None };
-        let sends = || matches!(self.definition.step(&run.step), Some((_, step)) if matches!(step.kind, StepKind::SendEmail(_)));
         match (reason, held_by) {
             (WaitReason::Cap, _) => Some(Reason::Cap(capped_by.unwrap_or_default())),
             (WaitReason::Window, _) => Some(Reason::Window),
             (WaitReason::Event, Some("CONSENT_UNKNOWN")) => Some(Reason::Consent),
-            (WaitReason::Event, None) if sends() => Some(Reason::Pool),
+            (WaitReason::Event, Some(POOL_WITHOUT_MAILBOX)) => Some(Reason::Pool),
             _ => None,
         }
     }
