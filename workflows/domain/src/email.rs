@@ -25,7 +25,7 @@ use crate::codes;
 use crate::decision::{Decision, Fact, Job};
 use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId, SendingMailboxId};
 use crate::received::{DeliveryReport, ReportedAs};
-use crate::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason};
+use crate::sequence::enrollment::{Enrollment, EnrollmentState, FinishReason};
 use crate::sequence::window::Hours;
 use crate::standing::Standing;
 use crate::suppression;
@@ -239,19 +239,22 @@ pub enum Gate {
     Open,
     /// The enrolment is paused: it waits.
     Held,
-    /// Somebody or something ended the enrolment: it shall not go out any more.
+    /// Something other than its own steps ended the enrolment: it shall not go out any more.
     Shut,
 }
 
 impl Gate {
-    /// What an enrolment in this state says. One that went on to its end, or failed at a later step, leaves its e-mails
-    /// alone; one that was ended for the person's sake or by a person takes them back.
-    pub const fn of(state: EnrollmentState) -> Self {
+    /// What an enrolment says about the e-mails that it planned. One that came to its end by its own steps leaves them alone:
+    /// they are a part of the way that it went. One that anything else ended takes them back, whatever that was: the goal came
+    /// about, the exit held, the person answered, somebody ended it. One that failed leaves them alone too: that a later step
+    /// could not be taken says nothing against what was decided before it, and nobody decided that the person is to be left
+    /// alone.
+    pub const fn of(enrollment: &Enrollment) -> Self {
         use EnrollmentState::{Active, Bounced, Exited, Failed, Finished, OptedOut, Paused, Pending, Waiting};
-        match state {
-            Pending | Active | Waiting(_) | Failed => Self::Open,
-            Finished(FinishReason::Completed | FinishReason::Goal) | Exited(ExitReason::Rule) => Self::Open,
+        match enrollment.state {
+            Pending | Active | Waiting(_) | Failed | Finished(FinishReason::Completed) => Self::Open,
             Paused(_) => Self::Held,
+            Finished(_) | Exited(_) if enrollment.memory.ended_by_step => Self::Open,
             Finished(_) | Exited(_) | OptedOut | Bounced => Self::Shut,
         }
     }

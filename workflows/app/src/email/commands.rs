@@ -181,7 +181,7 @@ impl Command for EmailBegin {
         let contact: Option<Contact> = tx.get(email.contact).await?;
         let lead = lead_of_run(tx, run.as_ref()).await?;
         let gate = match (&run, email.enrollment) {
-            (Some(enrollment), _) => Gate::of(enrollment.state),
+            (Some(enrollment), _) => Gate::of(enrollment),
             (None, Some(_)) => Gate::Shut,
             (None, None) => Gate::Open,
         };
