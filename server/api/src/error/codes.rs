@@ -668,4 +668,7 @@ user_error_codes! {
     ExperimentOutOfRange = "EXPERIMENT_OUT_OF_RANGE",
     /// A text of the experiment is missing or too long.
     ExperimentWordsMissing = "EXPERIMENT_WORDS_MISSING",
+    // expressions
+    /// The value of an expression holds the character NUL, which cannot be stored.
+    ExpressionNul = "EXPRESSION_NUL",
 }
