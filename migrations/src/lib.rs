@@ -26,6 +26,7 @@ mod m0023_reach;
 mod m0024_insight;
 mod m0025_conditions;
 mod m0026_email_templates;
+mod m0027_held_emails;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0024_insight::Migration),
             Box::new(m0025_conditions::Migration),
             Box::new(m0026_email_templates::Migration),
+            Box::new(m0027_held_emails::Migration),
         ]
     }
 }

@@ -18,14 +18,15 @@ mod holding;
 mod refusal;
 
 pub use delivery::Delivery;
-pub use holding::{GIVE_UP_AFTER, HeldFor, HoldReason, Patience, Room, give_slot};
+pub use holding::{GIVE_UP_AFTER, HeldFor, HoldReason, Patience, Room, give_slot, release, skip, withdraw};
 pub use refusal::Refusal;
 
 use crate::codes;
 use crate::decision::{Decision, Fact, Job};
-use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId, SendingMailboxId};
+use crate::id::{AccountId, ContactId, EmailId, EnrollmentId, LeadId, SendingMailboxId, SequenceId};
 use crate::received::{DeliveryReport, ReportedAs};
-use crate::sequence::enrollment::{EnrollmentState, ExitReason, FinishReason};
+use crate::sequence::enrollment::{Enrollment, EnrollmentState, FinishReason};
+use crate::sequence::publishing::SequenceState;
 use crate::sequence::window::Hours;
 use crate::standing::Standing;
 use crate::suppression;
@@ -72,6 +73,8 @@ codes! {
         ContactGone = "CONTACT_GONE",
         /// It could not be handed to a mail server within five days.
         Expired = "EXPIRED",
+        /// It was held while its sequence was paused, and what was held then was to be left out.
+        BacklogSkipped = "BACKLOG_SKIPPED",
     }
 }
 
@@ -185,6 +188,9 @@ pub struct Email {
     /// Since when it waits in the line of its mailbox; it then has no job of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<DateTime<Utc>>,
+    /// The sequence that it waits for, which was paused when it was to go out; it then has no job of its own. See [`release`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_with: Option<SequenceId>,
 }
 
 /// What to send to whom.
@@ -240,20 +246,37 @@ pub enum Gate {
     Open,
     /// The enrolment is paused: it waits.
     Held,
-    /// Somebody or something ended the enrolment: it shall not go out any more.
+    /// The whole sequence is paused: it waits for that one to go on.
+    HeldWith(SequenceId),
+    /// Something other than its own steps ended the enrolment: it shall not go out any more.
     Shut,
 }
 
 impl Gate {
-    /// What an enrolment in this state says. One that went on to its end, or failed at a later step, leaves its e-mails
-    /// alone; one that was ended for the person's sake or by a person takes them back.
-    pub const fn of(state: EnrollmentState) -> Self {
+    /// What an enrolment says about the e-mails that it planned. One that came to its end by its own steps leaves them alone:
+    /// they are a part of the way that it went. One that anything else ended takes them back, whatever that was: the goal came
+    /// about, the exit held, the person answered, somebody ended it. One that failed leaves them alone too: that a later step
+    /// could not be taken says nothing against what was decided before it, and nobody decided that the person is to be left
+    /// alone.
+    pub const fn of(enrollment: &Enrollment) -> Self {
         use EnrollmentState::{Active, Bounced, Exited, Failed, Finished, OptedOut, Paused, Pending, Waiting};
-        match state {
-            Pending | Active | Waiting(_) | Failed => Self::Open,
-            Finished(FinishReason::Completed | FinishReason::Goal) | Exited(ExitReason::Rule) => Self::Open,
+        match enrollment.state {
+            Pending | Active | Waiting(_) | Failed | Finished(FinishReason::Completed) => Self::Open,
             Paused(_) => Self::Held,
+            Finished(_) | Exited(_) if enrollment.memory.ended_by_step => Self::Open,
             Finished(_) | Exited(_) | OptedOut | Bounced => Self::Shut,
+        }
+    }
+}
+
+impl Gate {
+    /// The same, with what the sequence of the enrolment says: one that is paused holds everything that has not gone out, also
+    /// of runs that came to their end; one that is archived sends nothing any more.
+    pub const fn within(self, sequence: SequenceId, state: SequenceState) -> Self {
+        match (self, state) {
+            (Self::Shut, _) | (_, SequenceState::Archived) => Self::Shut,
+            (_, SequenceState::Paused) => Self::HeldWith(sequence),
+            (gate, SequenceState::Draft | SequenceState::Active) => gate,
         }
     }
 }
@@ -268,7 +291,7 @@ impl Known {
             (Standing::Bounced, _) => Some(Obstacle::MailboxGone),
             _ if !self.contact_current => Some(Obstacle::ContactGone),
             (_, Gate::Shut) => Some(Obstacle::EnrollmentEnded),
-            (Standing::Allowed | Standing::Unknown, Gate::Open | Gate::Held) => None,
+            (Standing::Allowed | Standing::Unknown, Gate::Open | Gate::Held | Gate::HeldWith(_)) => None,
         }
     }
 }
@@ -411,13 +434,14 @@ pub fn plan(draft: Draft, known: Known, now: DateTime<Utc>) -> Result<Decision<E
         expected_at: Some(now),
         slot_at: None,
         queued_at: None,
+        held_with: None,
     };
     let fact = email.fact("email.planned").with("enrollment", email.enrollment).with("message_id", &email.message_id);
     Ok(deliver(Decision::new(email, fact), now))
 }
 
 /// Begins a try; or refuses the e-mail for good if the person may not be written to; or lets it wait while that is not known, its
-/// enrolment is paused, or there is no `room` for it: look at the state of the result. A look that finds it waiting for the
+/// enrolment or its sequence is paused, or there is no `room` for it: look at the state of the result. A look that finds it waiting for the
 /// same as before records nothing.
 ///
 /// After it, the state is SENDING and the one who began must send and then [`settle`].
@@ -428,8 +452,14 @@ pub fn begin(email: Email, known: Known, room: &Room<'_>, now: DateTime<Utc>) ->
     if let Some(obstacle) = known.obstacle() {
         return Ok(refuse(email, obstacle, now));
     }
-    let email = if known.enrollment == Gate::Held { email } else { email.after_pause(now) };
+    if email.held_with.is_some() {
+        // Whoever lets it go on knows what becomes of what was held; until then no look of its own changes that.
+        return Ok(Decision::unchanged(email));
+    }
+    let pauses = matches!(known.enrollment, Gate::Held | Gate::HeldWith(_));
+    let email = if pauses { email } else { email.after_pause(now) };
     match (known.standing, known.enrollment) {
+        (_, Gate::HeldWith(sequence)) => return Ok(holding::with_sequence(email, sequence)),
         (Standing::Unknown, _) => return Ok(holding::for_consent(email, now)),
         (_, Gate::Held) => return Ok(holding::for_pause(email, known.held_until, now)),
         _ => {}
@@ -451,8 +481,8 @@ pub fn begin(email: Email, known: Known, room: &Room<'_>, now: DateTime<Utc>) ->
 }
 
 fn refuse(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Decision<Email> {
-    let mut decision =
-        Email { obstacle: Some(obstacle), settled_at: Some(now), ..email }.turn(EmailState::Refused, "email.refused");
+    let mut decision = Email { obstacle: Some(obstacle), settled_at: Some(now), held_with: None, ..email }
+        .turn(EmailState::Refused, "email.refused");
     decision.facts = decision.facts.into_iter().map(|fact| fact.because(obstacle)).collect();
     decision
 }

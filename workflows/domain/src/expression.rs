@@ -76,6 +76,14 @@ pub enum Refusal {
         /// How often its innermost loop would go round at worst.
         rounds: u64,
     },
+    /// Its value holds what neither database can keep as text.
+    #[error(
+        "the value of the expression `{source_text}` holds the character NUL (U+0000), which cannot be stored; take it out"
+    )]
+    Nul {
+        /// The expression.
+        source_text: String,
+    },
     /// The process had no thread to spare. It says nothing about the expression.
     #[error("there was no thread left to evaluate the expression; try again")]
     NoThread,
@@ -97,6 +105,7 @@ impl Refusal {
             Self::Failed { .. } | Self::NoThread => "EXPRESSION_FAILED",
             Self::TooCostly { .. } => "EXPRESSION_TOO_COSTLY",
             Self::NotBoolean { .. } => "EXPRESSION_NOT_BOOLEAN",
+            Self::Nul { .. } => "EXPRESSION_NUL",
         }
     }
 
@@ -111,6 +120,17 @@ impl Refusal {
             Self::Syntax { line, column, .. } => Some((*line, *column)),
             _ => None,
         }
+    }
+}
+
+/// Whether a text in a value, or one of its keys, holds the character NUL (U+0000): PostgreSQL keeps no such text, so nobody may
+/// decide on one that is kept.
+pub fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(entries) => entries.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -165,7 +185,8 @@ impl Expression {
         &self.source
     }
 
-    /// The value of the expression. `data` is a JSON object whose top-level keys are the variables.
+    /// The value of the expression. `data` is a JSON object whose top-level keys are the variables. Whatever it comes to can be
+    /// stored.
     pub fn evaluate(&self, data: &Value) -> Result<Value, Refusal> {
         self.afford(data)?;
         let failed = |message: &str| {
@@ -187,7 +208,8 @@ impl Expression {
                 context.add_variable_from_value(name.as_str(), value);
             }
             let value = CelValue::resolve(&self.tree, &context).map_err(|error| failed(&error.to_string()))?;
-            value.json().map_err(|_| failed("its value has no JSON form"))
+            let value = value.json().map_err(|_| failed("its value has no JSON form"))?;
+            if holds_nul(&value) { Err(Refusal::Nul { source_text: self.source.to_string() }) } else { Ok(value) }
         });
         evaluated.unwrap_or_else(|broken| match broken {
             Broken::NoThread => Err(Refusal::NoThread),

@@ -3,10 +3,10 @@
 use crate::page::{Page, PageOf};
 use crate::stored::stored;
 use crate::{Result, Store, Tx, ms};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::BTreeMap;
 use tandem_domain::email::{Email, EmailState};
-use tandem_domain::id::{ContactId, EnrollmentId, LeadId};
+use tandem_domain::id::{ContactId, EnrollmentId, LeadId, SequenceId};
 use uuid::Uuid;
 
 stored!(Email, "Email", "email", |email| {
@@ -21,6 +21,7 @@ stored!(Email, "Email", "email", |email| {
     mailbox_id: Option<Uuid> = email.mailbox.map(Into::into),
     counted_at: Option<i64> = email.counts_at().map(ms),
     queued_at: Option<i64> = email.queued_at.map(ms),
+    held_with: Option<Uuid> = email.held_with.map(Into::into),
 }, save_parts = counted);
 
 /// Whoever plans another e-mail to the same person or account in this transaction asks the database again.
@@ -51,6 +52,16 @@ impl Tx {
             .filter(row::Column::Visit.eq(visit))
             .limit(1);
         Ok(self.read(query).await?.pop())
+    }
+
+    /// Up to `limit` e-mails that are held with this sequence, locked, in the order in which they were planned.
+    pub async fn emails_held_with(&self, of: SequenceId, limit: u64) -> Result<Vec<Email>> {
+        let query = row::Entity::find()
+            .filter(row::Column::HeldWith.eq(Uuid::from(of)))
+            .order_by_asc(row::Column::PlannedAt)
+            .order_by_asc(row::Column::Id)
+            .limit(limit);
+        self.select(query).await
     }
 }
 

@@ -47,10 +47,14 @@ pub mod enrollment_row {
     });
 }
 
+use crate::email::row as email;
 use crate::page::{Page, PageOf};
 use crate::{Result, Store, Tx};
 use enrollment_row::row as enrollment;
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+};
 use sequence_row::row as sequence;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_domain::id::{AccountId, ContactId, LeadId, SequenceId, SequenceVersionId};
@@ -138,9 +142,20 @@ impl Tx {
         self.select(paused_with(of).order_by_asc(enrollment::Column::Id).limit(limit)).await
     }
 
-    /// How many enrolments paused because their sequence did.
+    /// How many enrolments fell due while their sequence was paused: those that paused with it, and those whose e-mail is held
+    /// with it.
     pub async fn count_paused_with(&self, of: SequenceId) -> Result<u64> {
-        Ok(paused_with(of).count(self.connection().await?).await?)
+        Ok(behind([of]).count(self.connection().await?).await?)
+    }
+
+    /// Up to `limit` live enrolments of a sequence, locked, in the order of their ids.
+    pub async fn live_enrollments_in(&self, of: SequenceId, limit: u64) -> Result<Vec<Enrollment>> {
+        let query = enrollment::Entity::find()
+            .filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
+            .filter(enrollment::Column::Live.eq(true))
+            .order_by_asc(enrollment::Column::Id)
+            .limit(limit);
+        self.select(query).await
     }
 
     /// Loads a sequence that is only read, and keeps it from being published anew until the end of the transaction: whoever
@@ -185,19 +200,34 @@ impl Tx {
 }
 
 fn paused_with(of: SequenceId) -> sea_orm::Select<enrollment::Entity> {
-    paused().filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
-}
-
-fn paused() -> sea_orm::Select<enrollment::Entity> {
     enrollment::Entity::find()
+        .filter(enrollment::Column::SequenceId.eq(Uuid::from(of)))
         .filter(enrollment::Column::State.eq(StateKind::Paused.as_str()))
         .filter(enrollment::Column::Reason.eq(PauseReason::Sequence.as_str()))
 }
 
+/// Those that paused with their sequence, and the live ones whose e-mail is held with it: each once.
+fn behind(of: impl IntoIterator<Item = SequenceId>) -> sea_orm::Select<enrollment::Entity> {
+    let of: Vec<Uuid> = of.into_iter().map(Uuid::from).collect();
+    let held = email::Entity::find()
+        .select_only()
+        .column(email::Column::EnrollmentId)
+        .filter(email::Column::HeldWith.is_in(of.iter().copied()))
+        .into_query();
+    let paused = Condition::all()
+        .add(enrollment::Column::State.eq(StateKind::Paused.as_str()))
+        .add(enrollment::Column::Reason.eq(PauseReason::Sequence.as_str()));
+    let held = Condition::all().add(enrollment::Column::Live.eq(true)).add(enrollment::Column::Id.in_subquery(held));
+    enrollment::Entity::find()
+        .filter(enrollment::Column::SequenceId.is_in(of))
+        .filter(Condition::any().add(paused).add(held))
+}
+
 impl Store {
-    /// How many enrolments fell due while their sequence was paused, and wait for it to go on.
+    /// How many enrolments fell due while their sequence was paused, or have an e-mail that is held with it, and wait for it to
+    /// go on.
     pub async fn count_paused_with(&self, of: SequenceId) -> Result<u64> {
-        Ok(paused_with(of).count(self.reader()).await?)
+        Ok(behind([of]).count(self.reader()).await?)
     }
 
     /// The same of several sequences; one without any is left out.
@@ -205,8 +235,7 @@ impl Store {
         &self,
         of: impl IntoIterator<Item = SequenceId>,
     ) -> Result<BTreeMap<SequenceId, u64>> {
-        let query = paused()
-            .filter(enrollment::Column::SequenceId.is_in(of.into_iter().map(Uuid::from)))
+        let query = behind(of)
             .select_only()
             .column(enrollment::Column::SequenceId)
             .column_as(enrollment::Column::Id.count(), "count")

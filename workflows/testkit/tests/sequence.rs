@@ -618,7 +618,7 @@ async fn a_run_that_pauses_while_its_sequence_is_resumed_or_archived_is_found() 
             };
             resumed.unwrap();
             let found = app.run(&call, EnrollmentsResume { sequence, revision, done: 0 }).await;
-            found.map_or(0, |resumed| resumed.len())
+            found.map_or(0, |(resumed, _)| resumed.len())
         });
         world.until_waiting(2).await;
         held.rollback().await.unwrap();

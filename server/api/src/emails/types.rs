@@ -46,6 +46,8 @@ pub enum EmailObstacle {
     ContactGone,
     /// It could not be handed to a mail server within five days.
     Expired,
+    /// It was held while its sequence was paused, and what was held then was to be left out.
+    BacklogSkipped,
 }
 
 /// What a person decides about an e-mail of unknown fate.

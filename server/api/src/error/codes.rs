@@ -671,4 +671,7 @@ user_error_codes! {
     // pauses of enrolments
     /// A pause of an enrolment ends in the future.
     EnrollmentPauseOver = "ENROLLMENT_PAUSE_OVER",
+    // expressions
+    /// The value of an expression holds the character NUL, which cannot be stored.
+    ExpressionNul = "EXPRESSION_NUL",
 }

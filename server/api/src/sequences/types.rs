@@ -207,7 +207,7 @@ impl SequenceNode {
     async fn paused_until(&self) -> Option<DateTime<Utc>> {
         self.0.paused_until
     }
-    /// How many enrolments fell due while it was paused, and have not been resumed since.
+    /// How many enrolments fell due while it was paused, or have an e-mail that is held with it, and have not been resumed since.
     async fn backlog_count(&self, ctx: &Context<'_>) -> Option<Result<i32, ApiError>> {
         let count = ctx.loader().load_one(BacklogKey(self.0.id)).await;
         let count = count.map_err(|failed| ApiError::from(failed.into_app()));

@@ -1,7 +1,7 @@
 //! Commands on e-mails.
 //!
-//! Locks are taken in one order: the e-mail, the enrolment, the contact, the lead, the names of suppressions, the turn of the
-//! account's caps, the pace of the mailbox.
+//! Locks are taken in one order: the e-mail, the enrolment, its sequence (shared, while that is paused), the contact, the lead, the
+//! names of suppressions, the turn of the account's caps, the pace of the mailbox.
 
 use crate::contact_policy::capped_for_begin;
 use crate::sending_mailbox::turn_of;
@@ -17,8 +17,8 @@ use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Known
 use tandem_domain::id::{ContactId, EmailId, LeadId};
 use tandem_domain::lead::Lead;
 use tandem_domain::sending_mailbox::pace::{self, MailboxPace, Turn};
-use tandem_domain::sequence::Enrollment;
 use tandem_domain::sequence::enrollment;
+use tandem_domain::sequence::{Enrollment, Sequence, SequenceState};
 use tandem_domain::standing::{Standing, standing};
 use tandem_domain::suppression::{self, Suppression, SuppressionKind, SuppressionReason, Wish};
 use tandem_store::Tx;
@@ -184,13 +184,20 @@ impl Command for EmailBegin {
         // The contact is locked too: what is withdrawn or changed at the same moment is either seen here, or comes after
         // the e-mail was begun.
         let run = run_of(tx, &email).await?;
-        let contact: Option<Contact> = tx.get(email.contact).await?;
-        let lead = lead_of_run(tx, run.as_ref()).await?;
         let gate = match (&run, email.enrollment) {
-            (Some(enrollment), _) => Gate::of(enrollment.state),
+            (Some(enrollment), _) => Gate::of(enrollment),
             (None, Some(_)) => Gate::Shut,
             (None, None) => Gate::Open,
         };
+        let gate = match &run {
+            Some(run) => match sequence_of(tx, run).await? {
+                Some(sequence) => gate.within(sequence.id, sequence.state),
+                None => gate,
+            },
+            None => gate,
+        };
+        let contact: Option<Contact> = tx.get(email.contact).await?;
+        let lead = lead_of_run(tx, run.as_ref()).await?;
         let held_until = run.as_ref().and_then(|run| run.held?.until);
         let known = Known { held_until, ..known(tx, contact.as_ref(), &email.to.address, gate).await? };
         let (calendars, turn, room) = room_for(tx, &email, known, now).await?;
@@ -210,6 +217,16 @@ impl Command for EmailBegin {
         let followed = followed(tx, &begun.next, run, lead, env, now).await?;
         let pace = turn.map(|(_, pace, _)| pace);
         Ok(join(begun, followed).map(|(email, run)| (email, run, pace)))
+    }
+}
+
+/// A run's sequence. While that is paused it is shared until the commit: what is held with it must be found by whoever resumes or
+/// archives it. Either that has happened already, or it waits for this commit.
+async fn sequence_of(tx: &Tx, run: &Enrollment) -> Result<Option<Sequence>> {
+    let sequence: Option<Sequence> = tx.peek(run.sequence).await?;
+    match sequence {
+        Some(Sequence { state: SequenceState::Paused, .. }) => Ok(tx.share_sequence(run.sequence).await?),
+        other => Ok(other),
     }
 }
 

@@ -53,7 +53,16 @@ async fn run_of(tx: &Tx, call: &OutboundCall) -> Result<Option<Enrollment>> {
 
 /// What is kept of a success: the answer, or what the step makes of it.
 fn kept(keep: &Keep, answer: Value, status: Option<u16>, data: Value) -> Result<Value, Verdict> {
-    let Some(mapping) = &keep.mapping else { return Ok(answer) };
+    let Some(mapping) = &keep.mapping else {
+        return match expression::holds_nul(&answer) {
+            true => {
+                let message =
+                    "the answer holds the character NUL (U+0000), which cannot be stored; let `answer` leave it out";
+                Err(Verdict::Never { code: "CALL_ANSWER_NUL", message: message.to_owned() })
+            }
+            false => Ok(answer),
+        };
+    };
     let mut data = data;
     data["answer"] = answer;
     data["status"] = json!(status);

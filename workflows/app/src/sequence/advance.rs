@@ -8,17 +8,14 @@ use crate::contact_policy::capped_for_plan;
 use crate::insight::experiments::{winners, winners_ahead};
 use crate::{AppError, Batch, Call, Command, Env, Result};
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use tandem_domain::account::Account;
 use tandem_domain::contact::Contact;
-use tandem_domain::decision::{Decision, Job};
+use tandem_domain::decision::Decision;
 use tandem_domain::email::Outlook;
-use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceId, SequenceVersionId};
+use tandem_domain::id::{AccountId, ContactId, EnrollmentId, LeadId, SequenceVersionId};
 use tandem_domain::lead::Lead;
-use tandem_domain::sequence::backlog::Turns;
-use tandem_domain::sequence::definition::Header;
 use tandem_domain::sequence::enrollment::{self, Refusal};
 use tandem_domain::sequence::reads::Reads;
 use tandem_domain::sequence::stepper::{advance, wait_on};
@@ -27,9 +24,6 @@ use tandem_domain::sequence::window::{Hours, SendWindow};
 use tandem_domain::sequence::{Definition, Effect, Enrollment, Sequence, SequenceState, SequenceVersion};
 use tandem_store::Tx;
 use uuid::Uuid;
-
-/// How many enrolments one job resumes.
-const RESUMED_AT_ONCE: u64 = 200;
 
 /// The enrolment after its steps, and what came of their effect or of its end.
 pub type Advanced = (Enrollment, Made);
@@ -246,65 +240,4 @@ async fn waits_on(tx: &Tx, before: &Enrollment, now: DateTime<Utc>) -> Result<Op
 
 fn over((enrollment, (lead, items)): LetGo) -> Advanced {
     (enrollment, Made { leads: lead.into_iter().collect(), items, ..Made::default() })
-}
-
-/// Resumes a part of the enrolments that paused with their sequence, in the order in which they fell due, and plans itself
-/// again while there are more. Tandem's own. Where the sequence was archived they are woken too: they find it so, and end.
-#[derive(Debug, Clone, Serialize)]
-pub struct EnrollmentsResume {
-    /// The sequence.
-    pub sequence: SequenceId,
-    /// The sequence's revision that the job was planned for.
-    pub revision: u32,
-    /// How many earlier parts resumed: the place of the first of this part in the order in which they fell due.
-    pub done: u64,
-}
-
-impl Command for EnrollmentsResume {
-    const NAME: &'static str = "enrollmentsResume";
-    type Output = Vec<Enrollment>;
-
-    async fn decide(&self, tx: &Tx, call: &Call, env: &Env) -> Result<Decision<Vec<Enrollment>>> {
-        let now = call.now(env);
-        let obsolete = || AppError::refused("SEQUENCE_NOTHING_TO_RESUME", "nothing is left to resume", None);
-        let sequence: Sequence =
-            tx.peek(self.sequence).await?.ok_or(AppError::NotFound { what: "Sequence", id: self.sequence.into() })?;
-        if sequence.revision != self.revision || sequence.state == SequenceState::Paused {
-            return Err(obsolete());
-        }
-        let mut resumed: Option<Decision<Vec<Enrollment>>> = None;
-        let runs = tx.enrollments_paused_with(self.sequence, RESUMED_AT_ONCE).await?;
-        let next = self.done.saturating_add(runs.len() as u64);
-        let mut turns = sequence.resumption.as_ref().map(Turns::new);
-        tx.peek_ahead::<Contact>(runs.iter().map(|run| run.contact.into())).await?;
-        tx.peek_ahead::<SequenceVersion>(runs.iter().map(|run| run.version.into())).await?;
-        for (place, enrollment) in (self.done..).zip(runs) {
-            let one = match (&mut turns, &sequence.resumption) {
-                (Some(turns), Some(resumption)) => {
-                    let version: Option<SequenceVersion> = tx.peek(enrollment.version).await?;
-                    let contact: Option<Contact> = tx.peek(enrollment.contact).await?;
-                    let header = version.as_ref().map(|version| &version.definition.header);
-                    let window = header.and_then(|header| header.send_window.as_ref());
-                    let calendars = match header.and_then(Header::window_calendar) {
-                        Some(key) => Some((tx.calendars_by_key().await?, key)),
-                        None => None,
-                    };
-                    let calendar = calendars.as_ref().and_then(|(calendars, key)| calendars.get(*key));
-                    let zone = contact.and_then(|contact| contact.time_zone).unwrap_or(Tz::UTC);
-                    let turn = turns.of(place, (enrollment.version, window), calendar, zone);
-                    enrollment::resume_from_backlog(enrollment, turn, resumption.way(), now)?
-                }
-                _ => enrollment::resume(enrollment, now)?,
-            };
-            resumed = Some(match resumed {
-                None => one.map(|enrollment| vec![enrollment]),
-                Some(others) => others.and(one).map(|(mut others, one)| {
-                    others.push(one);
-                    others
-                }),
-            });
-        }
-        let again = Job::ResumeEnrollments { sequence: self.sequence, revision: self.revision, done: next };
-        Ok(resumed.ok_or_else(obsolete)?.plan(again, now))
-    }
 }

@@ -97,7 +97,7 @@ impl Command for SequenceMigrationPart {
         };
         let sequence: Option<Sequence> = tx.peek(migration.sequence).await?;
         if sequence.is_none_or(|sequence| sequence.state == SequenceState::Archived) {
-            // What runs in an archived sequence ends by itself.
+            // What runs in an archived sequence ends with it.
             return Ok(alone(migration::cancel(migration, "SEQUENCE_ARCHIVED", now)?));
         }
         let Some(hand) = migration.left.first().copied() else {

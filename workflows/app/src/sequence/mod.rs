@@ -14,13 +14,14 @@ mod migrating;
 mod naming;
 mod preview;
 mod publishing;
+mod resuming;
 mod simulating;
 mod subject;
 mod tasks;
 mod triggering;
 mod versions;
 
-pub use advance::{Advanced, EnrollmentAdvance, EnrollmentsResume};
+pub use advance::{Advanced, EnrollmentAdvance};
 pub use effects::{Made, Refusal as StepRefusal};
 pub use enrolling::{
     Enrolled, EnrollmentCreate, EnrollmentExit, EnrollmentFinish, EnrollmentPause, EnrollmentResume, EnrollmentWake,
@@ -37,6 +38,7 @@ pub use publishing::{
     sequence_validate,
 };
 pub(crate) use publishing::{UNCHANGED, version_of};
+pub use resuming::{EnrollmentsResume, Resumed};
 pub use simulating::{Refusal as SimulationRefusal, Simulated, SimulationAsk, Who};
 pub(crate) use subject::Subject;
 pub(crate) use tasks::{run_of_task, task_closed};

@@ -8,6 +8,7 @@ use super::{Email, EmailState, Obstacle, deliver, refuse};
 use crate::calendar::WorkingCalendar;
 use crate::contact_policy::Capped;
 use crate::decision::Decision;
+use crate::id::SequenceId;
 use crate::sending_mailbox::pace::Turn;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -146,9 +147,13 @@ impl Email {
         }
     }
 
-    /// Whether it waits for room that it is going to have: until when that is known to take, where it is known.
+    /// Whether it waits for room that it is going to have, or for its sequence to go on: until when that is known to take, where
+    /// it is known.
     pub fn is_held(&self, now: DateTime<Utc>) -> Option<Option<DateTime<Utc>>> {
         let waits = matches!(self.state, EmailState::Planned | EmailState::Deferred);
+        if waits && self.held_with.is_some() {
+            return Some(None);
+        }
         let for_room = matches!(self.held_for, Some(HeldFor::Cap | HeldFor::Mailbox));
         let held = for_room && (self.queued_at.is_some() || self.expected_at.is_some_and(|at| at > now));
         (waits && held).then_some(self.expected_at)
@@ -188,6 +193,54 @@ pub(super) fn for_pause(email: Email, until: Option<DateTime<Utc>>, now: DateTim
         None => now + PAUSE_LOOKS.1,
     };
     Email { expected_at: None, slot_at: None, ..email }.held(HeldFor::Pause, again)
+}
+
+/// Lets an e-mail wait until its sequence goes on, whatever else there is to wait for. Nobody looks in between: what lets the
+/// sequence go on finds it.
+pub(super) fn with_sequence(email: Email, sequence: SequenceId) -> Decision<Email> {
+    let known = email.held_for == Some(HeldFor::Pause);
+    let fact = email.fact("email.held").because(HeldFor::Pause.code()).with("held_for", HeldFor::Pause);
+    let fact = fact.with("sequence", sequence);
+    let held = Email {
+        held_for: Some(HeldFor::Pause),
+        held_with: Some(sequence),
+        expected_at: None,
+        slot_at: None,
+        queued_at: None,
+        ..email
+    };
+    Decision { next: held, facts: if known { Vec::new() } else { vec![fact] }, jobs: Vec::new() }
+}
+
+/// Lets an e-mail that was held with its sequence go on at `turn`, from when on its five days count. None where it was not held
+/// so (any more).
+pub fn release(email: Email, turn: DateTime<Utc>) -> Option<Decision<Email>> {
+    let sequence = waits_with(&email)?;
+    let patience = Some(Patience { since: turn, for_hours: false });
+    let email = Email { held_for: None, held_with: None, patience, expected_at: Some(turn), ..email };
+    let fact = email.fact("email.released").with("sequence", sequence).with("due_at", turn);
+    Some(deliver(Decision::new(email, fact), turn))
+}
+
+/// Leaves an e-mail out that was held with its sequence, since whoever let that go on wanted it so. None where it was not held
+/// so (any more).
+pub fn skip(email: Email, now: DateTime<Utc>) -> Option<Decision<Email>> {
+    settle_held(email, Obstacle::BacklogSkipped, now)
+}
+
+/// Takes an e-mail back that was held with its sequence, which will not go on any more. None where it was not held so (any more).
+pub fn withdraw(email: Email, now: DateTime<Utc>) -> Option<Decision<Email>> {
+    settle_held(email, Obstacle::EnrollmentEnded, now)
+}
+
+fn waits_with(email: &Email) -> Option<SequenceId> {
+    let waits = matches!(email.state, EmailState::Planned | EmailState::Deferred);
+    email.held_with.filter(|_| waits)
+}
+
+fn settle_held(email: Email, obstacle: Obstacle, now: DateTime<Utc>) -> Option<Decision<Email>> {
+    waits_with(&email)?;
+    Some(refuse(email, obstacle, now))
 }
 
 /// Lets an e-mail wait until its hours open.

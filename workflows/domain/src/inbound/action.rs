@@ -238,15 +238,6 @@ pub fn plan(filter: Option<&Expression>, actions: &[Action], event: &Event) -> R
         .map(Plan::Steps)
 }
 
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(entries) => entries.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
 fn step(place: usize, action: &Action, data: &Value) -> Result<Step, Fault> {
     let kind = action.kind;
     if let Some(when) = &action.when
@@ -257,13 +248,16 @@ fn step(place: usize, action: &Action, data: &Value) -> Result<Step, Fault> {
     let mut values = BTreeMap::new();
     for (field, expression) in &action.values {
         let at = format!("actions.{place}.values.{field}");
-        match expression.evaluate(data).map_err(|refusal| Fault::of(&at, &refusal))? {
-            Value::Null => {}
-            Value::String(text) if text.trim().is_empty() => {}
-            value if holds_nul(&value) => {
+        let value = match expression.evaluate(data) {
+            Err(expression::Refusal::Nul { .. }) => {
                 let sentence = "the value holds the character NUL, which cannot be stored";
                 return Err(Fault::new(at, "INBOUND_VALUE_INVALID", sentence));
             }
+            evaluated => evaluated.map_err(|refusal| Fault::of(&at, &refusal))?,
+        };
+        match value {
+            Value::Null => {}
+            Value::String(text) if text.trim().is_empty() => {}
             value => drop(values.insert(field.clone(), value)),
         }
     }

@@ -314,11 +314,12 @@ pub fn begin(
 
 /// Waits for a channel that is paused. It is told once: what looks again and finds nothing new only gets its next due time.
 fn hold(mut call: OutboundCall, now: DateTime<Utc>) -> Decision<OutboundCall> {
-    let at = now + HELD;
-    if at > call.give_up_at {
+    if now >= call.give_up_at {
         let failure = Failure::new("CHANNEL_PAUSED", "the channel stayed PAUSED for longer than the step waits");
         return call.end(CallState::Failed, "outbound_call.failed", Some(failure), now);
     }
+    // However short the step waits: it is looked once more at the end of that.
+    let at = (now + HELD).min(call.give_up_at);
     let told = std::mem::replace(&mut call.held, true);
     let fact = call.fact("outbound_call.held").moved(call.state, CallState::Planned).with("until", at);
     call.state = CallState::Planned;

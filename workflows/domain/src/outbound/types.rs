@@ -17,6 +17,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "email.lost_sight_of",
     "email.planned",
     "email.refused",
+    "email.released",
     "email.resolved",
     "email.sent",
     "enrollment.advanced",

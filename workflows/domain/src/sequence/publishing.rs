@@ -421,13 +421,12 @@ pub fn wake(sequence: Sequence, revision: u32, runs: u64, now: DateTime<Utc>) ->
     resume(sequence, None, runs, now)
 }
 
-/// Archives a sequence for good: what still runs exits as it falls due.
+/// Archives a sequence for good: what still runs ends, by a job.
 pub fn archive(sequence: Sequence, now: DateTime<Utc>) -> Result<Decision<Sequence>, Refusal> {
     if sequence.state == SequenceState::Archived {
         return Err(Refusal::NotAllowed { state: sequence.state, hint: "nothing needs to be done" });
     }
     let decision = turn(sequence, SequenceState::Archived, "sequence.archived");
     let (sequence, revision) = (decision.next.id, decision.next.revision);
-    // Those that are paused would never fall due: resumed, they find the sequence archived and end.
     Ok(decision.plan(Job::ResumeEnrollments { sequence, revision, done: 0 }, now))
 }

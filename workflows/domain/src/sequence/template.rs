@@ -169,6 +169,10 @@ pub(crate) fn render_with(
         }
     });
     let text = filled.unwrap_or_else(broken_off)?;
+    if form != Form::Line && text.contains('\0') {
+        let message = "the result holds the character NUL (U+0000), which cannot be stored; take it out".to_owned();
+        return Err(Refusal::Failed { line: 1, message });
+    }
     Ok(match form {
         Form::Line => text
             .split(|c: char| c.is_control() || c.is_whitespace())

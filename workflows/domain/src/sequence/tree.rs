@@ -33,6 +33,17 @@ impl Tree {
         }
     }
 
+    /// Line and column of the first text, or key, that holds the character NUL.
+    pub(crate) fn nul(&self) -> Option<(usize, usize)> {
+        match &self.node {
+            Node::Scalar(value) => value.as_str().filter(|text| text.contains('\0')).map(|_| self.place),
+            Node::List(items) => items.iter().find_map(Self::nul),
+            Node::Map(entries) => entries
+                .iter()
+                .find_map(|(key, place, value)| if key.contains('\0') { Some(*place) } else { value.nul() }),
+        }
+    }
+
     /// Line and column of the value at `path` (`steps[3].template.subject`), or of the nearest value that holds it.
     pub(crate) fn place_of(&self, path: &str) -> (usize, usize) {
         self.places_of(path).1

@@ -163,11 +163,22 @@ pub(crate) fn parse(source: &str) -> Result<Tree, Vec<Problem>> {
         let message = format!("it is larger than {MAX_SOURCE} bytes; split it into several documents");
         return Err(whole(Rule::TooLarge, message, None));
     }
+    // Neither the document nor what is read of it could be stored. YAML and JSON have an escape for it beside the character.
+    const NUL: &str = "it holds the character NUL (U+0000), which cannot be stored; take it out";
+    if let Some(before) = source.split_once('\0').map(|(before, _)| before) {
+        let line = before.split('\n').count();
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        return Err(whole(Rule::Shape, NUL.to_owned(), Some((line, column))));
+    }
     // On a stack of its own: nested collections recurse, here and in the YAML reader.
-    let parsed =
-        expression::with_stack(|| serde_saphyr::from_str::<Tree>(source).map_err(|error| yaml_problem(&error)));
+    let parsed = expression::with_stack(|| {
+        let tree = serde_saphyr::from_str::<Tree>(source).map_err(|error| yaml_problem(&error))?;
+        let nul = tree.nul();
+        Ok::<_, (String, Option<(usize, usize)>)>((tree, nul))
+    });
     match parsed {
-        Ok(Ok(tree)) => Ok(tree),
+        Ok(Ok((_, Some(place)))) => Err(whole(Rule::Shape, NUL.to_owned(), Some(place))),
+        Ok(Ok((tree, None))) => Ok(tree),
         Ok(Err((message, place))) => Err(whole(Rule::Yaml, message, place)),
         Err(Broken::NoThread) => {
             let message = "there was no thread left to read it; try again";

@@ -174,6 +174,8 @@ fn pause_sequence(person: &mut Person, choices: &mut Choices, run: usize) {
     person.runs[run].sequence = if choices.once_in(40) { SequenceState::Archived } else { to };
     if person.runs[run].sequence != SequenceState::Paused {
         resume(person, choices, run);
+        let turn = person.now + hours(choices, 48);
+        person.let_emails_go(run, (!choices.once_in(3)).then_some(turn));
     }
 }
 

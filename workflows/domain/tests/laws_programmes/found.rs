@@ -41,6 +41,7 @@ pub fn pause_for(person: &mut Person, days: i64, way: Option<Way>, spread: TimeD
     person.pass(TimeDelta::days(days));
     assert_eq!(person.runs[0].enrollment.state, EnrollmentState::Paused(PauseReason::Sequence));
     person.runs[0].sequence = SequenceState::Active;
+    person.let_emails_go(0, Some(person.now));
     let run = person.runs[0].enrollment.clone();
     let resumed = resume_from_backlog(run, person.now + spread, way, person.now).unwrap();
     person.took(0, resumed);

@@ -478,6 +478,7 @@ impl Person {
             if self.runs[run].sequence == SequenceState::Paused {
                 self.runs[run].sequence = SequenceState::Active;
             }
+            self.let_emails_go(run, Some(self.now));
             if matches!(self.runs[run].enrollment.state, EnrollmentState::Paused(_)) {
                 let resumed = enrollment::resume(self.runs[run].enrollment.clone(), self.now).unwrap();
                 self.took(run, resumed);

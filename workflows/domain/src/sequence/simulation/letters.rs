@@ -10,7 +10,6 @@ use crate::email::{
 use crate::id::{EmailId, SendingMailboxId};
 use crate::sending_mailbox::SendingMailbox;
 use crate::sending_mailbox::pace::{InLine, MailboxPace, hand_out, plan_round, round_size, take};
-use crate::sequence::enrollment::EnrollmentState;
 use crate::sequence::steps::send_email::{Address, PlannedEmail};
 use crate::sequence::window::Hours;
 use crate::standing::Standing;
@@ -129,14 +128,14 @@ impl<'a> Letters<'a> {
     pub(super) fn deliver(
         &mut self,
         id: EmailId,
-        (standing, state): (Standing, EnrollmentState),
+        (standing, gate): (Standing, Gate),
         capped: impl Fn(&Email) -> Option<Capped>,
         calendars: &Calendars,
         bounces: bool,
         now: DateTime<Utc>,
     ) -> Option<Tried> {
         let Letter { email, person, run, in_line_since } = self.open.remove(&id)?;
-        let known = Known { standing, contact_current: true, enrollment: Gate::of(state), held_until: None };
+        let known = Known { standing, contact_current: true, enrollment: gate, held_until: None };
         let goes = known.obstacle().is_none() && standing == Standing::Allowed && known.enrollment == Gate::Open;
         let mut room = Room::default();
         let mut turn = None;

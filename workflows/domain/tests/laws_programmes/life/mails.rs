@@ -8,7 +8,8 @@ use tandem_domain::decision::Decision;
 use tandem_domain::email::{self, Delivery, Draft, Email, EmailState, Gate, Known, Mailbox, Outlook, Room};
 use tandem_domain::id::EmailId;
 use tandem_domain::sequence::Definition;
-use tandem_domain::sequence::enrollment::{self, Enrollment, email_settled};
+use tandem_domain::sequence::enrollment::{self, Enrollment, EnrollmentState, email_settled};
+use tandem_domain::sequence::publishing::SequenceState;
 use tandem_domain::sequence::stepper::wait_on;
 use tandem_domain::sequence::steps::send_email::PlannedEmail;
 use tandem_domain::sequence::window::{Hours, SendWindow};
@@ -78,7 +79,7 @@ impl Person {
         Known {
             standing: self.standing,
             contact_current: true,
-            enrollment: Gate::of(enrollment.state),
+            enrollment: Gate::of(enrollment).within(enrollment.sequence, self.runs[run].sequence),
             held_until: enrollment.held.and_then(|held| held.until),
         }
     }
@@ -100,6 +101,7 @@ impl Person {
             self.settle(at, run, begun);
             return;
         }
+        self.may_still_be_written(run);
         let transactional = begun.next.transactional;
         assert_eq!((known.standing, known.enrollment), (Standing::Allowed, Gate::Open));
         // Whichever version planned it: the hours are those of that version.
@@ -132,6 +134,35 @@ impl Person {
         };
         let settled = email::settle(begun.next, attempts, &fate, self.now).unwrap();
         self.settle(at, run, settled);
+    }
+
+    /// No e-mail goes out after the exit of its run, however long it waited: only one that came to its end by its own steps, or
+    /// could not take a step, leaves what it planned.
+    fn may_still_be_written(&self, run: usize) {
+        let enrollment = &self.runs[run].enrollment;
+        let left_alone = enrollment.memory.ended_by_step || enrollment.state == EnrollmentState::Failed;
+        assert!(enrollment.state.is_live() || left_alone, "an e-mail after the exit: {enrollment:?}");
+        let sequence = self.runs[run].sequence;
+        assert_eq!(sequence, SequenceState::Active, "an e-mail of a sequence that somebody stopped: {enrollment:?}");
+    }
+
+    /// What becomes of the e-mails that a sequence held, now that it goes on or never will.
+    pub fn let_emails_go(&mut self, run: usize, turn: Option<DateTime<Utc>>) {
+        let (id, archived) = (self.runs[run].enrollment.id, self.runs[run].sequence == SequenceState::Archived);
+        for at in 0..self.emails.len() {
+            if self.emails[at].enrollment != Some(id) {
+                continue;
+            }
+            let email = self.emails[at].clone();
+            let decision = match turn {
+                _ if archived => email::withdraw(email, self.now),
+                Some(turn) => email::release(email, turn),
+                None => email::skip(email, self.now),
+            };
+            if let Some(decision) = decision {
+                self.settle(at, run, decision);
+            }
+        }
     }
 
     pub(super) fn settle(&mut self, at: usize, run: usize, decision: Decision<Email>) {

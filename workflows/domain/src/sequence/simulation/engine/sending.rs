@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::beats::{Beat, Deed};
-use crate::email::{Email, Outlook};
+use crate::email::{Email, Gate, Outlook};
 use crate::id::{EmailId, InteractionId};
 use crate::interaction::InteractionKind;
 use crate::sequence::enrollment::{self, email_settled};
@@ -21,7 +21,7 @@ impl Engine<'_> {
     pub(super) fn deliver(&mut self, id: EmailId, now: DateTime<Utc>) {
         let Some((person, run)) = self.letters.whose(id) else { return };
         let one = &self.people.all[person];
-        let state = self.runs[run].enrollment.state;
+        let gate = Gate::of(&self.runs[run].enrollment);
         let bounces = !self.plan.assumptions.emails.is_empty() && {
             let step = self.letters.get(id).map(|email| email.step.clone()).unwrap_or_default();
             let round = self.runs[run].rounds.get(&(step.as_str().into(), "email")).copied().unwrap_or_default();
@@ -29,7 +29,7 @@ impl Engine<'_> {
         };
         let (touches, standing) = (&self.touches, one.standing);
         let capped = |email: &Email| touches.holds(person, email.account, true, now);
-        let Some(tried) = self.letters.deliver(id, (standing, state), capped, &self.around.calendars, bounces, now)
+        let Some(tried) = self.letters.deliver(id, (standing, gate), capped, &self.around.calendars, bounces, now)
         else {
             return;
         };
