@@ -67,7 +67,8 @@ on_both_databases! {
         for racer in racers.collect::<Vec<_>>() {
             results.push(racer.await.unwrap());
         }
-        let winner = results.iter().find_map(|result| result.as_ref().ok()).unwrap().record.id.to_string();
+        let winner = results.iter().find_map(|result| result.as_ref().ok()).unwrap().record.id;
+        let winner = global("Account", winner.into());
         let losers: Vec<&AppError> = results.iter().filter_map(|result| result.as_ref().err()).collect();
         assert_eq!(losers.len(), 5);
         for loser in losers {
