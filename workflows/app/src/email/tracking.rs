@@ -171,6 +171,7 @@ mod tests {
             expected_at: None,
             slot_at: None,
             queued_at: None,
+            held_with: None,
         }
     }
 

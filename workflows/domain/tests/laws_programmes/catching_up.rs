@@ -7,11 +7,12 @@ use crate::{cases, drawn};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use tandem_domain::email::EmailState;
 use tandem_domain::id::InteractionId;
 use tandem_domain::interaction::InteractionKind;
 use tandem_domain::sending_mailbox::MailboxState;
 use tandem_domain::sequence::backlog::{CatchUp, Way};
-use tandem_domain::sequence::enrollment::{EnrollmentState, FinishReason, TaskEnd, WaitReason};
+use tandem_domain::sequence::enrollment::{EnrollmentState, FinishReason, TaskEnd, WaitReason, finish};
 use tandem_domain::sequence::hearing::Heard;
 use tandem_domain::sequence::steps::split::choose;
 use tandem_domain::sequence::trigger::Event;
@@ -398,4 +399,16 @@ proptest! {
         person.finish();
         prop_assert_eq!((person.runs[0].enrollment.state, left_out(&person)), (COMPLETED, skipped), "{:#?}", steps);
     }
+}
+
+#[test]
+fn an_e_mail_that_is_put_off_is_not_sent_once_the_goal_of_its_run_came_about() {
+    let mut person = resting(&[mail("good"), end()]);
+    person.fates = Choices::new(vec![1]);
+    person.pass(TimeDelta::hours(24));
+    assert_eq!(person.emails[0].state, EmailState::Deferred);
+    let ended = finish(person.runs[0].enrollment.clone(), FinishReason::Goal, person.now).unwrap();
+    person.took(0, ended);
+    person.pass(TimeDelta::days(9));
+    assert_eq!(person.emails[0].state, EmailState::Refused);
 }

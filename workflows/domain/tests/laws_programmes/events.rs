@@ -186,6 +186,8 @@ fn end(person: &mut Person, choices: &mut Choices, run: usize) {
         1 => enrollment::exit(enrollment, ExitReason::Manual, person.now),
         2 => enrollment::finish(enrollment, FinishReason::Replied, person.now),
         3 => enrollment::exit(enrollment, ExitReason::ListRemoved, person.now),
+        4 => enrollment::finish(enrollment, FinishReason::Goal, person.now),
+        5 => enrollment::exit(enrollment, ExitReason::Rule, person.now),
         _ => return,
     };
     if let Ok(ended) = ended {
