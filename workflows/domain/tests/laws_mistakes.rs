@@ -296,6 +296,7 @@ fn what_is_told_to_write_in_a_template_is_taken() {
 fn what_is_let_through_means_one_thing_and_can_be_taken() {
     assert_eq!(rules(&with_header(json!({"send_window": {"from": "09:00", "to": "09:00"}}))), [Rule::Shape]);
     assert_eq!(rules(&with_header(json!({"send_window": {"from": "22:00", "to": "06:00"}}))), []);
+    assert_eq!(rules(&with_header(json!({"send_window": {"from": "00:00", "to": "00:00"}}))), []);
     for name in ["a\u{7}b", "a\nb", "a\u{202e}b", "a\u{2066}b"] {
         assert_eq!(rules(&with_header(json!({ "name": name }))), [Rule::Shape], "{name:?}");
     }

@@ -430,8 +430,8 @@ fn what_holds_a_run_up_is_told_once_where_it_is_held_and_where_it_stands_in_the_
         play(source, &[somebody(1, Tz::UTC, standing)], &nothing_around(), &plan)
     };
     let pool = of(source, Standing::Allowed, None);
-    assert_eq!(pool.running, [("WAITING(NO_ACTIVE_MAILBOX)".to_owned(), 1)].into());
-    assert_eq!(said(&pool.plans[0].lines), [("mail", "wait (NO_ACTIVE_MAILBOX)")]);
+    assert_eq!(pool.running, [("WAITING(POOL_WITHOUT_MAILBOX)".to_owned(), 1)].into());
+    assert_eq!(said(&pool.plans[0].lines), [("mail", "wait (POOL_WITHOUT_MAILBOX)")]);
     let held = pool.holds.pool;
     assert_eq!((held.people, held.times, held.minutes), (1, 1, 90 * 24 * 60));
     assert_eq!(pool.plans[0].state.as_deref(), Some("WAITING(EVENT)"), "what is stored stays what it is");

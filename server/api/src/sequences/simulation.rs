@@ -1,5 +1,7 @@
 //! A sequence simulated over the people of the installation.
 
+mod difference;
+
 use super::types::{SequencePlanLine, SequenceProblem};
 use crate::context::ContextExt;
 use crate::error::ApiError;
@@ -7,14 +9,18 @@ use crate::ids::local;
 use crate::scalars::Date;
 use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
+use difference::SequenceSimulationDifference;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use tandem_app::AppError;
-use tandem_app::sequence::{Simulated, SimulationAsk, Who};
+use tandem_app::sequence::{Simulated, SimulationAsk, SimulationRefusal, Who};
 use tandem_domain::code::UnknownCode;
+use tandem_domain::email_template::library::Reference;
 use tandem_domain::id::ContactId;
 use tandem_domain::sequence::simulation::{
-    Assumed, Assumptions, Entering, Follow, MOST_DAYS, Rate, RateUnreadable, Simulation,
+    Assumed, Assumptions, DayCount, Entering, Follow, MOST_DAYS, MailboxLoad, Rate, RateUnreadable, Simulation,
+    StepCount,
 };
 
 /// The most people of one request: it has to answer in time. The command line takes more.
@@ -22,7 +28,9 @@ const MOST_PEOPLE: u64 = 2_000;
 /// After so many moments at which something happens a simulation is cut off.
 const MOST_BEATS: u64 = 150_000;
 /// The most people whose plans are given in full.
-const MOST_FOLLOWED: usize = 20;
+const MOST_FOLLOWED: u32 = 20;
+/// The most tasks that an SDR does on a day.
+const MOST_TASKS: u32 = 10_000;
 
 /// Whom a simulation is about: everything that is given must not be more than one; nothing means everybody.
 #[derive(InputObject, Default)]
@@ -194,6 +202,8 @@ pub struct SequenceContactsSimulation {
     followed: Vec<SequenceSimulationPerson>,
     /// For how many people something else happens than in the version it is compared with; null where none was named.
     changed_people: Option<i64>,
+    /// What differs from the version it is compared with; null where none was named.
+    difference: Option<SequenceSimulationDifference>,
 }
 
 fn whole(count: u64) -> i64 {
@@ -215,22 +225,45 @@ fn held(simulation: &Simulation) -> Vec<SequenceSimulationCount> {
         .collect()
 }
 
-impl From<Simulated> for SequenceContactsSimulation {
-    fn from(simulated: Simulated) -> Self {
-        let Simulated { simulation, against, missing, left_out } = simulated;
-        let days = simulation.days.iter().map(|day| SequenceSimulationDay {
+impl From<&DayCount> for SequenceSimulationDay {
+    fn from(day: &DayCount) -> Self {
+        Self {
             date: Date(day.date),
             began: whole(day.began),
             emails: whole(day.emails),
             tasks: whole(day.tasks),
             ended: whole(day.ended),
-        });
-        let mailboxes = simulation.mailboxes.iter().map(|load| SequenceSimulationMailboxDay {
+        }
+    }
+}
+
+impl From<&MailboxLoad> for SequenceSimulationMailboxDay {
+    fn from(load: &MailboxLoad) -> Self {
+        Self {
             address: load.address.clone(),
             date: Date(load.date),
             emails: i64::from(load.emails) + i64::from(load.before),
             cap: load.cap.map(i64::from),
-        });
+        }
+    }
+}
+
+impl From<&StepCount> for SequenceSimulationStep {
+    fn from(step: &StepCount) -> Self {
+        Self {
+            step: step.step.clone(),
+            kind: step.kind.to_owned(),
+            entered: whole(step.entered),
+            done: whole(step.done),
+            waiting: whole(step.waiting),
+            left: whole(step.left),
+        }
+    }
+}
+
+impl From<Simulated> for SequenceContactsSimulation {
+    fn from(simulated: Simulated) -> Self {
+        let Simulated { simulation, against, missing, left_out } = simulated;
         let queues = simulation.queues.iter().map(|load| SequenceSimulationQueueDay {
             team: load.team.clone(),
             date: Date(load.date),
@@ -239,14 +272,6 @@ impl From<Simulated> for SequenceContactsSimulation {
             capacity: load.capacity.map(i64::from),
             over: load.over,
             left: whole(load.left),
-        });
-        let steps = simulation.steps.iter().map(|step| SequenceSimulationStep {
-            step: step.step.clone(),
-            kind: step.kind.to_owned(),
-            entered: whole(step.entered),
-            done: whole(step.done),
-            waiting: whole(step.waiting),
-            left: whole(step.left),
         });
         let followed = simulation.followed().map(|plan| SequenceSimulationPerson {
             contact_id: tandem_domain::id::global("Contact", plan.contact.into()).into(),
@@ -260,16 +285,17 @@ impl From<Simulated> for SequenceContactsSimulation {
             people: whole(simulation.people),
             left_out,
             cut_at: simulation.cut_at,
-            days: days.collect(),
-            mailboxes: mailboxes.collect(),
+            days: simulation.days.iter().map(Into::into).collect(),
+            mailboxes: simulation.mailboxes.iter().map(Into::into).collect(),
             queues: queues.collect(),
             held: held(&simulation),
             not_taken: counts(&simulation.not_taken),
             ends: counts(&simulation.ends),
             running: counts(&simulation.running),
-            steps: steps.collect(),
+            steps: simulation.steps.iter().map(Into::into).collect(),
             followed: followed.collect(),
-            changed_people: against.map(|(_, difference)| whole(difference.people)),
+            changed_people: against.as_ref().map(|(_, difference)| whole(difference.people)),
+            difference: against.map(Into::into),
         }
     }
 }
@@ -306,6 +332,35 @@ fn who(people: SequenceSimulationPeopleInput) -> Result<Who, ApiError> {
     })
 }
 
+/// A number that is asked for, where it is in its range.
+fn within(given: i32, range: RangeInclusive<u32>, field: &'static str) -> Result<u32, ApiError> {
+    u32::try_from(given).ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let message =
+            format!("`{field}` is {} to {}, and not {given}; give another number", range.start(), range.end());
+        AppError::refused("SIMULATION_OUT_OF_RANGE", message, Some(field)).into()
+    })
+}
+
+fn entering(history: Option<&SequenceSimulationHistoryInput>, over: Option<i32>) -> Result<Entering, ApiError> {
+    match (history.is_some_and(|history| history.triggers), over) {
+        (true, Some(_)) => {
+            let message =
+                "people begin where the past sets off a trigger, or evenly over some days; leave one of the two out";
+            Err(AppError::refused("SIMULATION_ENTERING_TWICE", message, Some("course.enterOverDays")).into())
+        }
+        (true, None) => Ok(Entering::Triggered),
+        (false, Some(days)) => Ok(Entering::Over(within(days, 1..=MOST_DAYS, "course.enterOverDays")?)),
+        (false, None) => Ok(Entering::AtOnce),
+    }
+}
+
+fn against(given: String) -> Result<(String, Option<u32>), ApiError> {
+    match Reference::parse(&given) {
+        Some(Reference { key, number }) => Ok((key, number)),
+        None => Err(AppError::from(SimulationRefusal::SequenceUnknown { given }).into()),
+    }
+}
+
 /// The simulation over real people.
 #[derive(Default)]
 pub struct SequenceSimulationQuery;
@@ -323,37 +378,31 @@ impl SequenceSimulationQuery {
         #[graphql(desc = "When it begins; absent means now.")] start_at: Option<DateTime<Utc>>,
         #[graphql(desc = "How many days, 1 to 732.", default = 90)] days: i32,
         #[graphql(desc = "What lots are drawn from: the same number gives the same result.", default = 1)] seed: i32,
-        #[graphql(desc = "How many tasks each SDR does on a day; absent where that is not known.")] tasks_a_day: Option<
-            i32,
-        >,
-        #[graphql(desc = "The key of a sequence whose newest version it is compared with.")] against: Option<String>,
+        #[graphql(desc = "How many tasks each SDR does on a day, 0 to 10,000; absent where that is not known.")]
+        tasks_a_day: Option<i32>,
+        #[graphql(desc = "What it is compared with: the key of a sequence for its newest version, or `KEY@NUMBER`.")]
+        against: Option<String>,
         #[graphql(desc = "How many people's plans are given in full, 0 to 20.", default = 0)] follow: i32,
         #[graphql(desc = "When people begin, and what they do; absent means all at once, and nothing.", default)]
         course: SequenceSimulationCourseInput,
     ) -> Result<SequenceContactsSimulation, ApiError> {
         let SequenceSimulationCourseInput { enter_over_days, history, assumptions, answers } = course;
-        let days_of = |days: i32| u32::try_from(days).unwrap_or(1).clamp(1, MOST_DAYS);
-        let entering = match (&history, enter_over_days) {
-            (Some(history), _) if history.triggers => Entering::Triggered,
-            (_, Some(days)) => Entering::Over(days_of(days)),
-            _ => Entering::AtOnce,
-        };
         let ask = SimulationAsk {
             source,
-            against: against.map(|key| (key, None)),
+            against: against.map(self::against).transpose()?,
             who: who(people)?,
             most: MOST_PEOPLE,
             start: start_at,
-            days: days_of(days),
+            days: within(days, 1..=MOST_DAYS, "days")?,
             seed: u64::from(seed.unsigned_abs()),
             zone: chrono_tz::Tz::UTC,
-            entering,
+            entering: entering(history.as_ref(), enter_over_days)?,
             assumptions: assumptions_of(assumptions)?,
             answers: answers.map(|answers| answers.0),
             publisher: ctx.actor().user,
             history: history.map(|history| (history.from, history.to)),
-            tasks_a_day: tasks_a_day.map(|tasks| u32::try_from(tasks).unwrap_or(0)),
-            follow: Follow { people: BTreeSet::new(), first: usize::try_from(follow).unwrap_or(0).min(MOST_FOLLOWED) },
+            tasks_a_day: tasks_a_day.map(|tasks| within(tasks, 0..=MOST_TASKS, "tasksADay")).transpose()?,
+            follow: Follow { people: BTreeSet::new(), first: within(follow, 0..=MOST_FOLLOWED, "follow")? as usize },
             most_beats: Some(MOST_BEATS),
         };
         Ok(match ctx.app().sequence_simulate_contacts(&ask).await? {

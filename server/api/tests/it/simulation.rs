@@ -74,6 +74,54 @@ on_both_databases! {
         assert_eq!(seen["steps"][2], json!({"step": "thanks", "done": 1}), "who did it does it again");
     }
 
+    async fn a_version_is_compared_with_and_what_is_out_of_range_is_refused(world: World) {
+        world.contact("ann@example.com").await;
+        let (_, ops) = world.user("ops", Role::SalesOps, None).await;
+        let source = |days: u32| {
+            format!(
+                "key: takes\nname: Takes\nsubject: contact\nsteps:\n  - {{id: rest, kind: wait, duration: {days}d}}\n\
+                 \x20 - {{id: call, kind: create_task, title: Call, due_in: 1d}}\n  - {{id: done, kind: end}}\n"
+            )
+        };
+        for days in [1, 2] {
+            let made = change(&world, &ops, "sequencePublish", "version { number }", json!({"source": source(days)})).await;
+            assert_eq!(made["userErrors"], json!([]));
+        }
+        let query = "query($source: String!, $against: String, $days: Int! = 90, $follow: Int! = 0, $tasks: Int, \
+                     $course: SequenceSimulationCourseInput! = {}) {\
+                     sequenceSimulateContacts(source: $source, against: $against, days: $days, follow: $follow, tasksADay: $tasks, \
+                     course: $course) { changedPeople difference { rule people days { before { tasks } after { tasks } } \
+                     mailboxes { after { emails } } steps { after { step } } } } }";
+        let differs = async |days: u32, against: &str| {
+            let variables = json!({"source": source(days), "against": against});
+            data(&world, &ops, query, variables).await["sequenceSimulateContacts"].clone()
+        };
+        let seen = differs(2, "takes@1").await;
+        assert_eq!((&seen["changedPeople"], &seen["difference"]["rule"]), (&json!(1), &json!("takes@1")));
+        let days = &seen["difference"]["days"];
+        assert_eq!(days[0], json!({"before": {"tasks": 1}, "after": null}), "{seen}");
+        assert_eq!(days[1], json!({"before": null, "after": {"tasks": 1}}), "{seen}");
+        assert_eq!((&seen["difference"]["mailboxes"], &seen["difference"]["steps"]), (&json!([]), &json!([])));
+        let seen = differs(2, "takes").await;
+        assert_eq!((&seen["changedPeople"], &seen["difference"]["rule"]), (&json!(0), &json!("takes@2")));
+        let triggered = json!({"from": world.now() - chrono::TimeDelta::days(2), "to": world.now(), "triggers": true});
+        for (field, value, code) in [
+            ("against", json!("takes@0"), "SIMULATION_SEQUENCE_UNKNOWN"),
+            ("against", json!("takes@3"), "SIMULATION_VERSION_UNKNOWN"),
+            ("days", json!(0), "SIMULATION_OUT_OF_RANGE"),
+            ("days", json!(733), "SIMULATION_OUT_OF_RANGE"),
+            ("follow", json!(21), "SIMULATION_OUT_OF_RANGE"),
+            ("tasks", json!(-3), "SIMULATION_OUT_OF_RANGE"),
+            ("course", json!({"enterOverDays": 0}), "SIMULATION_OUT_OF_RANGE"),
+            ("course", json!({"enterOverDays": 2, "history": triggered}), "SIMULATION_ENTERING_TWICE"),
+        ] {
+            let mut variables = json!({"source": source(1)});
+            variables[field] = value;
+            let refused = ask(&world, &ops, query, variables).await;
+            assert_eq!(refused["errors"][0]["extensions"]["reason"], code, "{field}: {refused}");
+        }
+    }
+
     async fn somebody_unknown_is_named_and_nobody_is_left_out_in_silence(world: World) {
         let ann = world.contact("ann@example.com").await;
         let (_, ops) = world.user("ops", Role::SalesOps, None).await;

@@ -229,7 +229,7 @@ impl Look<'_> {
                 ("_!=_", [left, right]) => self.equal(left, right, !holds, after),
                 ("@in", [one, all]) if holds => match (literal_text(one), self.name(all), self.name(one), &all.expr) {
                     (Some(key), Some(name), _, _) => there(format!("{name}.{key}"), after),
-                    (_, _, Some(_), Expr::List(list)) if list.elements.iter().all(|it| is_literal(it)) => {
+                    (_, _, Some(_), Expr::List(list)) if list.elements.iter().all(is_literal) => {
                         self.compared(one, after)
                     }
                     _ => Facts::new(),

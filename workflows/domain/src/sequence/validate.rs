@@ -285,9 +285,12 @@ fn check_header(header: &Header, problems: &mut Problems<'_>) {
             "a window without a weekday never opens; name one, or leave it out",
         );
     }
-    if header.send_window.as_ref().is_some_and(|window| window.from == window.to) {
-        let message =
-            "it ends when it begins, and would be open all day; leave the window out for that, or write another time";
+    if header
+        .send_window
+        .as_ref()
+        .is_some_and(|window| window.from == window.to && window.from.0 != chrono::NaiveTime::MIN)
+    {
+        let message = "it ends when it begins; write another time, or from \"00:00\" to \"00:00\" for whole days";
         check.problem("send_window.to", Rule::Shape, message);
     }
     check_triggers(&header.triggers, problems);

@@ -8,7 +8,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 /// Hours of some weekdays, in the person's zone. One that ends before it begins goes over midnight and belongs to the day on
-/// which it begins: `22:00` to `06:00` of a Friday ends on Saturday morning. One that ends when it begins is the whole day.
+/// which it begins: `22:00` to `06:00` of a Friday ends on Saturday morning. From `00:00` to `00:00` is the whole day; no
+/// other one ends when it begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendWindow {

@@ -78,6 +78,7 @@ pub fn programme(choices: &mut Choices, wanted: Wanted) -> String {
 fn hours(choices: &mut Choices) -> Value {
     // Also over midnight, and around the clock.
     let (from, to) = (*choices.of(&TIMES), *choices.of(&["17:00", "06:00", "02:30", "09:00", "12:00"]));
+    let (from, to) = if from == to { ("00:00", "00:00") } else { (from, to) };
     let mut hours = json!({"from": from, "to": to});
     if choices.once_in(3) {
         let first = choices.below(DAYS.len());

@@ -122,7 +122,7 @@ fn holds(simulation: &Simulation) {
     let others = [
         (holder("WINDOW"), held.window),
         (holder("MAILBOX"), held.mailbox),
-        (holder("NO_ACTIVE_MAILBOX"), held.pool),
+        (holder("POOL_WITHOUT_MAILBOX"), held.pool),
         (holder("CONSENT_UNKNOWN"), held.consent),
     ];
     let all: Vec<(&str, Hold)> = caps.chain(others).filter(|(_, hold)| hold.times > 0).collect();
@@ -152,7 +152,6 @@ fn differs(before: &str, after: &str, difference: &Difference, zone: Tz) {
     println!();
     println!("{before} against {after}: something else happens for {} people", difference.people);
     let mut rows: Vec<(String, Option<u64>, Option<u64>)> = Vec::new();
-    type Column<T> = (&'static str, fn(&T) -> u64);
     let totals: [Column<Totals>; 7] = [
         ("began", |it| it.began),
         ("e-mails", |it| it.emails),
@@ -202,11 +201,14 @@ fn differs(before: &str, after: &str, difference: &Difference, zone: Tz) {
     }
 }
 
+/// What a number is called, and how it is read.
+type Column<T> = (&'static str, fn(&T) -> u64);
+
 /// The numbers that are not the same in both; of what only one of them has, all that are not zero.
 fn rows_of<T>(
     rows: &mut Vec<(String, Option<u64>, Option<u64>)>,
     both: &Both<T>,
-    columns: &[(&'static str, fn(&T) -> u64)],
+    columns: &[Column<T>],
     name: impl Fn(&str, &T) -> String,
 ) {
     let Some(one) = both.after.as_ref().or(both.before.as_ref()) else { return };
@@ -245,7 +247,7 @@ fn holder(code: &str) -> &str {
     match code {
         "WINDOW" => "the send window",
         "MAILBOX" => "the pace of mailboxes",
-        "NO_ACTIVE_MAILBOX" => "no active mailbox",
+        "POOL_WITHOUT_MAILBOX" => "no active mailbox",
         "CONSENT_UNKNOWN" => "consent or address not known",
         rule => rule,
     }

@@ -4,6 +4,7 @@ use super::outcome::{CapHold, DayCount, Hold, Holds, MailboxLoad, Mark, QueueLoa
 use super::population::Plan;
 use crate::id::SendingMailboxId;
 use crate::sequence::definition::Definition;
+use crate::sequence::steps::send_email::POOL_WITHOUT_MAILBOX;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -21,12 +22,12 @@ pub(super) enum Reason {
 
 impl Reason {
     /// Its name beside an e-mail that waits.
-    pub(super) const fn code(&self) -> &'static str {
+    pub(super) const fn word(&self) -> &'static str {
         match self {
             Self::Cap(_) => "CAP",
             Self::Window => "WINDOW",
             Self::Mailbox => "MAILBOX",
-            Self::Pool => "NO_ACTIVE_MAILBOX",
+            Self::Pool => POOL_WITHOUT_MAILBOX,
             Self::Consent => "CONSENT_UNKNOWN",
         }
     }
@@ -34,7 +35,7 @@ impl Reason {
     fn name(&self) -> Cow<'static, str> {
         match self {
             Self::Cap(rule) => Cow::Owned(rule.clone()),
-            other => Cow::Borrowed(other.code()),
+            other => Cow::Borrowed(other.word()),
         }
     }
 }

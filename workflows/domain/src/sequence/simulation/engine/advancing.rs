@@ -94,7 +94,7 @@ impl Engine<'_> {
         // It is told of once, however often it is looked at.
         let told_already = hold.as_ref().is_some_and(|hold| {
             matches!(hold, Reason::Pool | Reason::Consent)
-                && before_held.is_some_and(|(step, code)| step == after.step && code == hold.code())
+                && before_held.is_some_and(|(step, word)| step == after.step && word == hold.word())
         });
         let mut jobs = decision.jobs;
         if let Some(reason) = hold {
@@ -104,7 +104,7 @@ impl Engine<'_> {
                 jobs.clear();
                 until = self.end;
             }
-            self.runs[run].held = Some((after.step.clone(), reason.code()));
+            self.runs[run].held = Some((after.step.clone(), reason.word()));
             if told_already {
                 self.tally.held_longer(reason, now, until);
             } else {
@@ -133,9 +133,9 @@ impl Engine<'_> {
                     waits_at(&before, after, &taken, held_by.is_some() || self.runs[run].held.is_some());
                 let until = moment(after.due_at.unwrap_or(now), self.zone_of(run));
                 // What keeps a step from being taken says more than that it waits for it.
-                let held = self.runs[run].held.as_ref().filter(|(_, code)| *code == Reason::Pool.code());
+                let held = self.runs[run].held.as_ref().filter(|(_, word)| *word == Reason::Pool.word());
                 let what = match (held, held_by) {
-                    (Some((_, code)), _) => format!("wait ({code})"),
+                    (Some((_, word)), _) => format!("wait ({word})"),
                     (None, Some(held_by)) => format!("wait ({held_by}) until {until}"),
                     (None, None) => format!("wait ({reason}) until {until}"),
                 };

@@ -42,7 +42,7 @@ impl Engine<'_> {
                     if self.is_followed(person) {
                         let zone = self.zone_of(run);
                         let until = until.map_or_else(String::new, |until| format!(" until {}", moment(until, zone)));
-                        let what = format!("the e-mail waits ({}){until}", reason.code());
+                        let what = format!("the e-mail waits ({}){until}", reason.word());
                         self.line(person, now, &step, email.visit, what, None);
                     }
                     // How long a mailbox holds it up is known once it goes.
