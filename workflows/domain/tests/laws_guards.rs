@@ -1,7 +1,5 @@
 //! What is read without a guard is told, and what has one fails for nobody.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
