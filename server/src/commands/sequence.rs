@@ -58,7 +58,7 @@ pub(super) enum Command {
     Library(library::Library),
     /// Every sequence: its state, its newest version, and how many runs of it are alive
     List(steering::List),
-    /// Let a sequence stand still: nobody comes into it, and its runs pause as they fall due
+    /// Let a sequence stand still: nobody comes into it, its runs pause as they fall due, and nothing of it goes out
     Pause(steering::Pause),
     /// Let a paused sequence go on, and say what becomes of what fell due meanwhile
     Resume(steering::Resume),

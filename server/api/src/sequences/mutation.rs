@@ -308,7 +308,7 @@ impl SequenceMutation {
         })
     }
 
-    /// Pauses a sequence, until a moment where one is given: it takes no enrolments, and its own pause as they fall due.
+    /// Pauses a sequence, until a moment where one is given: it takes no enrolments, its own pause as they fall due, and nothing of it goes out.
     async fn sequence_pause(
         &self,
         ctx: &Context<'_>,
@@ -343,7 +343,7 @@ impl SequenceMutation {
         SequenceResumePayload::of(done.await.map(SequenceNode))
     }
 
-    /// Archives a sequence for good: what still runs ends when it falls due.
+    /// Archives a sequence for good: a job ends all that runs in it, also what pauses, and nothing of it goes out any more.
     async fn sequence_archive(
         &self,
         ctx: &Context<'_>,

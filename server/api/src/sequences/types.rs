@@ -36,7 +36,7 @@ pub enum SequenceState {
     Active,
     /// It takes no enrolments, and none runs.
     Paused,
-    /// It is over for good: what still runs ends when it falls due.
+    /// It is over for good: what ran in it is ended, and nothing of it goes out any more.
     Archived,
 }
 

@@ -143,7 +143,7 @@ impl Command for SequencePublishAgain {
     }
 }
 
-/// Pauses a sequence: it takes no enrolments, and its own pause as they fall due.
+/// Pauses a sequence: it takes no enrolments, its own pause as they fall due, and nothing of it goes out.
 #[derive(Debug, Clone, Serialize)]
 pub struct SequencePause {
     /// The sequence.

@@ -27,7 +27,7 @@ codes! {
         Active = "ACTIVE",
         /// It takes no enrolments, and none runs.
         Paused = "PAUSED",
-        /// It is over for good: what still runs ends when it falls due.
+        /// It is over for good: what ran in it is ended, and nothing of it goes out any more.
         Archived = "ARCHIVED",
     }
 }
@@ -365,7 +365,7 @@ fn turn(mut sequence: Sequence, state: SequenceState, kind: &'static str) -> Dec
     Decision::new(sequence, fact)
 }
 
-/// Pauses an active sequence: enrolments pause as they fall due. It goes on by itself at `until`, where that is given.
+/// Pauses an active sequence: enrolments pause as they fall due, and e-mails are held as they are to go out. It goes on by itself at `until`, where that is given.
 pub fn pause(
     sequence: Sequence,
     until: Option<DateTime<Utc>>,

@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::sync::LazyLock;
 
 /// The variable that has the keys of the lists.
-const LISTS: &str = "lists";
+pub(super) const LISTS: &str = "lists";
 
 /// What must be looked up before expressions and templates can be filled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,12 +3,10 @@
 use super::Thing;
 use crate::sequence::definition::Definition;
 use crate::sequence::interactions::places;
-use crate::sequence::reads::expressions;
+use crate::sequence::reads::{LISTS, expressions};
 use crate::sequence::steps::Record;
 use serde_json::Value;
 
-/// The variable that has the keys of the lists.
-const LISTS: &str = "lists";
 /// Where a record has its custom fields.
 const CUSTOM: &str = "custom";
 
